@@ -1,0 +1,116 @@
+import type { Secret } from '#lib/secret.ts'
+
+// The frozen result of reading a configuration. Calls keep the snapshot they started with.
+
+/** What the composition root tells the configuration about each built-in provider. */
+export interface VendorFacts {
+  readonly name: string
+  /** Environment variables that may hold a key, best first. */
+  readonly keyEnv: readonly string[]
+  /** Works without a key (local servers). */
+  readonly keyless: boolean
+  /** Undefined when only configuration can know it (self-hosted servers, Azure resources). */
+  readonly baseUrl: string | undefined
+}
+
+export interface Key {
+  /** Stable handle for `x-bf-api-key-id`. */
+  readonly id: string
+  /** Globally unique; shown in logs and traces. */
+  readonly name: string
+  readonly value: Secret
+  /** `undefined` allows every model. */
+  readonly models: ReadonlySet<string> | undefined
+  readonly blacklistedModels: ReadonlySet<string>
+  readonly weight: number
+  readonly enabled: boolean
+  readonly useForBatchApi: boolean
+  /** Alias (lower case) → upstream model id, resolved after the key was chosen. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** The vendor's own `*_key_config` objects as given, secrets resolved to `Secret`. */
+  readonly vendor: Readonly<Record<string, unknown>>
+}
+
+/** All times in milliseconds; 0 switches a timer off. */
+export interface Timers {
+  /** Until a TCP connection to the provider stands. */
+  readonly connectMs: number
+  /** From sending to the status line. */
+  readonly headersMs: number
+  /** From sending to the first meaningful event of a stream. */
+  readonly firstTokenMs: number
+  /** Between two reads of a stream. */
+  readonly idleMs: number
+  /** A unary call as a whole. */
+  readonly totalMs: number
+  /** A stream as a whole. */
+  readonly streamTotalMs: number
+}
+
+export interface NetworkSettings {
+  /** Without a trailing slash; undefined = the vendor's own. */
+  readonly baseUrl: string | undefined
+  readonly extraHeaders: Readonly<Record<string, string>>
+  readonly timers: Timers
+  readonly insecureSkipVerify: boolean
+  readonly caCertPem: string | undefined
+  readonly allowPrivateNetwork: boolean
+}
+
+export interface CustomProvider {
+  readonly baseProviderType: string
+  readonly isKeyLess: boolean
+  /** `undefined` allows every operation; names as in `OPERATION_NAMES`. */
+  readonly allowedRequests: ReadonlySet<string> | undefined
+  /** Operation → path or full URL. */
+  readonly requestPathOverrides: Readonly<Record<string, string>>
+}
+
+export interface ProviderSettings {
+  readonly name: string
+  readonly origin: 'file' | 'environment' | 'detected' | 'built-in'
+  readonly keys: readonly Key[]
+  readonly network: NetworkSettings
+  /** Upstream calls in flight at once. */
+  readonly concurrency: number
+  /** Calls that may wait for one of them. */
+  readonly bufferSize: number
+  /** `http://user:password@host:port` for `fetch`'s `proxy` option. */
+  readonly proxyUrl: Secret | undefined
+  readonly sendBackRawRequest: boolean
+  readonly sendBackRawResponse: boolean
+  readonly custom: CustomProvider | undefined
+}
+
+export interface ClientSettings {
+  readonly allowDirectKeys: boolean
+  readonly allowedOrigins: readonly string[]
+  readonly allowedHeaders: readonly string[]
+  readonly requiredHeaders: readonly string[]
+  /** Governs `x-bf-eh-*` and headers forwarded by name; lower case, `*` wildcards, deny wins. */
+  readonly headerFilter: { readonly allowlist: readonly string[]; readonly denylist: readonly string[] }
+  readonly allowPerRequestRawOverride: boolean
+  readonly maxRequestBodyBytes: number
+  readonly dropExcessRequests: boolean
+  /** `extra_fields` in answers at all. */
+  readonly extraFields: boolean
+  /** On the last chunk of a stream, or on every chunk. */
+  readonly streamExtraFields: 'last' | 'all'
+  /** Silence after which a stream gets a `: keep-alive` comment. */
+  readonly keepAliveMs: number
+  /** How long response headers are held back for the first meaningful event. */
+  readonly headerHoldMs: number
+  /** How long streams may go on after SIGTERM. */
+  readonly drainMs: number
+}
+
+export interface Snapshot {
+  /** 1, 2, 3 …: how many configurations this process has run with. */
+  readonly generation: number
+  /** The file it came from, or undefined for a start without one. */
+  readonly source: string | undefined
+  readonly client: ClientSettings
+  readonly providers: ReadonlyMap<string, ProviderSettings>
+  /** Accepted but worth saying once, each with its place. */
+  readonly warnings: readonly string[]
+}
