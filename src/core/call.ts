@@ -1,0 +1,66 @@
+import type { Endpoint } from './endpoint.ts'
+import type { Trace } from './trace.ts'
+import type { Scan } from '#lib/json.ts'
+import type { Secret } from '#lib/secret.ts'
+
+/** Who calls, as far as this version looks: a bearer of a provider key, or nobody in particular. */
+export interface Caller {
+  /** A provider key the caller brought, when `allow_direct_keys` lets it. */
+  readonly directKey: Secret | undefined
+  /** `x-bf-azure-endpoint`, kept for the adapter that needs it. */
+  readonly azureEndpoint: string | undefined
+}
+
+/** A request body in the form its endpoint needs. */
+export type Body =
+  | { readonly kind: 'none' }
+  /** The text that came and its parsed form; what is sent is spliced from the text. */
+  | {
+      readonly kind: 'json'
+      readonly text: string
+      readonly value: Readonly<Record<string, unknown>>
+      readonly scan: Scan
+    }
+  | {
+      readonly kind: 'bytes'
+      readonly bytes: Uint8Array<ArrayBuffer>
+      readonly contentType: string
+      /** Where the text of the `model` field of a form stands, if it has one. */
+      readonly model?: { readonly start: number; readonly end: number } | undefined
+      /** Field that only the gateway reads, cut out before sending. */
+      readonly cut?: { readonly start: number; readonly end: number } | undefined
+    }
+  /** Forwarded while it arrives. */
+  | {
+      readonly kind: 'stream'
+      readonly stream: ReadableStream<Uint8Array>
+      readonly contentType: string | undefined
+    }
+
+/** One request inside the gateway. */
+export interface Call {
+  /** ULID, or the caller's `x-request-id`. */
+  readonly id: string
+  readonly endpoint: Endpoint
+  readonly method: string
+  /** Under the provider's base URL, percent-encoding as the caller wrote it. */
+  readonly path: string
+  /** With its `?`, or empty; without parameters meant for the gateway. */
+  readonly query: string
+  readonly body: Body
+  /** As the caller wrote it. */
+  readonly modelRequested: string | undefined
+  readonly provider: string
+  /** Without the provider prefix. */
+  readonly model: string | undefined
+  readonly stream: boolean
+  /** The caller asked for a usage chunk, or did not stream. */
+  readonly wantsUsage: boolean
+  readonly caller: Caller
+  readonly headers: Headers
+  /** Aborts when the caller leaves. */
+  readonly signal: AbortSignal
+  /** `performance.now()` of arrival. */
+  readonly startedAt: number
+  readonly trace: Trace
+}
