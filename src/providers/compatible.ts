@@ -1,0 +1,79 @@
+import type { Call } from '#core/call.ts'
+import type { KnownEndpoint } from '#core/endpoint.ts'
+import { ENDPOINTS } from '#core/endpoint.ts'
+import { GatewayError } from '#core/errors.ts'
+
+import type { Outbound, Provider, Target } from './provider.ts'
+import { readRefusal } from './refusal.ts'
+import { rewriteBody } from './rewrite.ts'
+import type { Quirks } from './rewrite.ts'
+
+/** A vendor of the OpenAI-compatible family, as data. */
+export interface Vendor {
+  readonly name: string
+  /** Without the version path; undefined when it must be configured. */
+  readonly baseUrl?: string
+  /** Stands between the base URL and `/chat/completions`; a configured base URL may already end with it. */
+  readonly versionPath?: string
+  readonly keyEnv?: readonly string[]
+  readonly keyless?: boolean
+  readonly offers: readonly KnownEndpoint[] | 'everything'
+  readonly passthrough?: boolean
+  /** Header for the key, default `authorization` with `Bearer `. */
+  readonly keyHeader?: string
+  /** Member of a `*_key_config` object that holds the base URL of that key's server. */
+  readonly keyUrl?: readonly [config: string, member: string]
+  readonly headers?: Readonly<Record<string, string>>
+  readonly quirks?: Quirks
+}
+
+const everything = new Set(Object.keys(ENDPOINTS) as KnownEndpoint[])
+
+/** A `Provider` that speaks the OpenAI dialect, with the vendor's differences applied by splices. */
+export function compatible(vendor: Vendor): Provider {
+  const versionPath = vendor.versionPath ?? '/v1'
+  const keyHeader = vendor.keyHeader
+  return {
+    name: vendor.name,
+    keyEnv: vendor.keyEnv ?? [],
+    keyless: vendor.keyless ?? false,
+    baseUrl: vendor.baseUrl,
+    offers: vendor.offers === 'everything' ? everything : new Set(vendor.offers),
+    passthrough: vendor.passthrough ?? false,
+    request(call, target) {
+      const { body, contentType, dropped } = rewriteBody(call, target.model, vendor.quirks)
+      const headers: Record<string, string> = { ...vendor.headers }
+      if (contentType !== undefined) headers['content-type'] = contentType
+      const url = urlOf(call, target, vendor, versionPath)
+      return { method: call.method, url, headers, body, dropped } satisfies Outbound
+    },
+    authorize(headers, credential) {
+      if (keyHeader === undefined) headers['authorization'] = `Bearer ${credential}`
+      else headers[keyHeader] = credential
+    },
+    parseError: readRefusal,
+  }
+}
+
+function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {
+  const { settings } = target
+  const override = settings.custom?.requestPathOverrides[call.endpoint]
+  if (override?.startsWith('http')) return override + call.query
+  const base = keyUrl(target, vendor) ?? settings.network.baseUrl ?? vendor.baseUrl
+  if (base === undefined) {
+    throw new GatewayError(
+      'provider_not_configured',
+      `Provider '${settings.name}' needs a base URL: set providers.${settings.name}.network_config.base_url.`,
+    )
+  }
+  if (override !== undefined) return base + override + call.query
+  const prefix = base.endsWith(versionPath) ? base : base + versionPath
+  return prefix + call.path + call.query
+}
+
+function keyUrl(target: Target, vendor: Vendor): string | undefined {
+  if (!vendor.keyUrl || !target.key) return undefined
+  const config = target.key.vendor[vendor.keyUrl[0]] as Record<string, unknown> | undefined
+  const url = config?.[vendor.keyUrl[1]]
+  return typeof url === 'string' && url !== '' ? url.replace(/\/+$/, '') : undefined
+}

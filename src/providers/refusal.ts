@@ -1,0 +1,98 @@
+import type { UpstreamFailure } from '#core/errors.ts'
+
+const maxMessageChars = 4000
+const maxRetryAfterMs = 600_000
+
+/**
+ * Reads a refusal in any of the forms the OpenAI-compatible family uses: `{error: {…}}`, `{error: "text"}`,
+ * a flat `{message, code}`, `[{error}]`, FastAPI's `{detail}`, or something that is not JSON at all.
+ */
+export function readRefusal(
+  status: number,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+): UpstreamFailure {
+  const retryAfterMs = readRetryAfter(headers)
+  const root = parse(body)
+  const error = errorObject(root)
+  if (!error) {
+    return {
+      status,
+      message: plainMessage(status, body),
+      type: null,
+      code: null,
+      param: null,
+      retryAfterMs,
+      extra: {},
+    }
+  }
+  const { message, type, code, param, ...extra } = error
+  return {
+    status,
+    message: text(message) ?? text(error['msg']) ?? plainMessage(status, body),
+    type: text(type) ?? null,
+    code: text(code) ?? null,
+    param: text(param) ?? null,
+    retryAfterMs,
+    extra,
+  }
+}
+
+/** The error object of an answer that came with status 200 or inside a stream; undefined when it holds none. */
+export function readEmbeddedError(root: unknown): UpstreamFailure | undefined {
+  if (!isObject(root) || !root['error']) return undefined
+  const failure = readRefusal(502, JSON.stringify(root), {})
+  const status = Number(failure.code)
+  const isStatus = Number.isInteger(status) && status >= 400 && status <= 599
+  return isStatus ? { ...failure, status } : failure
+}
+
+/** Milliseconds until a retry may succeed, from `retry-after-ms` or `retry-after`; at most ten minutes. */
+export function readRetryAfter(headers: Readonly<Record<string, string>>): number | undefined {
+  const ms = Number(headers['retry-after-ms'] ?? Number.NaN)
+  if (Number.isFinite(ms) && ms >= 0) return Math.min(ms, maxRetryAfterMs)
+  const value = headers['retry-after']
+  if (value === undefined) return undefined
+  const seconds = Number(value)
+  const delay = Number.isNaN(seconds) ? Date.parse(value) - Date.now() : seconds * 1000
+  return Number.isFinite(delay) ? Math.min(Math.max(delay, 0), maxRetryAfterMs) : undefined
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function errorObject(root: unknown): Record<string, unknown> | undefined {
+  const object = Array.isArray(root) ? (root[0] as unknown) : root
+  if (!isObject(object)) return undefined
+  const { error } = object
+  if (isObject(error)) return error
+  if (typeof error === 'string') {
+    const { error: message, ...rest } = object
+    return { ...rest, message }
+  }
+  if ('message' in object) return object
+  if ('detail' in object) {
+    const { detail, ...rest } = object
+    return { ...rest, message: typeof detail === 'string' ? detail : JSON.stringify(detail) }
+  }
+  return undefined
+}
+
+function plainMessage(status: number, body: string): string {
+  const looksLikeText = body.length > 0 && body.length < 500 && !/^\s*[<{[]/.test(body)
+  return looksLikeText ? body.trim() : `The provider answered with HTTP status ${status}.`
+}
+
+function text(value: unknown): string | undefined {
+  if (typeof value === 'string') return value.slice(0, maxMessageChars)
+  return typeof value === 'number' ? String(value) : undefined
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,49 @@
+import type { ProviderSettings, VendorFacts } from '#config/snapshot.ts'
+import type { KnownEndpoint } from '#core/endpoint.ts'
+
+import { compatible } from './compatible.ts'
+import { mockProvider } from './mock/index.ts'
+import type { Provider } from './provider.ts'
+import { VENDORS } from './vendors.ts'
+
+/** Every built-in provider by name. */
+export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
+  [...VENDORS.map(compatible), mockProvider].map((provider) => [provider.name, provider]),
+)
+
+/** What the configuration needs to know of them. */
+export const VENDOR_FACTS: readonly VendorFacts[] = [...PROVIDERS.values()].map(
+  ({ name, keyEnv, keyless, baseUrl }) => ({ name, keyEnv, keyless, baseUrl }),
+)
+
+const custom = new WeakMap<ProviderSettings, Provider>()
+
+/**
+ * The provider behind a configured name. A custom one speaks its base type's dialect, narrowed to
+ * `allowed_requests`; undefined when the base type is unknown.
+ */
+export function providerFor(settings: ProviderSettings): Provider | undefined {
+  const known = custom.get(settings)
+  if (known) return known
+  const provider = resolve(settings)
+  if (provider) custom.set(settings, provider)
+  return provider
+}
+
+function resolve(settings: ProviderSettings): Provider | undefined {
+  const definition = settings.custom
+  if (!definition) return PROVIDERS.get(settings.name)
+  const base = PROVIDERS.get(definition.baseProviderType)
+  if (!base) return undefined
+  const allowed = definition.allowedRequests
+  const offers = new Set<KnownEndpoint>(
+    [...base.offers].filter((endpoint) => !allowed || allowed.has(endpoint)),
+  )
+  return {
+    ...base,
+    name: settings.name,
+    keyless: definition.isKeyLess,
+    offers,
+    passthrough: base.passthrough && (!allowed || allowed.has('passthrough')),
+  }
+}
