@@ -88,7 +88,10 @@ export interface ClientSettings {
   readonly allowedHeaders: readonly string[]
   readonly requiredHeaders: readonly string[]
   /** Governs `x-bf-eh-*` and headers forwarded by name; lower case, `*` wildcards, deny wins. */
-  readonly headerFilter: { readonly allowlist: readonly string[]; readonly denylist: readonly string[] }
+  readonly headerFilter: {
+    readonly allowlist: readonly string[]
+    readonly denylist: readonly string[]
+  }
   readonly allowPerRequestRawOverride: boolean
   readonly maxRequestBodyBytes: number
   readonly dropExcessRequests: boolean

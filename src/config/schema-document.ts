@@ -1,0 +1,10 @@
+import { ConfigFile } from './schema/file.ts'
+
+/** The JSON Schema of `config.json`, from the schema that validates it; a fresh object each time. */
+export function configJsonSchema(): Record<string, unknown> {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Configuration of the Asbru gateway',
+    ...(JSON.parse(JSON.stringify(ConfigFile)) as Record<string, unknown>),
+  }
+}

@@ -1,0 +1,111 @@
+import { Type } from '@sinclair/typebox'
+import type { Static } from '@sinclair/typebox'
+
+import { closed, count, duration, flag, idle, oneOf, open, seconds, words } from './fields.ts'
+
+export const ClientConfig = closed({
+  drop_excess_requests: Type.Optional(
+    flag(false, 'Refuse at once when the queue of a provider is full, instead of waiting.'),
+  ),
+  allowed_origins: Type.Optional(
+    Type.Array(Type.String(), {
+      default: ['*'],
+      description: 'Origins that browsers may call from; pages on localhost always may.',
+    }),
+  ),
+  allowed_headers: Type.Optional(words('Further headers that browsers may send.')),
+  required_headers: Type.Optional(words('A call without one of these headers is refused.')),
+  max_request_body_size_mb: Type.Optional(
+    Type.Number({ default: 100, exclusiveMinimum: 0, maximum: 1_000_000 }),
+  ),
+  allow_direct_keys: Type.Optional(flag(false, 'Callers may bring a provider key of their own.')),
+  allow_per_request_raw_override: Type.Optional(flag(false)),
+  header_filter_config: Type.Optional(
+    closed(
+      { allowlist: Type.Optional(words()), denylist: Type.Optional(words()) },
+      {
+        description:
+          'Which headers of a caller may be forwarded; `*` matches anything and a denied name wins.',
+      },
+    ),
+  ),
+  extra_fields: Type.Optional(flag(true, 'Add `extra_fields` to answers.')),
+  stream_extra_fields: Type.Optional(
+    oneOf(['last', 'all'], {
+      default: 'last',
+      description: 'Which chunks of a stream carry `extra_fields`.',
+    }),
+  ),
+  stream_keep_alive_in_seconds: Type.Optional(
+    seconds({
+      default: 15,
+      description: 'Silence after which a stream gets a comment line; 0 = never.',
+    }),
+  ),
+  stream_header_hold_in_seconds: Type.Optional(
+    seconds({
+      default: 15,
+      description:
+        'How long the status of a stream waits for its first meaningful event, so that an early failure can still be an HTTP error; 0 = not at all.',
+    }),
+  ),
+  drain_timeout_in_seconds: Type.Optional(
+    seconds({
+      default: 25,
+      description: 'How long open calls may go on after SIGTERM; 0 = not at all.',
+    }),
+  ),
+
+  initial_pool_size: idle(count({ default: 300 })),
+  prometheus_labels: idle(words()),
+  enable_logging: idle(Type.Boolean()),
+  disable_content_logging: idle(flag(false)),
+  retain_content_in_object_storage: idle(flag(false)),
+  allow_per_request_content_storage_override: idle(flag(false)),
+  log_retention_days: idle(count({ default: 365 })),
+  enforce_auth_on_inference: idle(Type.Boolean()),
+  disable_auth_on_inference: idle(Type.Boolean()),
+  dual_credential_conflict_behavior: idle(oneOf(['error', 'prefer_vk', 'prefer_idp'])),
+  logging_headers: idle(words()),
+  whitelisted_routes: idle(words()),
+  compat: idle(
+    closed({
+      convert_text_to_chat: Type.Optional(Type.Boolean()),
+      convert_chat_to_responses: Type.Optional(Type.Boolean()),
+      should_drop_params: Type.Optional(Type.Boolean()),
+      should_convert_params: Type.Optional(Type.Boolean()),
+      azure_deepseek: Type.Optional(Type.Boolean()),
+      force_reasoning_only_models_to_responses: Type.Optional(Type.Boolean()),
+    }),
+  ),
+  enable_litellm_fallbacks: idle(flag(false)),
+  async_job_result_ttl: idle(count({ default: 3600 })),
+  webhook_config: idle(open({ delivery_history_retention_days: Type.Optional(Type.Integer()) })),
+  disable_db_pings_in_health: idle(flag(false)),
+  dump_errors_in_console_logs: idle(flag(false)),
+  hide_deleted_virtual_keys_in_filters: idle(flag(false)),
+  hidden_request_types: idle(words()),
+  delete_expired_virtual_keys: idle(flag(false)),
+  routing_chain_max_depth: idle(count({ default: 10 })),
+  mcp_agent_depth: idle(count({ default: 10 })),
+  mcp_tool_execution_timeout: idle(duration()),
+  mcp_tool_sync_interval: idle(duration()),
+  mcp_code_mode_binding_level: idle(Type.String()),
+  mcp_disable_auto_tool_inject: idle(flag(false)),
+  mcp_enable_temp_token_auth: idle(flag(false)),
+  mcp_external_client_url: idle(Type.Unknown()),
+  mcp_server_auth_mode: idle(oneOf(['headers', 'both', 'oauth'])),
+  oauth2_server_config: idle(
+    open({
+      issuer_url: Type.Optional(Type.String()),
+      auth_code_ttl: Type.Optional(Type.Integer()),
+      access_token_ttl: Type.Optional(Type.Integer()),
+      disable_vk_identity: Type.Optional(Type.Boolean()),
+    }),
+  ),
+  enable_governance: idle(Type.Boolean()),
+  enforce_governance_header: idle(Type.Boolean()),
+  enforce_scim_auth: idle(Type.Boolean()),
+})
+
+export type ClientConfig = Static<typeof ClientConfig>

@@ -1,0 +1,90 @@
+import { Type } from '@sinclair/typebox'
+import type { Static } from '@sinclair/typebox'
+
+import { ClientConfig } from './client.ts'
+import { closed, idle, map, named, oneOf, open, secret } from './fields.ts'
+import { ProviderConfig } from './provider.ts'
+
+const switchable = { enabled: Type.Optional(Type.Boolean()) }
+
+/** `config.json` as a whole. What nothing reads yet is open inside, with its known keys listed. */
+export const ConfigFile = closed({
+  $schema: Type.Optional(Type.String({ description: 'For editors.' })),
+  version: Type.Optional(
+    Type.Union([Type.Literal(1), Type.Literal(2)], {
+      default: 2,
+      description: 'What an empty list of models means: 1 = everything, 2 = nothing.',
+    }),
+  ),
+  client: Type.Optional(ClientConfig),
+  providers: Type.Optional(
+    map(ProviderConfig, {
+      description: 'Name → provider. A name that is not built in needs `custom_provider_config`.',
+    }),
+  ),
+
+  server: idle(open(named('read_buffer_size'))),
+  source_of_truth: idle(oneOf(['split', 'config.json'])),
+  encryption_key: idle(secret()),
+  setup_token: idle(secret()),
+  env_label: idle(Type.String({ maxLength: 10 })),
+  auth_config: idle(open(named('admin_username', 'admin_password', 'is_enabled'))),
+  framework: idle(open(named('pricing'))),
+  governance: idle(
+    open({
+      ...named('budgets', 'rate_limits', 'customers', 'teams', 'routing_rules'),
+      ...named('pricing_overrides', 'model_configs', 'providers', 'auth_config'),
+      ...named('complexity_analyzer_config', 'business_units', 'roles'),
+      virtual_keys: Type.Optional(Type.Array(Type.Unknown())),
+    }),
+  ),
+  webhooks: idle(
+    Type.Array(
+      open(
+        named(
+          ...['id', 'name', 'url', 'secret', 'events', 'headers', 'include_response', 'disabled'],
+          ...['allow_private_network', 'max_retries', 'retry_backoff_initial_seconds'],
+          ...['retry_backoff_max_seconds', 'attempt_timeout_seconds'],
+          ...['max_response_payload_kbs', 'max_concurrent_deliveries'],
+        ),
+      ),
+    ),
+  ),
+  mcp: idle(
+    open(named('client_configs', 'tool_manager_config', 'tool_sync_interval', 'tool_groups')),
+  ),
+  vector_store: idle(open({ ...switchable, ...named('type', 'config') })),
+  config_store: idle(open({ ...switchable, ...named('type', 'config', 'vault_store') })),
+  logs_store: idle(
+    open({
+      ...switchable,
+      ...named('type', 'config', 'retention_days', 'writer', 'object_storage'),
+      ...named('object_storage_exclude_fields'),
+    }),
+  ),
+  plugins: idle(
+    Type.Array(
+      open({ ...switchable, ...named('name', 'config', 'path', 'version', 'placement', 'order') }),
+    ),
+  ),
+  websocket: idle(open(named('max_connections_per_user', 'transcript_buffer_size', 'pool'))),
+  large_payload_optimization: idle(
+    open({
+      ...switchable,
+      ...named('request_threshold_bytes', 'response_threshold_bytes', 'prefetch_size_bytes'),
+      ...named('max_payload_bytes', 'truncated_log_bytes'),
+    }),
+  ),
+  feature_flags: idle(open(named('flags'))),
+  skills_registry: idle(open({ ...switchable, ...named('skills') })),
+  circuit_breaker_config: idle(open(named('policies'))),
+  alerting: idle(open({})),
+  guardrails_config: idle(open({})),
+  audit_logs: idle(open({})),
+  cluster_config: idle(open({})),
+  load_balancer_config: idle(open({})),
+  scim_config: idle(open({})),
+  access_profiles: idle(Type.Unknown()),
+})
+
+export type ConfigFile = Static<typeof ConfigFile>
