@@ -1,0 +1,179 @@
+// An OpenAI-compatible provider inside the process: the built-in provider `mock`, the server behind
+// `asbru mock`, and the upstream of the tests. Answers are the same for the same request, ids and
+// timestamps aside.
+
+import { ENDPOINTS } from '#core/endpoint.ts'
+
+import { type Answer, failure, MockFailure } from './answer.ts'
+import { ENDPOINT_HANDLERS } from './endpoints.ts'
+import { type Faults, FaultSyntaxError, parseFaults } from './faults.ts'
+import { newMemory } from './memory.ts'
+import { findRoute, type Route } from './route.ts'
+import { send } from './send.ts'
+
+/** How a mock differs from the usual one. */
+export interface MockOptions {
+  /** Happen to every answer; a request's own faults are added on top. */
+  readonly faults?: Faults
+  /** How many things of each kind are remembered; 1000 when absent. */
+  readonly maxItems?: number
+  /** How many bytes of each kind are remembered; 64 MiB when absent. */
+  readonly maxBytes?: number
+}
+
+/** A provider that answers any OpenAI request; its promise rejects only when the request's signal aborts. */
+export type Mock = (request: Request) => Promise<Response>
+
+const noFaults: Faults = Object.freeze({})
+const noFiles: ReadonlyMap<string, File> = new Map()
+const noBody: Readonly<Record<string, unknown>> = Object.freeze({})
+
+/** A new provider with a memory of its own. Paths work with and without a leading `/v1`. */
+export function createMock(options: MockOptions = {}): Mock {
+  const memory = newMemory(options)
+  const always = options.faults ?? noFaults
+
+  return async function mock(request) {
+    let faults = always
+    let answer: Answer
+    try {
+      const url = new URL(request.url)
+      const own = request.headers.get('x-mock-fault')
+      const fromHeader = own === null ? noFaults : readFaults(own, 'x-mock-fault')
+      faults = { ...always, ...fromHeader }
+      const route = routeOf(request.method, url.pathname)
+      const { body, files } = await readBody(request, route)
+      const model = modelOf(body, route)
+      const mark = model.indexOf('!')
+      const behaviour = mark === -1 ? model : model.slice(0, mark)
+      if (mark !== -1) {
+        faults = { ...always, ...readFaults(model.slice(mark + 1), 'model'), ...fromHeader }
+      }
+      if (behaviour === 'missing') throw noSuchModel(behaviour)
+      answer = await ENDPOINT_HANDLERS[route.endpoint]({
+        ...route,
+        query: url.searchParams,
+        body,
+        files,
+        model,
+        behaviour,
+        stream: wantsStream(body, url),
+        faults,
+        memory,
+        now: Math.floor(Date.now() / 1000),
+      })
+    } catch (error) {
+      if (!(error instanceof MockFailure)) throw error
+      answer = failure(error.problem)
+    }
+    return send(answer, faults, request.signal)
+  }
+}
+
+function routeOf(method: string, pathname: string): Route {
+  const path = pathname.startsWith('/v1/') ? pathname.slice(3) : pathname
+  const route = findRoute(method, path)
+  if (route) return route
+  throw new MockFailure({
+    status: 404,
+    message: `Invalid URL (${method} ${pathname})`,
+    code: 'unknown_url',
+  })
+}
+
+function readFaults(text: string, param: string): Faults {
+  try {
+    return parseFaults(text)
+  } catch (error) {
+    if (!(error instanceof FaultSyntaxError)) throw error
+    throw new MockFailure({ status: 400, message: error.message, param, code: 'invalid_fault' })
+  }
+}
+
+interface ReadBody {
+  readonly body: Readonly<Record<string, unknown>>
+  readonly files: ReadonlyMap<string, File>
+}
+
+async function readBody(request: Request, route: Route): Promise<ReadBody> {
+  const expected = ENDPOINTS[route.endpoint].body
+  if (expected === 'none') return { body: noBody, files: noFiles }
+  const type = request.headers.get('content-type') ?? ''
+  if (type.startsWith('multipart/form-data')) return readForm(request)
+  if (expected === 'multipart') {
+    throw new MockFailure({ status: 400, message: `Expected multipart/form-data, not '${type}'.` })
+  }
+  const text = await request.text()
+  // Cancelling or completing something needs no body.
+  if (text === '') return { body: noBody, files: noFiles }
+  const value = parseJson(text)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new MockFailure({ status: 400, message: 'The body must be a JSON object.' })
+  }
+  return { body: value as Record<string, unknown>, files: noFiles }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new MockFailure({
+      status: 400,
+      message: 'We could not parse the JSON body of your request.',
+      code: 'invalid_json',
+    })
+  }
+}
+
+async function readForm(request: Request): Promise<ReadBody> {
+  const body: Record<string, unknown> = {}
+  const files = new Map<string, File>()
+  for (const [name, value] of await formEntries(request)) {
+    if (typeof value === 'string') body[name] = value
+    else files.set(name, value)
+  }
+  return { body, files }
+}
+
+async function formEntries(request: Request): Promise<Iterable<[string, string | File]>> {
+  try {
+    return (await request.formData()).entries() as Iterable<[string, string | File]>
+  } catch (error) {
+    request.signal.throwIfAborted()
+    throw new MockFailure({ status: 400, message: `Malformed form: ${String(error)}` })
+  }
+}
+
+function modelOf(body: Readonly<Record<string, unknown>>, route: Route): string {
+  if (typeof body.model === 'string' && body.model !== '') return body.model
+  if (route.params.model !== undefined) return route.params.model
+  if (ENDPOINTS[route.endpoint].model !== 'required') return 'echo'
+  if (body.model === undefined || body.model === '') {
+    throw new MockFailure({
+      status: 400,
+      message: 'you must provide a model parameter',
+      param: 'model',
+      code: 'missing_required_parameter',
+    })
+  }
+  throw new MockFailure({
+    status: 400,
+    message: `Invalid type for 'model': expected a string.`,
+    param: 'model',
+    code: 'invalid_type',
+  })
+}
+
+function noSuchModel(model: string): MockFailure {
+  return new MockFailure({
+    status: 404,
+    message: `The model '${model}' does not exist or you do not have access to it.`,
+    param: 'model',
+    code: 'model_not_found',
+  })
+}
+
+function wantsStream(body: Readonly<Record<string, unknown>>, url: URL): boolean {
+  const asked = body.stream ?? url.searchParams.get('stream') ?? false
+  return asked === true || asked === 'true' || body.stream_format === 'sse'
+}
