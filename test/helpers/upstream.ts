@@ -211,3 +211,6 @@ export function playback(
   for (let at = 0; at < all.length; at += size) pieces.push(all.subarray(at, at + size))
   return pieces
 }
+
+export { chunk, RAW, refusedUrl, startRawUpstream } from './raw.ts'
+export type { RawOptions, RawScript, RawStep, RawUpstream } from './raw.ts'
