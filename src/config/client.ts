@@ -1,0 +1,55 @@
+import { isHeaderName } from './headers.ts'
+import { below } from './problem.ts'
+import type { Report } from './problem.ts'
+import type { ClientConfig } from './schema/client.ts'
+import type { ClientSettings } from './snapshot.ts'
+import { toMs } from './timers.ts'
+
+/** The `client` section with every default filled in. */
+export function buildClient(config: ClientConfig, report: Report): ClientSettings {
+  const headers = (names: readonly string[], list: string, pattern = false) =>
+    names.map((name, i) => {
+      if (!isHeaderName(pattern ? name.replaceAll('*', 'x') : name)) {
+        report.problem(below(list, i), 'is not a valid header name')
+      }
+      return name.toLowerCase()
+    })
+  const filter = config.header_filter_config ?? {}
+  return {
+    allowDirectKeys: config.allow_direct_keys ?? false,
+    allowedOrigins: config.allowed_origins ?? ['*'],
+    allowedHeaders: headers(config.allowed_headers ?? [], '/client/allowed_headers', true),
+    requiredHeaders: headers(config.required_headers ?? [], '/client/required_headers'),
+    headerFilter: {
+      allowlist: headers(filter.allowlist ?? [], '/client/header_filter_config/allowlist', true),
+      denylist: headers(filter.denylist ?? [], '/client/header_filter_config/denylist', true),
+    },
+    allowPerRequestRawOverride: config.allow_per_request_raw_override ?? false,
+    maxRequestBodyBytes: Math.max(
+      1,
+      Math.floor((config.max_request_body_size_mb ?? 100) * 1024 ** 2),
+    ),
+    dropExcessRequests: config.drop_excess_requests ?? false,
+    extraFields: config.extra_fields ?? true,
+    streamExtraFields: config.stream_extra_fields ?? 'last',
+    keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),
+    headerHoldMs: toMs(config.stream_header_hold_in_seconds ?? 15),
+    drainMs: toMs(config.drain_timeout_in_seconds ?? 25),
+  }
+}
+
+/** Switches that close a door in Bifrost and do not here yet: not to be lost among harmless ones. */
+export function warnOpenDoors(config: ClientConfig, report: Report): void {
+  for (const field of [
+    'enforce_auth_on_inference',
+    'enforce_governance_header',
+    'enforce_scim_auth',
+  ] as const) {
+    if (config[field] === true) {
+      report.warn(
+        below('/client', field),
+        'is NOT enforced by this version: whoever reaches the port can use the configured keys',
+      )
+    }
+  }
+}

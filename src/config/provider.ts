@@ -1,0 +1,193 @@
+import { checkUrl } from './address.ts'
+import type { Context } from './context.ts'
+import { withHiddenValues } from './freeze.ts'
+import { refuseHeader } from './headers.ts'
+import { buildKeys } from './keys.ts'
+import { below } from './problem.ts'
+import { buildProxy } from './proxy.ts'
+import { resolveOrReport } from './reference.ts'
+import type { CustomProviderConfig, NetworkConfig, ProviderConfig } from './schema/provider.ts'
+import type { CustomProvider, NetworkSettings, ProviderSettings, VendorFacts } from './snapshot.ts'
+import { didYouMean } from './suggest.ts'
+import { buildTimers } from './timers.ts'
+
+/** What every provider has that nobody configured. */
+export function plainProvider(
+  name: string,
+  origin: ProviderSettings['origin'],
+  keys: ProviderSettings['keys'] = [],
+): ProviderSettings {
+  return {
+    name,
+    origin,
+    keys,
+    network: {
+      baseUrl: undefined,
+      extraHeaders: withHiddenValues({}),
+      timers: buildTimers({}),
+      insecureSkipVerify: false,
+      caCertPem: undefined,
+      allowPrivateNetwork: false,
+    },
+    concurrency: 1000,
+    bufferSize: 5000,
+    proxyUrl: undefined,
+    sendBackRawRequest: false,
+    sendBackRawResponse: false,
+    custom: undefined,
+  }
+}
+
+/**
+ * One provider of the file. `facts` are those of the vendor whose wire format it speaks. Everything wrong
+ * goes to the report; what is returned is only used when nothing was.
+ */
+export function buildProvider(
+  name: string,
+  config: ProviderConfig,
+  facts: VendorFacts,
+  pointer: string,
+  context: Context,
+): ProviderSettings {
+  const { report } = context
+  const references: Record<string, string> = {}
+  const networkConfig = config.network_config ?? {}
+  const custom =
+    config.custom_provider_config &&
+    buildCustom(config.custom_provider_config, networkConfig, pointer, context)
+  const keyless = custom ? custom.isKeyLess : facts.keyless
+  const keyConfigs = config.keys ?? []
+  const keys = buildKeys(
+    keyConfigs,
+    {
+      provider: name,
+      pointer: below(pointer, 'keys'),
+      keyless,
+      allowPrivateNetwork: networkConfig.allow_private_network ?? false,
+    },
+    context,
+  )
+  if (!keyless && !keys.some(({ enabled }) => enabled)) {
+    report.warn(pointer, `${name} has no usable key; it only serves callers who bring their own`)
+  }
+
+  const network = buildNetwork(networkConfig, below(pointer, 'network_config'), context, references)
+  // A server of one's own may be given per key; then there is one address to fall back on.
+  const baseUrl = network.baseUrl ?? keys.find((key) => key.baseUrl !== undefined)?.baseUrl
+  const addressable = keyConfigs.some((key) =>
+    Object.keys(key).some((field) => field.endsWith('_key_config')),
+  )
+  const needsUrl = custom !== undefined || (facts.baseUrl === undefined && !addressable)
+  if (needsUrl && networkConfig.base_url === undefined) {
+    const why = custom ? 'is required for a custom provider' : `is required for ${name}`
+    report.problem(below(pointer, 'network_config', 'base_url'), why)
+  }
+
+  const queue = config.concurrency_and_buffer_size ?? { concurrency: 1000, buffer_size: 5000 }
+  if (queue.buffer_size < queue.concurrency) {
+    report.warn(
+      below(pointer, 'concurrency_and_buffer_size', 'buffer_size'),
+      'is smaller than "concurrency"; calls will be refused sooner than expected',
+    )
+  }
+  return {
+    name,
+    origin: 'file',
+    keys,
+    network: { ...network, baseUrl },
+    concurrency: queue.concurrency,
+    bufferSize: queue.buffer_size,
+    proxyUrl:
+      config.proxy_config &&
+      buildProxy(
+        config.proxy_config,
+        baseUrl ?? facts.baseUrl,
+        below(pointer, 'proxy_config'),
+        context,
+      ),
+    sendBackRawRequest: config.send_back_raw_request ?? false,
+    sendBackRawResponse: config.send_back_raw_response ?? false,
+    custom,
+    references,
+  }
+}
+
+function buildNetwork(
+  config: NetworkConfig,
+  pointer: string,
+  context: Context,
+  references: Record<string, string>,
+): NetworkSettings {
+  const { report } = context
+  const read = (written: NetworkConfig['base_url'], ...path: string[]) => {
+    if (written === undefined) return undefined
+    const resolved = resolveOrReport(written, context, below(pointer, ...path))
+    if (resolved?.reference !== undefined) {
+      references[below('network_config', ...path)] = resolved.reference
+    }
+    return resolved?.value
+  }
+
+  const allowPrivateNetwork = config.allow_private_network ?? false
+  let baseUrl = read(config.base_url, 'base_url')
+  if (baseUrl !== undefined) {
+    const checked = checkUrl(baseUrl, allowPrivateNetwork)
+    if ('problem' in checked) report.problem(below(pointer, 'base_url'), checked.problem)
+    else baseUrl = checked.url
+  }
+
+  const extraHeaders: Record<string, string> = {}
+  const seen = new Set<string>()
+  for (const [header, written] of Object.entries(config.extra_headers ?? {})) {
+    const value = read(written, 'extra_headers', header)
+    if (value === undefined) continue
+    const here = below(pointer, 'extra_headers', header)
+    const refused = refuseHeader(header, value)
+    if (refused !== undefined) report.problem(here, refused, 'name')
+    else if (seen.has(header.toLowerCase())) report.problem(here, 'stands twice', 'name')
+    else extraHeaders[header] = value
+    seen.add(header.toLowerCase())
+  }
+  return {
+    baseUrl,
+    extraHeaders: withHiddenValues(extraHeaders),
+    timers: buildTimers(config),
+    insecureSkipVerify: config.insecure_skip_verify ?? false,
+    caCertPem: read(config.ca_cert_pem, 'ca_cert_pem'),
+    allowPrivateNetwork,
+  }
+}
+
+function buildCustom(
+  config: CustomProviderConfig,
+  network: NetworkConfig,
+  providerPointer: string,
+  { report, operations }: Context,
+): CustomProvider {
+  const pointer = below(providerPointer, 'custom_provider_config')
+  const checkOperation = (list: string, operation: string) => {
+    if (operations.has(operation)) return
+    const message = `there is no operation ${JSON.stringify(operation)}.${didYouMean(operation, operations)}`
+    report.problem(below(pointer, list, operation), message, 'name')
+  }
+  const allowed = config.allowed_requests
+  for (const operation of Object.keys(allowed ?? {})) checkOperation('allowed_requests', operation)
+  const overrides = config.request_path_overrides ?? {}
+  for (const [operation, target] of Object.entries(overrides)) {
+    checkOperation('request_path_overrides', operation)
+    const here = below(pointer, 'request_path_overrides', operation)
+    if (/^https?:\/\//i.test(target)) {
+      const checked = checkUrl(target, network.allow_private_network ?? false)
+      if ('problem' in checked) report.problem(here, checked.problem)
+    } else if (!/^\/(?!\/)[\x21-\x7e]*$/.test(target)) {
+      report.problem(here, 'must be a path that begins with "/", or an http:// or https:// URL')
+    }
+  }
+  return {
+    baseProviderType: config.base_provider_type.toLowerCase(),
+    isKeyLess: config.is_key_less ?? false,
+    allowedRequests:
+      allowed && new Set(Object.keys(allowed).filter((operation) => allowed[operation] === true)),
+    requestPathOverrides: { ...overrides },
+  }
+}

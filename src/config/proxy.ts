@@ -1,0 +1,88 @@
+import { Secret } from '#lib/secret.ts'
+
+import { addressKind } from './address.ts'
+import type { Context } from './context.ts'
+import { below } from './problem.ts'
+import { resolveOrReport } from './reference.ts'
+import type { Environment } from './reference.ts'
+import type { ProxyConfig } from './schema/provider.ts'
+
+/** The proxy for a provider whose calls go to `target`; undefined = none. */
+export function buildProxy(
+  config: ProxyConfig,
+  target: string | undefined,
+  pointer: string,
+  context: Context,
+): Secret | undefined {
+  const { report } = context
+  if (config.type === 'none') return undefined
+  if (config.type === 'environment') {
+    const found = proxyFromEnvironment(target, context.env)
+    if (found === undefined) return undefined
+    const proxy = httpUrl(found.value)
+    if (proxy) return new Secret(trimmed(proxy))
+    report.problem(below(pointer, 'type'), `${found.name} is not an http:// or https:// URL`)
+    return undefined
+  }
+  if (config.type === 'socks5') {
+    report.problem(below(pointer, 'type'), 'socks5 is not supported; use an http proxy')
+    return undefined
+  }
+  const at = below(pointer, 'url')
+  const written = config.url ?? ''
+  if (written === '') {
+    report.problem(at, 'is required for an http proxy')
+    return undefined
+  }
+  const address = resolveOrReport(written, context, at)
+  const username = resolveOrReport(config.username ?? '', context, below(pointer, 'username'))
+  const password = resolveOrReport(config.password ?? '', context, below(pointer, 'password'))
+  if (!address || !username || !password) return undefined
+  const proxy = httpUrl(address.value)
+  if (!proxy) {
+    report.problem(at, 'must be an http:// or https:// URL')
+    return undefined
+  }
+  if (username.value !== '') proxy.username = encodeURIComponent(username.value)
+  if (password.value !== '') proxy.password = encodeURIComponent(password.value)
+  return new Secret(trimmed(proxy))
+}
+
+function httpUrl(text: string): URL | undefined {
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`)
+  return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined
+}
+
+/** Without the slash that `URL` puts behind a bare host. */
+function trimmed(url: URL): string {
+  return url.href.replace(/\/$/, '')
+}
+
+function proxyFromEnvironment(
+  target: string | undefined,
+  env: Environment,
+): { readonly name: string; readonly value: string } | undefined {
+  const url = target === undefined ? null : URL.parse(target)
+  if (url && (addressKind(url.hostname) === 'loopback' || isExempt(url, env))) return undefined
+  const names = url?.protocol === 'http:' ? ['HTTP_PROXY'] : ['HTTPS_PROXY']
+  for (const name of names.flatMap((upper) => [upper, upper.toLowerCase()])) {
+    const value = env[name]?.trim()
+    if (value) return { name, value }
+  }
+  return undefined
+}
+
+/** NO_PROXY: `*`, a host, a domain with or without its leading dot, each with an optional port. */
+function isExempt(url: URL, env: Environment): boolean {
+  const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80')
+  return (env['NO_PROXY'] || env['no_proxy'] || '').split(/[\s,]+/).some((entry) => {
+    const rule = entry.toLowerCase()
+    if (rule === '*') return true
+    const withPort = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(rule)
+    if (withPort && withPort[3] !== port) return false
+    const name = withPort?.[1] ?? withPort?.[2] ?? rule.replace(/^\[|\]$/g, '')
+    const domain = name.replace(/^\*?\.?/, '')
+    return domain !== '' && (host === domain || host.endsWith(`.${domain}`))
+  })
+}
