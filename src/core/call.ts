@@ -1,7 +1,8 @@
-import type { Endpoint } from './endpoint.ts'
-import type { Trace } from './trace.ts'
 import type { Scan } from '#lib/json.ts'
 import type { Secret } from '#lib/secret.ts'
+
+import type { Endpoint } from './endpoint.ts'
+import type { Trace } from './trace.ts'
 
 /** Who calls, as far as this version looks: a bearer of a provider key, or nobody in particular. */
 export interface Caller {
@@ -57,7 +58,8 @@ export interface Call {
   /** The caller asked for a usage chunk, or did not stream. */
   readonly wantsUsage: boolean
   readonly caller: Caller
-  readonly headers: Headers
+  /** The request's headers, names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
   /** Aborts when the caller leaves. */
   readonly signal: AbortSignal
   /** `performance.now()` of arrival. */

@@ -1,0 +1,147 @@
+import type { ErrorKind } from '#core/errors.ts'
+import { GatewayError } from '#core/errors.ts'
+import { inMs, release, watch } from '#lib/deadline.ts'
+import type { Deadline } from '#lib/deadline.ts'
+
+type Phase = Extract<
+  ErrorKind,
+  'connect_timeout' | 'headers_timeout' | 'first_token_timeout' | 'idle_timeout' | 'total_timeout'
+>
+
+const phaseNames: Record<Phase, string> = {
+  connect_timeout: 'connect',
+  headers_timeout: 'send response headers',
+  first_token_timeout: 'send the first event',
+  idle_timeout: 'send more of its stream',
+  total_timeout: 'finish',
+}
+
+/**
+ * The timers and the cancel of one upstream attempt. `signal` aborts when the caller leaves, when a timer
+ * runs out, or by `abort`; `explain` tells afterwards which it was.
+ */
+export class Connection {
+  readonly #controller = new AbortController()
+  readonly #callSignal: AbortSignal
+  readonly #deadline: Deadline
+  readonly #totalAt: number
+  readonly #startedAt = performance.now()
+  #phase: Phase = 'total_timeout'
+  #phaseStartedAt = this.#startedAt
+  #reason: GatewayError | undefined
+  #probe: (() => Promise<boolean>) | undefined
+  #closed = false
+
+  constructor(callSignal: AbortSignal, totalMs: number) {
+    this.#callSignal = callSignal
+    this.#totalAt = inMs(totalMs)
+    this.#deadline = watch({ at: this.#totalAt, expired: this.#expired })
+    callSignal.addEventListener('abort', this.#left)
+    if (callSignal.aborted) this.#left()
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Enters a phase that may take `ms` (0 = no limit of its own), counted from now. */
+  enter(phase: Phase, ms: number): void {
+    this.#phase = phase
+    this.#phaseStartedAt = performance.now()
+    const at = ms === 0 ? Number.POSITIVE_INFINITY : this.#phaseStartedAt + ms
+    this.#deadline.at = at < this.#totalAt ? at : this.#totalAt
+  }
+
+  /**
+   * `fetch` does not tell when it has connected. So when the connect timer runs out with no answer yet,
+   * `probe` opens a connection of its own; only if that fails too is the provider unreachable.
+   */
+  enterConnect(ms: number, probe: () => Promise<boolean>, then: () => void): void {
+    this.enter('connect_timeout', ms)
+    this.#probe = async () => {
+      const reachable = await probe()
+      if (reachable && !this.#closed) {
+        then()
+        watch(this.#deadline)
+      }
+      return reachable
+    }
+  }
+
+  /** Leaves only the total timer running, while the caller's side is what keeps us waiting. */
+  pause(): void {
+    this.#deadline.at = this.#totalAt
+  }
+
+  /** Ends the attempt from our side for the given reason. */
+  abort(reason: GatewayError): void {
+    this.#reason ??= reason
+    this.#controller.abort()
+  }
+
+  /** Why it ended: the timer or cancel that did it, or else what `thrown` says about the network. */
+  explain(thrown: unknown, provider: string): GatewayError {
+    return this.#reason ?? networkError(thrown, provider)
+  }
+
+  /** The reason of our own abort, if there was one. */
+  get reason(): GatewayError | undefined {
+    return this.#reason
+  }
+
+  /** Stops timers and listeners. Call exactly when nothing more is read from upstream. */
+  close(): void {
+    this.#closed = true
+    release(this.#deadline)
+    this.#callSignal.removeEventListener('abort', this.#left)
+  }
+
+  readonly #left = (): void => {
+    this.abort(new GatewayError('client_closed', 'The client closed the connection.'))
+  }
+
+  readonly #expired = (): void => {
+    const probe = this.#phase === 'connect_timeout' ? this.#probe : undefined
+    this.#probe = undefined
+    if (probe && performance.now() < this.#totalAt) {
+      void probe().then((reachable) => {
+        if (!reachable && !this.#closed) this.#timeOut()
+        return undefined
+      })
+      return
+    }
+    this.#timeOut()
+  }
+
+  #timeOut(): void {
+    const now = performance.now()
+    const phase = now >= this.#totalAt ? 'total_timeout' : this.#phase
+    const since = phase === 'total_timeout' ? this.#startedAt : this.#phaseStartedAt
+    const ms = Math.round(now - since)
+    this.abort(
+      new GatewayError(phase, `The provider did not ${phaseNames[phase]} within ${ms} ms.`),
+    )
+  }
+}
+
+function networkError(thrown: unknown, provider: string): GatewayError {
+  if (thrown instanceof GatewayError) return thrown
+  const code = String((thrown as { code?: unknown } | null)?.code ?? '')
+  if (/reset|closed|socket.*hang|EPIPE/i.test(code)) {
+    return new GatewayError('upstream_reset', `Provider '${provider}' closed the connection.`, {
+      cause: thrown,
+    })
+  }
+  if (/refused|unable|failed|notfound|dns|host|cert|tls|ssl|verif|open/i.test(code)) {
+    return new GatewayError(
+      'upstream_unreachable',
+      `Provider '${provider}' could not be reached (${code}).`,
+      { cause: thrown },
+    )
+  }
+  return new GatewayError(
+    'upstream_malformed',
+    `Provider '${provider}' sent an answer that is not valid HTTP${code ? ` (${code})` : ''}.`,
+    { cause: thrown },
+  )
+}

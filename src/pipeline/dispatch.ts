@@ -1,0 +1,153 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Outbound, Target } from '#providers/provider.ts'
+
+import { Connection } from './connection.ts'
+import { outboundHeaders, plainHeaders } from './forward.ts'
+import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
+
+/** An upstream answer whose status line has arrived and was a success. */
+export interface Upstream {
+  readonly response: Response
+  readonly connection: Connection
+  readonly outbound: Outbound
+  readonly target: Target
+  /** `performance.now()` when the request was sent. */
+  readonly sentAt: number
+}
+
+const maxErrorBytes = 1024 * 1024
+const errorBodyMs = 10_000
+
+/**
+ * Sends one attempt and waits for its status line. This is the only place that opens connections to providers.
+ * Throws `GatewayError`: the provider's refusal, a timer, a network failure or the caller's departure.
+ * On success the caller of this function owns `connection` and must `close` it.
+ */
+export async function dispatch(call: Call, target: Target, snapshot: Snapshot): Promise<Upstream> {
+  const { provider, settings } = target
+  const outbound = provider.request(call, target)
+  const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
+  const credential = call.caller.directKey ?? target.key?.value
+  if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
+  if (outbound.dropped.length > 0)
+    call.trace.add('attempt', `left out ${outbound.dropped.join(', ')}`)
+
+  const { timers } = settings.network
+  const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs
+  const connection = new Connection(call.signal, totalMs)
+  const sentAt = performance.now()
+  try {
+    const response = provider.transport
+      ? await local(provider.transport, outbound, headers, connection)
+      : await remote(outbound, headers, target, connection)
+    if (response.status >= 200 && response.status < 300) {
+      return { response, connection, outbound, target, sentAt }
+    }
+    throw await refusal(response, target, connection, credential?.reveal())
+  } catch (thrown) {
+    const error = connection.explain(thrown, settings.name)
+    connection.close()
+    throw error
+  }
+}
+
+async function remote(
+  outbound: Outbound,
+  headers: Record<string, string>,
+  target: Target,
+  connection: Connection,
+): Promise<Response> {
+  const { network, proxyUrl, name } = target.settings
+  const { timers } = network
+  if (!network.allowPrivateNetwork && !proxyUrl) {
+    const check = assertReachable(outbound.url, name)
+    if (check) await check
+  }
+  if (timers.connectMs > 0 && !isKnownReachable(outbound.url)) {
+    connection.enterConnect(
+      timers.connectMs,
+      () => probe(proxyUrl?.reveal() ?? outbound.url),
+      () => connection.enter('headers_timeout', timers.headersMs),
+    )
+  } else {
+    connection.enter('headers_timeout', timers.headersMs)
+  }
+  const options: BunFetchRequestInit & { timeout: false } = {
+    method: outbound.method,
+    headers,
+    signal: connection.signal,
+    redirect: 'manual',
+    // Bun ends a quiet fetch after five minutes on its own; here only our timers do.
+    timeout: false,
+  }
+  if (outbound.body !== undefined) options.body = outbound.body
+  if (proxyUrl) options.proxy = proxyUrl.reveal()
+  if (network.insecureSkipVerify || network.caCertPem !== undefined) {
+    options.tls = {
+      rejectUnauthorized: !network.insecureSkipVerify,
+      ...(network.caCertPem !== undefined && { ca: network.caCertPem }),
+    }
+  }
+  const response = await fetch(outbound.url, options)
+  noteReachable(outbound.url)
+  return response
+}
+
+async function local(
+  transport: (request: Request) => Promise<Response>,
+  outbound: Outbound,
+  headers: Record<string, string>,
+  connection: Connection,
+): Promise<Response> {
+  const init: RequestInit = { method: outbound.method, headers, signal: connection.signal }
+  if (outbound.body !== undefined) init.body = outbound.body
+  const answered = transport(new Request(outbound.url, init))
+  return await Promise.race([answered, aborted(connection.signal)])
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+  })
+}
+
+async function refusal(
+  response: Response,
+  target: Target,
+  connection: Connection,
+  credential: string | undefined,
+): Promise<GatewayError> {
+  const { status } = response
+  if (status < 400) {
+    void response.body?.cancel()
+    return new GatewayError(
+      'upstream_malformed',
+      `Provider '${target.settings.name}' answered with HTTP status ${status}, which is no answer to this request.`,
+    )
+  }
+  connection.enter('idle_timeout', errorBodyMs)
+  const body = redact(await boundedText(response, maxErrorBytes), credential)
+  const upstream = target.provider.parseError(status, body, plainHeaders(response.headers))
+  return new GatewayError('upstream_error', upstream.message, { upstream })
+}
+
+/** Providers like to repeat the key they refused. */
+function redact(text: string, credential: string | undefined): string {
+  return credential ? text.replaceAll(credential, '[redacted]') : text
+}
+
+/** The body as text, cut at `maxBytes`. */
+async function boundedText(response: Response, maxBytes: number): Promise<string> {
+  if (!response.body) return ''
+  const decoder = new TextDecoder()
+  let text = ''
+  let size = 0
+  for await (const chunk of response.body) {
+    size += chunk.byteLength
+    text += decoder.decode(chunk, { stream: true })
+    if (size >= maxBytes) break
+  }
+  return text
+}

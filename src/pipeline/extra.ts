@@ -1,0 +1,68 @@
+import type { ProviderSettings, Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { requestType } from '#core/endpoint.ts'
+import type { Target } from '#providers/provider.ts'
+
+/** Raw bodies that somebody asked to see in the answer. */
+export interface Raw {
+  readonly request: string | undefined
+  readonly response: string | undefined
+}
+
+/** Whether this answer carries `extra_fields` at all. Unknown routes travel unchanged. */
+export function wantsExtraFields(call: Call, snapshot: Snapshot): boolean {
+  return (
+    snapshot.client.extraFields &&
+    call.endpoint !== 'passthrough' &&
+    call.headers['x-bf-extra-fields'] !== 'false'
+  )
+}
+
+/** Which raw bodies the answer repeats: by the provider's configuration, or by header where that is permitted. */
+export function rawWanted(
+  call: Call,
+  settings: ProviderSettings,
+  snapshot: Snapshot,
+): { request: boolean; response: boolean } {
+  const { allowPerRequestRawOverride } = snapshot.client
+  const asked = (header: string, configured: boolean): boolean => {
+    const value = allowPerRequestRawOverride ? call.headers[header] : undefined
+    return value === undefined ? configured : value === 'true'
+  }
+  return {
+    request: asked('x-bf-send-back-raw-request', settings.sendBackRawRequest),
+    response: asked('x-bf-send-back-raw-response', settings.sendBackRawResponse),
+  }
+}
+
+/**
+ * The JSON text of `extra_fields`. `latencyMs` is the time since the request was sent upstream, rounded;
+ * `chunkIndex` counts from 0.
+ */
+export function extraFields(
+  call: Call,
+  target: Target,
+  latencyMs: number,
+  chunkIndex: number,
+  raw?: Raw,
+): string {
+  let text = `{"request_type":"${requestType(call.endpoint, call.stream)}","provider":${JSON.stringify(target.settings.name)}`
+  if (call.modelRequested !== undefined) {
+    text += `,"model_requested":${JSON.stringify(call.modelRequested)}`
+  }
+  if (target.model !== undefined) text += `,"model_deployment":${JSON.stringify(target.model)}`
+  text += `,"latency":${Math.round(latencyMs)},"chunk_index":${chunkIndex}`
+  if (raw?.request !== undefined) text += `,"raw_request":${raw.request}`
+  if (raw?.response !== undefined) text += `,"raw_response":${raw.response}`
+  return `${text}}`
+}
+
+/** `"extra_fields":…` placed before the closing brace that stands at `close`; nothing else changes. */
+export function withExtraFields(
+  text: string,
+  close: number,
+  hasMembers: boolean,
+  json: string,
+): string {
+  return `${text.slice(0, close)}${hasMembers ? ',' : ''}"extra_fields":${json}${text.slice(close)}`
+}

@@ -1,0 +1,102 @@
+import type { ClientSettings, ProviderSettings } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { VERSION } from '#core/version.ts'
+
+// Which headers travel: from the caller to the provider by allowlist, from the provider to the caller by denylist.
+
+const userAgent = `asbru/${VERSION}`
+
+/** The caller's own headers that mean something to every OpenAI-compatible provider. */
+const alwaysForwarded = ['accept', 'openai-beta', 'idempotency-key']
+
+/** Never sent on, whatever a configuration or a caller says: credentials, framing, and the gateway's own. */
+const neverForwarded =
+  /^(?:authorization|proxy-authorization|cookie|host|content-length|content-type|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|api-key|x-api-key|x-goog-api-key|x-bf-.*)$/
+
+/** The headers of one outbound request, without the credential. */
+export function outboundHeaders(
+  call: Call,
+  client: ClientSettings,
+  settings: ProviderSettings,
+  own: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const headers: Record<string, string> = { 'user-agent': userAgent }
+  for (const name of alwaysForwarded) {
+    const value = call.headers[name]
+    if (value !== undefined) headers[name] = value
+  }
+  // Compressing a stream makes upstream proxies buffer it.
+  if (call.stream) headers['accept-encoding'] = 'identity'
+  const { allowlist, denylist } = client.headerFilter
+  for (const name in call.headers) {
+    if (name.startsWith('x-bf-eh-')) {
+      const wanted = name.slice('x-bf-eh-'.length)
+      const listed = allowlist.length === 0 || matches(allowlist, wanted)
+      if (wanted !== '' && listed && mayForward(wanted, denylist)) {
+        headers[wanted] = call.headers[name]!
+      }
+    } else if (allowlist.length > 0 && matches(allowlist, name) && mayForward(name, denylist)) {
+      headers[name] = call.headers[name]!
+    }
+  }
+  return { ...headers, ...settings.network.extraHeaders, ...own }
+}
+
+function mayForward(name: string, denylist: readonly string[]): boolean {
+  return !neverForwarded.test(name) && !matches(denylist, name)
+}
+
+function matches(patterns: readonly string[], name: string): boolean {
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name,
+  )
+}
+
+/** Hop-by-hop, about the body's encoding (which `fetch` has undone), or about the provider's own site. */
+const notRelayed = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'proxy-authenticate',
+  'www-authenticate',
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'set-cookie',
+  'date',
+  'server',
+  'via',
+  'vary',
+  'alt-svc',
+  'etag',
+  'strict-transport-security',
+  'x-content-type-options',
+  'location',
+  'clear-site-data',
+  'content-security-policy',
+  'nel',
+  'report-to',
+  'x-robots-tag',
+])
+
+/** The provider's answer headers that the caller gets; its request id moves to `x-upstream-request-id`. */
+export function relayedHeaders(upstream: Headers): Record<string, string> {
+  const all = plainHeaders(upstream)
+  const headers: Record<string, string> = {}
+  for (const name in all) {
+    if (notRelayed.has(name)) continue
+    if (name.startsWith('access-control-') || name.startsWith('x-bifrost-')) continue
+    const value = all[name]
+    if (typeof value !== 'string') continue
+    headers[name === 'x-request-id' ? 'x-upstream-request-id' : name] = value
+  }
+  return headers
+}
+
+/** Headers as a plain object with lower-case names, in one step. */
+export function plainHeaders(headers: Headers): Record<string, string> {
+  return headers.toJSON() as Record<string, string>
+}

@@ -1,0 +1,72 @@
+import { GatewayError } from '#core/errors.ts'
+
+interface Waiter {
+  readonly admit: () => void
+}
+
+/**
+ * Limits how many calls a provider has in flight and how many wait. Created per provider and kept across
+ * configuration changes, so that a reload neither forgets nor doubles what is in flight.
+ */
+export class Gate {
+  #inFlight = 0
+  readonly #waiting = new Set<Waiter>()
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /**
+   * Takes a place, waiting in arrival order when all are taken; undefined means it was free at once.
+   * Rejects with `queue_full` when `bufferSize` calls wait already (or any, with `dropExcess`), and
+   * with the signal's reason when the caller leaves first.
+   */
+  enter(
+    limits: { concurrency: number; bufferSize: number; dropExcess: boolean; provider: string },
+    signal: AbortSignal,
+  ): Promise<void> | undefined {
+    if (this.#inFlight < limits.concurrency && this.#waiting.size === 0) {
+      this.#inFlight++
+      return undefined
+    }
+    if (limits.dropExcess || this.#waiting.size >= limits.bufferSize) {
+      throw new GatewayError(
+        'queue_full',
+        `Provider '${limits.provider}' has ${this.#inFlight} requests in flight and ${this.#waiting.size} waiting; no more are taken.`,
+      )
+    }
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        admit: () => {
+          signal.removeEventListener('abort', left)
+          this.#inFlight++
+          resolve()
+        },
+      }
+      const left = () => {
+        this.#waiting.delete(waiter)
+        reject(new GatewayError('client_closed', 'The client left the queue.'))
+      }
+      if (signal.aborted) {
+        left()
+        return
+      }
+      signal.addEventListener('abort', left, { once: true })
+      this.#waiting.add(waiter)
+    })
+  }
+
+  /** Gives a place back; exactly once per `enter` that succeeded. */
+  leave(): void {
+    this.#inFlight--
+    const [first] = this.#waiting
+    if (first) {
+      this.#waiting.delete(first)
+      first.admit()
+    }
+  }
+}

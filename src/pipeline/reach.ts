@@ -1,0 +1,130 @@
+import { GatewayError } from '#core/errors.ts'
+
+// Whether an address may be and can be reached. Both answers are remembered for a minute, so that a busy
+// provider costs one lookup a minute and not one per request.
+
+const rememberMs = 60_000
+const maxRemembered = 1000
+const probeMs = 1000
+const lookupMs = 5000
+
+const reachableUntil = new Map<string, number>()
+const permittedUntil = new Map<string, number>()
+
+function originOf(url: string): string {
+  const end = url.indexOf('/', url.indexOf('//') + 2)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+function remember(map: Map<string, number>, origin: string): void {
+  if (map.size >= maxRemembered) map.clear()
+  map.set(origin, performance.now() + rememberMs)
+}
+
+/** Something answered there within the last minute, so a silence now is not a failure to connect. */
+export function isKnownReachable(url: string): boolean {
+  const until = reachableUntil.get(originOf(url))
+  return until !== undefined && until > performance.now()
+}
+
+/** Call when an answer came. */
+export function noteReachable(url: string): void {
+  const origin = originOf(url)
+  const until = reachableUntil.get(origin)
+  // Renewing at half time keeps the common case to one map read.
+  if (until === undefined || until < performance.now() + rememberMs / 2) {
+    remember(reachableUntil, origin)
+  }
+}
+
+/** Opens and closes a TCP connection; false when that does not work within a second. */
+export async function probe(url: string): Promise<boolean> {
+  const { hostname, port, protocol } = new URL(url)
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => resolve(false), probeMs)
+  Bun.connect({
+    hostname: hostname.replace(/^\[|\]$/g, ''),
+    port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port),
+    socket: {
+      open(socket) {
+        socket.end()
+        resolve(true)
+      },
+      data() {},
+      connectError: () => resolve(false),
+    },
+  }).catch(() => resolve(false))
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * Refuses addresses inside private networks (loopback is always allowed, link-local never), also when a
+ * public name leads there. Returns undefined at once for a host that was checked within the last minute.
+ */
+export function assertReachable(url: string, provider: string): Promise<void> | undefined {
+  const origin = originOf(url)
+  const until = permittedUntil.get(origin)
+  if (until !== undefined && until > performance.now()) return undefined
+  return check(url, origin, provider)
+}
+
+async function check(url: string, origin: string, provider: string): Promise<void> {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
+  const addresses = isAddress(host) ? [host] : await lookup(host)
+  const forbidden = addresses.find(isPrivate)
+  if (forbidden !== undefined) {
+    throw new GatewayError(
+      'egress_forbidden',
+      `Provider '${provider}' points into a private network. Set network_config.allow_private_network to permit it.`,
+    )
+  }
+  // A name that does not resolve is left to `fetch`, whose error says so.
+  if (addresses.length > 0) remember(permittedUntil, origin)
+}
+
+async function lookup(host: string): Promise<string[]> {
+  const timer = new Promise<string[]>((resolve) => setTimeout(resolve, lookupMs, []).unref())
+  const found = Bun.dns.lookup(host).then(
+    (records) => records.map(({ address }) => address),
+    () => [],
+  )
+  return await Promise.race([found, timer])
+}
+
+function isAddress(host: string): boolean {
+  return /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':')
+}
+
+const privateV4 = [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+] as const
+
+function isPrivate(address: string): boolean {
+  const mapped = /^::(?:ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  const v4 = mapped ?? address
+  if (!v4.includes(':')) {
+    return privateV4.some(
+      ([net, bits]) => number(v4) >>> (32 - bits) === number(net) >>> (32 - bits),
+    )
+  }
+  const v6 = address.toLowerCase()
+  if (v6 === '::1') return false
+  // Unspecified, unique local (fc00::/7), link-local (fe80::/10), multicast, NAT64 and 6to4.
+  return /^(?:::$|::ffff:|f[cd]|fe[89ab]|ff|64:ff9b|2002:)/.test(v6)
+}
+
+function number(address: string): number {
+  return address.split('.').reduce((sum, part) => (sum << 8) | Number(part), 0) >>> 0
+}

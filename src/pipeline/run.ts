@@ -1,0 +1,32 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { toGatewayError } from '#core/errors.ts'
+
+import { attempt } from './attempt.ts'
+import type { Holding } from './attempt.ts'
+import type { Gates } from './gates.ts'
+import type { Outcome } from './outcome.ts'
+import type { Recorder } from './record.ts'
+import { plan } from './routing.ts'
+
+/** What a call needs of the running process. */
+export interface Services {
+  readonly gates: Gates
+  readonly recorder: Recorder
+}
+
+/**
+ * The story of a call: plan where it may go, try, settle. The snapshot is the one the call started with.
+ * Throws only `GatewayError`, and only after the call has been settled.
+ */
+export async function run(call: Call, snapshot: Snapshot, services: Services): Promise<Outcome> {
+  const holding: Holding = { release: undefined }
+  const settle = services.recorder.open(call, () => holding.release?.())
+  try {
+    return await attempt(call, plan(call, snapshot), snapshot, services.gates, settle, holding)
+  } catch (thrown) {
+    const error = toGatewayError(thrown)
+    settle.failure(error)
+    throw error
+  }
+}
