@@ -113,9 +113,10 @@ function findInUnion(schema: TSchema, value: unknown, path: (string | number)[])
 function further(a: Fault, b: Fault, from: number): Fault {
   const ahead = compare(a.path, b.path, from)
   if (ahead !== 0) return ahead > 0 ? a : b
-  if (a.code !== 'invalid_type') return a
-  if (b.code !== 'invalid_type') return b
-  return { ...a, expected: [...new Set([...a.expected, ...b.expected])] }
+  if (a.code === 'invalid_type' && b.code === 'invalid_type') {
+    return { ...a, expected: [...new Set([...a.expected, ...b.expected])] }
+  }
+  return a.code === 'invalid_type' ? b : a
 }
 
 /** Above zero when `a` is further into the value than `b`: at a later element, or deeper. */

@@ -1,0 +1,103 @@
+// What a provider says a request used, in any of OpenAI's shapes: chat and text completions, embeddings,
+// Responses, images, audio. Token counts are whole and not negative; anything else counts as not said.
+
+export interface Usage {
+  /** All input tokens, cached ones included. */
+  readonly inputTokens: number
+  /** All produced tokens, hidden reasoning included as far as the provider does. */
+  readonly outputTokens: number
+  readonly totalTokens: number
+  /** Part of the input that was read from the provider's cache. */
+  readonly cachedTokens: number
+  /** Part of the input that was written to the provider's cache. */
+  readonly cacheWriteTokens: number
+  readonly reasoningTokens: number
+  readonly audioInputTokens: number
+  readonly audioOutputTokens: number
+  readonly imageInputTokens: number
+  readonly imageOutputTokens: number
+  readonly acceptedPredictionTokens: number
+  readonly rejectedPredictionTokens: number
+  /** Length of the recording, where that is what the provider charges. */
+  readonly audioSeconds: number | undefined
+  /** Only when the provider itself names a price. */
+  readonly costUsd: number | undefined
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Reads a `usage` value; undefined when it says nothing usable. Never throws. */
+export function readUsage(usage: unknown): Usage | undefined {
+  if (!isObject(usage)) return undefined
+  const input = count(usage, 'prompt_tokens', 'input_tokens')
+  const output = count(usage, 'completion_tokens', 'output_tokens')
+  const total = count(usage, 'total_tokens')
+  const audioSeconds =
+    usage.type === 'duration' ? amount(usage.seconds) : amount(usage.audio_seconds)
+  const costUsd = costOf(usage.cost)
+  if ((input ?? output ?? total ?? audioSeconds ?? costUsd) === undefined) return undefined
+
+  const read = details(
+    usage,
+    'prompt_tokens_details',
+    'input_tokens_details',
+    'input_token_details',
+  )
+  const made = details(
+    usage,
+    'completion_tokens_details',
+    'output_tokens_details',
+    'output_token_details',
+  )
+  const inputTokens = input ?? Math.max(0, (total ?? 0) - (output ?? 0))
+  const outputTokens = output ?? 0
+  return {
+    inputTokens,
+    outputTokens,
+    totalTokens: total ?? inputTokens + outputTokens,
+    cachedTokens:
+      count(read, 'cached_tokens', 'cached_read_tokens') ??
+      count(usage, 'cached_tokens', 'prompt_cache_hit_tokens') ??
+      0,
+    cacheWriteTokens: count(read, 'cache_write_tokens', 'cached_write_tokens') ?? 0,
+    reasoningTokens: count(made, 'reasoning_tokens') ?? 0,
+    audioInputTokens: count(read, 'audio_tokens') ?? 0,
+    audioOutputTokens: count(made, 'audio_tokens') ?? 0,
+    imageInputTokens: count(read, 'image_tokens') ?? 0,
+    imageOutputTokens: count(made, 'image_tokens') ?? 0,
+    acceptedPredictionTokens: count(made, 'accepted_prediction_tokens') ?? 0,
+    rejectedPredictionTokens: count(made, 'rejected_prediction_tokens') ?? 0,
+    audioSeconds,
+    costUsd,
+  }
+}
+
+/** The first of the names that holds a token count. */
+function count(fields: Fields, ...names: string[]): number | undefined {
+  for (const name of names) {
+    const value = fields[name]
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  }
+  return undefined
+}
+
+function amount(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined
+}
+
+/** A bare number, or an object with a total; both occur. */
+function costOf(cost: unknown): number | undefined {
+  return amount(isObject(cost) ? cost.total_cost : cost)
+}
+
+function details(usage: Fields, ...names: string[]): Fields {
+  for (const name of names) {
+    const value = usage[name]
+    if (isObject(value)) return value
+  }
+  return {}
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
