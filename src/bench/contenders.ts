@@ -1,0 +1,144 @@
+// The parts of one benchmark, ready to be measured: upstream and load generator for the whole run, floor and gateway
+// started anew for every scenario, so that none inherits another's memory.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { Fleet, Member } from './fleet.ts'
+import type { Job, LoadResult } from './job.ts'
+
+/** Something that answers chat requests. */
+export interface Contender {
+  name: 'direct' | 'floor' | 'gateway'
+  /** Its chat completions endpoint. */
+  url: string
+  /** Undefined for direct: the upstream's own cost is nobody's business. */
+  pid: number | undefined
+  stop: () => Promise<void>
+}
+
+export interface Loader {
+  run: (job: Job) => Promise<LoadResult>
+  /** Runs a `hold`: `whileHeld` is called when all streams stand, with their number. */
+  hold: (job: Job, whileHeld: (held: number) => Promise<void>) => Promise<LoadResult>
+}
+
+export interface Parts {
+  direct: Contender
+  loader: Loader
+  startFloor: () => Promise<Contender>
+  startGateway: () => Promise<Contender>
+  /** Removes the temporary folder. */
+  clean: () => void
+}
+
+/** How the programs are called; both without their subcommand. */
+export interface Programs {
+  /** This program, for the roles. */
+  self: readonly string[]
+  gateway: readonly string[]
+}
+
+const startMs = 20_000
+/** Beyond the job's own limit, so that its account of what is missing arrives. */
+const graceMs = 5000
+
+/** Starts upstream and load generator. */
+export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts> {
+  const folder = mkdtempSync(join(tmpdir(), 'asbru-bench-'))
+  const role = (name: string, args: readonly string[], side: 'contender' | 'ends'): Member =>
+    fleet.start({
+      name,
+      command: [...programs.self, 'bench-role', ...args],
+      side,
+      env: { BUN_CONFIG_MAX_HTTP_REQUESTS: '65535' },
+    })
+  const upstream = role('upstream', ['upstream'], 'ends')
+  const load = role('load', ['load'], 'ends')
+  const upstreamUrl = await urlOf(upstream)
+  await load.hear((value) => 'ready' in value, startMs)
+  const config = writeConfig(folder, upstreamUrl)
+  let starts = 0
+  return {
+    direct: {
+      name: 'direct',
+      url: `${upstreamUrl}/v1/chat/completions`,
+      pid: undefined,
+      stop: () => Promise.resolve(),
+    },
+    loader: createLoader(load),
+    async startFloor() {
+      const floor = role('floor', ['floor', upstreamUrl], 'contender')
+      return contender('floor', floor, `${await urlOf(floor)}/v1/chat/completions`)
+    },
+    async startGateway() {
+      starts += 1
+      const home = join(folder, `home-${starts}`)
+      mkdirSync(home)
+      const place = ['--port', '0', '--host', '127.0.0.1', '--config', config, '--app-dir', home]
+      const gateway = fleet.start({
+        name: 'gateway',
+        command: [...programs.gateway, 'serve', ...place, '--log-level', 'warn'],
+        side: 'contender',
+        // Nothing else: what it needs for many connections it must see to itself, as it must for its users.
+        env: { HOME: home, TMPDIR: tmpdir() },
+      })
+      return contender('gateway', gateway, `${await urlOf(gateway)}/openai/v1/chat/completions`)
+    },
+    clean() {
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function contender(name: Contender['name'], member: Member, url: string): Contender {
+  return { name, url, pid: member.pid, stop: member.stop }
+}
+
+async function urlOf(member: Member): Promise<string> {
+  const line = await member.hear((value) => 'url' in value, startMs)
+  if (!('url' in line) || typeof line.url !== 'string')
+    throw new Error(`${member.name} gave no url`)
+  return line.url.replace(/\/$/, '')
+}
+
+function createLoader(member: Member): Loader {
+  async function result(job: Job): Promise<LoadResult> {
+    const value = await member.hear((line) => 'ok' in line, job.timeoutMs + graceMs)
+    return value as LoadResult
+  }
+  return {
+    run(job) {
+      member.tell(job)
+      return result(job)
+    },
+    async hold(job, whileHeld) {
+      member.tell(job)
+      const line = await member.hear(
+        (value) => 'held' in value || 'ok' in value,
+        job.timeoutMs + graceMs,
+      )
+      if ('ok' in line) return line as LoadResult
+      await whileHeld('held' in line && typeof line.held === 'number' ? line.held : 0)
+      member.tell({ release: true })
+      return result(job)
+    },
+  }
+}
+
+/** One provider with one key, everything else as it is by default. */
+function writeConfig(folder: string, upstreamUrl: string): string {
+  const path = join(folder, 'config.json')
+  const config = {
+    providers: {
+      openai: {
+        keys: [{ name: 'bench', value: 'sk-bench', models: ['*'], weight: 1 }],
+        network_config: { base_url: upstreamUrl },
+        concurrency_and_buffer_size: { concurrency: 10_000, buffer_size: 10_000 },
+      },
+    },
+  }
+  writeFileSync(path, JSON.stringify(config, null, 2))
+  return path
+}

@@ -1,0 +1,194 @@
+// What standing, growing and starting cost: idle streams, many streams, memory, start time.
+
+import type { Job } from './job.ts'
+import { aimed, measure, median } from './measure.ts'
+import {
+  base,
+  difference,
+  divide,
+  figures,
+  plain,
+  problemsOf,
+  type Scenario,
+  times,
+  usage,
+  warmUp,
+  withBoth,
+} from './stage.ts'
+import { figure, type Row } from './table.ts'
+
+/** Open streams on which almost nothing happens: memory and CPU while they stand. */
+export function idle(streams: number, holdMs: number): Scenario {
+  const name = `${figures(streams)} idle open streams`
+  const job: Omit<Job, 'url'> = {
+    ...base,
+    model: 'bench-idle',
+    kind: 'hold',
+    concurrency: streams,
+    requests: streams,
+    spreadMs: 1000,
+  }
+  return {
+    name,
+    run: (parts) =>
+      withBoth(parts, async (floor, gateway) => {
+        const seen = []
+        for (const contender of [floor, gateway]) {
+          await warmUp(parts, contender, { job, requests: 200 })
+          const before = usage(contender)
+          let cpuShare: number | undefined
+          let residentMb: number | undefined
+          const result = await parts.loader.hold(aimed(contender, job), async () => {
+            const start = usage(contender)
+            await Bun.sleep(holdMs)
+            const end = usage(contender)
+            if (start && end) cpuShare = ((end.cpuMs - start.cpuMs) * 1000) / holdMs
+            residentMb = end?.residentMb
+          })
+          const perStreamKb =
+            before && residentMb && ((residentMb - before.residentMb) * 1024) / streams
+          seen.push({ ...result, cpuUs: undefined, cpuShare, residentMb, perStreamKb })
+        }
+        const [bare, full] = seen
+        if (!bare || !full) throw new Error('a contender was not measured')
+        const row = (label: string, a: number | undefined, b: number | undefined): Row => ({
+          ...plain(`${name}: ${label}`, figure(a), figure(b)),
+          ratio: times(divide(b, a)),
+        })
+        return {
+          rows: [
+            row('memory MB', bare.residentMb, full.residentMb),
+            row('memory KB/stream', bare.perStreamKb, full.perStreamKb),
+            row('CPU ms per second', bare.cpuShare, full.cpuShare),
+          ],
+          raw: seen,
+          problems: problemsOf(name, { floor: bare, gateway: full }),
+        }
+      }),
+  }
+}
+
+/** Many streams at once: every one must arrive whole. */
+export function concurrent(streams: number): Scenario {
+  const name = `${figures(streams)} concurrent streams`
+  const job: Omit<Job, 'url'> = {
+    ...base,
+    model: 'bench-paced',
+    kind: 'stream',
+    concurrency: streams,
+    requests: streams,
+    spreadMs: 1000,
+  }
+  return {
+    name,
+    run: (parts) =>
+      withBoth(parts, async (floor, gateway) => {
+        const bare = await measure(parts.loader, floor, job)
+        const full = await measure(parts.loader, gateway, job)
+        return {
+          rows: [
+            {
+              scenario: `${name}: complete`,
+              floor: figures(bare.ok),
+              gateway: figures(full.ok),
+              ratio: '–',
+              target: `all ${figures(streams)}`,
+              met: full.ok === streams && full.errors === 0,
+            },
+          ],
+          raw: [bare, full],
+          problems: problemsOf(name, { floor: bare, gateway: full }),
+        }
+      }),
+  }
+}
+
+/** From the start of the process to its first complete answer to a chat request. */
+export function startTime(turns: number): Scenario {
+  const name = 'start to first answer'
+  const job = { ...base, concurrency: 1 }
+  return {
+    name,
+    async run(parts) {
+      const taken: [number[], number[]] = [[], []]
+      for (let turn = 0; turn < turns; turn += 1) {
+        for (const [index, start] of [parts.startFloor, parts.startGateway].entries()) {
+          const startedAt = performance.now()
+          const contender = await start()
+          const result = await parts.loader.run(aimed(contender, job))
+          const tookMs = performance.now() - startedAt
+          await contender.stop()
+          if (result.ok !== 1)
+            throw new Error(`${contender.name}: ${result.firstError ?? 'no answer'}`)
+          taken[index === 0 ? 0 : 1].push(tookMs)
+        }
+      }
+      const bare = median(taken[0])
+      const full = median(taken[1])
+      const row: Row = {
+        ...plain(`${name}, median of ${turns}`, `${figure(bare)} ms`, `${figure(full)} ms`),
+        ratio: `${figure(full / bare)}×`,
+        target: '≤ 150 ms',
+        met: full <= 150,
+      }
+      return { rows: [row], raw: taken, problems: [] }
+    },
+  }
+}
+
+/** Memory after many requests and after as many again: the second lot must not add to it. */
+export function memory(requests: number): Scenario {
+  const name = 'memory'
+  const limitMb = 120
+  const flatShare = 0.05
+  const job = { ...base, requests }
+  return {
+    name,
+    run: (parts) =>
+      withBoth(parts, async (floor, gateway) => {
+        const taken = []
+        for (const contender of [floor, gateway]) {
+          const fresh = usage(contender)?.residentMb
+          const first = await measure(parts.loader, contender, job)
+          const second = await measure(parts.loader, contender, job)
+          taken.push({ fresh, first, second })
+        }
+        const [bare, full] = taken
+        if (!bare || !full) throw new Error('a contender was not measured')
+        const row = (label: string, a: number | undefined, b: number | undefined): Row => ({
+          ...plain(`memory MB, ${label}`, figure(a), figure(b)),
+          ratio: times(divide(b, a)),
+        })
+        const after = full.first.residentMb
+        const growth = difference(full.second.residentMb, after)
+        const count = figures(requests)
+        return {
+          rows: [
+            row('idle after start', bare.fresh, full.fresh),
+            {
+              ...row(`after ${count} requests`, bare.first.residentMb, after),
+              target: `≤ ${limitMb} MB`,
+              met: after === undefined ? undefined : after <= limitMb,
+            },
+            {
+              ...plain(
+                `memory MB, added by a further ${count}`,
+                figure(difference(bare.second.residentMb, bare.first.residentMb)),
+                figure(growth),
+              ),
+              target: `flat (≤ ${flatShare * 100} %)`,
+              met:
+                growth === undefined || after === undefined
+                  ? undefined
+                  : growth <= after * flatShare,
+            },
+          ],
+          raw: taken,
+          problems: [
+            ...problemsOf(name, { floor: bare.first, gateway: full.first }),
+            ...problemsOf(name, { floor: bare.second, gateway: full.second }),
+          ],
+        }
+      }),
+  }
+}

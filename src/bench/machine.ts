@@ -1,0 +1,60 @@
+// Where a measurement was taken, and which cores its parts may have.
+
+import { readFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
+
+export interface Machine {
+  cpu: string
+  cores: number
+  os: string
+  bun: string
+  /** Day of the measurement, UTC. */
+  date: string
+}
+
+/** Which core each side runs on; undefined when nothing is pinned. */
+export interface Pinning {
+  /** Path of `taskset`. */
+  tool: string
+  /** The contender's core: gateway or floor, whichever is being measured. */
+  contender: number
+  /** The core that upstream and load generator share. */
+  ends: number
+}
+
+export function describeMachine(): Machine {
+  const processors = cpus()
+  return {
+    cpu: processors[0]?.model.trim() || 'unknown processor',
+    cores: processors.length,
+    os: `${process.platform} ${process.arch} ${release()}`,
+    bun: Bun.version,
+    date: new Date().toISOString().slice(0, 10),
+  }
+}
+
+/** Two cores of those this process may use, when `taskset` is there and works; otherwise why not. */
+export function choosePinning(): Pinning | string {
+  const tool = Bun.which('taskset')
+  if (tool === null) return 'nothing is pinned: no taskset on this machine'
+  const [contender, ends] = allowedCores()
+  if (contender === undefined || ends === undefined) return 'nothing is pinned: only one core'
+  const probe = Bun.spawnSync([tool, '-c', String(contender), process.execPath, '--version'], {
+    stdout: 'ignore',
+    stderr: 'ignore',
+    timeout: 10_000,
+  })
+  if (probe.exitCode !== 0) return 'nothing is pinned: taskset is refused here'
+  return { tool, contender, ends }
+}
+
+/** The list the kernel gives, such as `0-3,8`; a container may have other cores than the first ones. */
+function allowedCores(): number[] {
+  if (process.platform !== 'linux') return []
+  const list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+  return (list ?? '').split(',').flatMap((range) => {
+    const [first, last] = range.split('-').map(Number)
+    if (first === undefined || !Number.isInteger(first)) return []
+    return Array.from({ length: (last ?? first) - first + 1 }, (_, step) => first + step)
+  })
+}

@@ -1,0 +1,61 @@
+// The parts of a benchmark that run in processes of their own, so that each can be pinned and measured alone.
+// A part lives as long as its standard input: when the parent dies, however it dies, so does the part.
+
+import { startFloor } from './floor.ts'
+import type { Job, Release } from './job.ts'
+import { type Running, startLoad } from './load.ts'
+import { startUpstream } from './upstream.ts'
+
+/** `bench-role upstream`, `bench-role floor UPSTREAM_URL` or `bench-role load`; returns the exit code. */
+export async function runRole(args: readonly string[]): Promise<number> {
+  const [role, url] = args
+  switch (role) {
+    case 'upstream': {
+      const upstream = startUpstream()
+      say({ url: upstream.url })
+      await untilInputEnds(() => {})
+      upstream.stop()
+      return 0
+    }
+    case 'floor': {
+      if (url === undefined) break
+      const floor = startFloor(url)
+      say({ url: floor.url })
+      await untilInputEnds(() => {})
+      floor.stop()
+      return 0
+    }
+    case 'load': {
+      let running: Running | undefined
+      say({ ready: true })
+      await untilInputEnds((line) => {
+        const order = JSON.parse(line) as Job | Release
+        if ('release' in order) {
+          running?.release()
+          return
+        }
+        running = startLoad(order, (held) => say({ held }))
+        void running.done.then(say)
+      })
+      return 0
+    }
+    default:
+      break
+  }
+  console.error('bench-role takes one of: upstream, floor URL, load')
+  return 2
+}
+
+function say(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+async function untilInputEnds(onLine: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const bytes of Bun.stdin.stream()) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) onLine(line)
+  }
+}
