@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import {
   appendMember,
@@ -67,12 +67,13 @@ function fromEntries(entries: readonly (readonly [string, Json])[]): { [key: str
   return Object.fromEntries(entries)
 }
 
+const unicode = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+
 /** Writes a value as JSON in one of the many ways JSON allows, chosen by the numbers in `choices`. */
 function write(value: Json, choices: readonly number[]): string {
   let turn = 0
   const choose = (count: number) => (choices[turn++ % choices.length] ?? 0) % count
   const space = () => ['', ' ', '\n', '\r\n\t', '', ''][choose(6)] ?? ''
-  const unicode = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
   const text = (from: string) => {
     let out = '"'
     for (let index = 0; index < from.length; index++) {
@@ -99,8 +100,8 @@ function write(value: Json, choices: readonly number[]): string {
 const choices = fc.array(fc.nat(59), { minLength: 1, maxLength: 40 })
 const objectText = fc.tuple(anyObject, choices).map(([value, picks]) => write(value, picks))
 const documentText = fc.tuple(anyValue, choices).map(([value, picks]) => write(value, picks))
-const parse = (text: string) => JSON.parse(text) as Json
-const parseObject = (text: string) => JSON.parse(text) as { [key: string]: Json }
+const parse = (text: string): Json => JSON.parse(text)
+const parseObject = (text: string): { [key: string]: Json } => JSON.parse(text)
 
 describe('for any document', () => {
   test('members are those of JSON.parse, in their order and with their values', () => {

@@ -26,6 +26,8 @@ function memberOf(scan: Scan, key: string): Member {
   return member
 }
 
+const nested = (depth: number) => '{"a":'.repeat(depth - 1) + '{}' + '}'.repeat(depth - 1)
+
 describe('scanJson', () => {
   test('reports members, their spans and the shape of the document', () => {
     const text = ' {"model" : "a/b" ,\n "n":1.0,"deep":{"x":[1,{"y":"}:,"}]}\t}\n'
@@ -95,7 +97,6 @@ describe('scanJson', () => {
   )
 
   test('stops as soon as the nesting exceeds the allowed depth', () => {
-    const nested = (depth: number) => '{"a":'.repeat(depth - 1) + '{}' + '}'.repeat(depth - 1)
     expect(scanJson(nested(512), 512)).toMatchObject({ depth: 512, close: 512 * 6 - 5 })
     expect(scanJson(nested(513), 512)).toMatchObject({ depth: 513, close: -1 })
     expect(scanJson('[[[1]]]', 3)).toMatchObject({ depth: 3, close: 6 })

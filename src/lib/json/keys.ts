@@ -36,7 +36,7 @@ export function findDuplicateKey(text: string): string | undefined {
   const levels: Level[] = []
   let level: Level | undefined
   for (let at = 0; at < text.length; at++) {
-    switch (text[at]) {
+    switch (text.charAt(at)) {
       case '"': {
         const end = endOfString(text, at)
         if (level?.expectsKey && level.keys !== undefined) {

@@ -15,7 +15,7 @@ export interface Edit {
  * replacement that begins there. Throws RangeError when two overlap or one lies outside the text.
  */
 export function applyEdits(text: string, edits: readonly Edit[]): string {
-  const sorted = edits.length < 2 ? edits : edits.toSorted(byPosition)
+  const sorted = isSorted(edits) ? edits : edits.toSorted(byPosition)
   let result = ''
   let done = 0
   for (const edit of sorted) {
@@ -98,6 +98,14 @@ function requireObject(scan: Scan): void {
   if (scan.root !== 'object' || scan.close === -1) {
     throw new RangeError('only a complete object can get another member')
   }
+}
+
+/** Callers mostly go through the members in order, which saves the sort. */
+function isSorted(edits: readonly Edit[]): boolean {
+  return edits.every((edit, index) => {
+    const previous = edits[index - 1]
+    return previous === undefined || byPosition(previous, edit) <= 0
+  })
 }
 
 function byPosition(a: Edit, b: Edit): number {
