@@ -1,5 +1,11 @@
-import type { TSchema } from '@sinclair/typebox'
-import { Kind } from '@sinclair/typebox'
+import {
+  KindGuard,
+  type TArray,
+  type TObject,
+  type TSchema,
+  type TString,
+  type TUnion,
+} from '@sinclair/typebox'
 
 // Says in OpenAI's words what is wrong with a value that a compiled checker refused. It stops at the first
 // fault, so its work is at most one walk over the body for each form a field may have, however hostile the
@@ -30,28 +36,18 @@ export function explain(schema: TSchema, value: unknown): Problem | undefined {
 }
 
 function find(schema: TSchema, value: unknown, path: (string | number)[]): Fault | undefined {
-  switch (schema[Kind]) {
-    case 'Unknown':
-      return undefined
-    case 'String':
-      return typeof value === 'string' ? faultOfText(schema, value, path) : mismatch()
-    case 'Number':
-      return Number.isFinite(value) ? undefined : mismatch()
-    case 'Integer':
-      return Number.isInteger(value) ? undefined : mismatch()
-    case 'Boolean':
-      return typeof value === 'boolean' ? undefined : mismatch()
-    case 'Null':
-      return value === null ? undefined : mismatch()
-    case 'Array':
-      return Array.isArray(value) ? findInList(schema.items as TSchema, value, path) : mismatch()
-    case 'Object':
-      return isObject(value) ? findInObject(schema, value, path) : mismatch()
-    case 'Union':
-      return findInUnion(schema, value, path)
-    default:
-      throw new TypeError(`schemas of kind ${String(schema[Kind])} cannot be explained`)
+  if (KindGuard.IsUnknown(schema)) return undefined
+  if (KindGuard.IsUnion(schema)) return findInUnion(schema, value, path)
+  if (KindGuard.IsObject(schema)) {
+    return isObject(value) ? findInObject(schema, value, path) : mismatch()
   }
+  if (KindGuard.IsArray(schema)) {
+    return Array.isArray(value) ? findInList(schema, value, path) : mismatch()
+  }
+  if (KindGuard.IsString(schema)) {
+    return typeof value === 'string' ? faultOfText(schema, value, path) : mismatch()
+  }
+  return isScalar(schema, value) ? undefined : mismatch()
 
   function mismatch(): Fault {
     return {
@@ -63,7 +59,15 @@ function find(schema: TSchema, value: unknown, path: (string | number)[]): Fault
   }
 }
 
-function findInList(items: TSchema, values: unknown[], path: (string | number)[]) {
+function isScalar(schema: TSchema, value: unknown): boolean {
+  if (KindGuard.IsNumber(schema)) return Number.isFinite(value)
+  if (KindGuard.IsInteger(schema)) return Number.isInteger(value)
+  if (KindGuard.IsBoolean(schema)) return typeof value === 'boolean'
+  if (KindGuard.IsNull(schema)) return value === null
+  throw new TypeError('a schema of this kind cannot be explained')
+}
+
+function findInList({ items }: TArray, values: unknown[], path: (string | number)[]) {
   for (const [index, value] of values.entries()) {
     path.push(index)
     const fault = find(items, value, path)
@@ -74,14 +78,14 @@ function findInList(items: TSchema, values: unknown[], path: (string | number)[]
 }
 
 function findInObject(
-  schema: TSchema,
+  { properties, required }: TObject,
   value: Readonly<Record<string, unknown>>,
   path: (string | number)[],
 ): Fault | undefined {
-  const properties = schema.properties as Readonly<Record<string, TSchema>>
-  const required = schema.required as readonly string[] | undefined
   for (const name in properties) {
+    const property = properties[name]
     const field = value[name]
+    if (property === undefined) continue
     if (field === undefined) {
       if (!required?.includes(name)) continue
       return {
@@ -92,7 +96,7 @@ function findInObject(
       }
     }
     path.push(name)
-    const fault = find(properties[name] as TSchema, field, path)
+    const fault = find(property, field, path)
     path.pop()
     if (fault) return fault
   }
@@ -100,9 +104,9 @@ function findInObject(
 }
 
 /** Reports the form the caller most likely meant: the one that fitted furthest. */
-function findInUnion(schema: TSchema, value: unknown, path: (string | number)[]) {
+function findInUnion(schema: TUnion, value: unknown, path: (string | number)[]) {
   let best: Fault | undefined
-  for (const form of schema.anyOf as readonly TSchema[]) {
+  for (const form of schema.anyOf) {
     const fault = find(form, value, path)
     if (!fault) return undefined
     best = best ? further(best, fault, path.length) : fault
@@ -135,12 +139,11 @@ function compare(a: Path, b: Path, from: number): number {
 
 const patterns = new Map<string, RegExp>()
 
-function faultOfText(schema: TSchema, value: string, path: Path): Fault | undefined {
-  const { minLength, maxLength, pattern } = schema as {
-    minLength?: number
-    maxLength?: number
-    pattern?: string
-  }
+function faultOfText(
+  { minLength, maxLength, pattern }: TString,
+  value: string,
+  path: Path,
+): Fault | undefined {
   if (minLength !== undefined && value.length < minLength) return invalid('it must not be empty')
   if (maxLength !== undefined && value.length > maxLength) {
     return invalid(`it must not be longer than ${maxLength} characters, but has ${value.length}`)
@@ -182,22 +185,15 @@ function paramOf(path: Path): string | undefined {
 }
 
 function singular(schema: TSchema): string {
-  switch (schema[Kind]) {
-    case 'Integer':
-      return 'an integer'
-    case 'Object':
-      return 'an object'
-    case 'Null':
-      return 'null'
-    case 'Array':
-      return `an array of ${plural(schema.items as TSchema)}`
-    default:
-      return `a ${String(schema.type)}`
-  }
+  if (KindGuard.IsInteger(schema)) return 'an integer'
+  if (KindGuard.IsObject(schema)) return 'an object'
+  if (KindGuard.IsNull(schema)) return 'null'
+  if (KindGuard.IsArray(schema)) return `an array of ${plural(schema.items)}`
+  return `a ${String(schema.type)}`
 }
 
 function plural(schema: TSchema): string {
-  if (schema[Kind] === 'Array') return `arrays of ${plural(schema.items as TSchema)}`
+  if (KindGuard.IsArray(schema)) return `arrays of ${plural(schema.items)}`
   return `${String(schema.type)}s`
 }
 

@@ -27,7 +27,8 @@ export function errorFrame(
   sequenceNumber = 0,
 ): string {
   if (framing !== 'responses') return `data: ${oneLine(envelopeJson)}\n\n`
-  const envelope = JSON.parse(envelopeJson) as Readonly<Record<string, unknown>>
+  const parsed: unknown = JSON.parse(envelopeJson)
+  const envelope = isObject(parsed) ? parsed : {}
   const facts = {
     message: error.message,
     type: error.type ?? null,

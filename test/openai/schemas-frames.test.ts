@@ -74,8 +74,10 @@ describe('the OpenAI SDK', () => {
 
   test('raises through the helper of Responses streams', async () => {
     frames = created + errorFrame('responses', envelopeJson, facts, 1)
-    const final = client.responses.stream({ model: 'm', input: 'hi' }).finalResponse()
-    await expect(final).rejects.toMatchObject({ code: 'upstream_idle_timeout' })
+    const stream = client.responses.stream({ model: 'm', input: 'hi' })
+    const { events, error } = await read(stream)
+    expect(events).toHaveLength(1)
+    expect(error).toMatchObject(raised)
   })
 
   test('raises even when all it knows is a message', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import type { KnownEndpoint } from '#core/endpoint.ts'
 import { checkRequest } from '#openai/check.ts'

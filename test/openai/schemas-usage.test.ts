@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { mirrorCachedTokens } from '#openai/mirror.ts'
 import { readUsage, type Usage } from '#openai/usage.ts'
@@ -193,6 +193,10 @@ describe('mirrorCachedTokens', () => {
     [
       '{"input_tokens_details":{"cache_write_tokens":12,"cached_tokens":0}}',
       '{"input_tokens_details":{"cache_write_tokens":12,"cached_write_tokens":12,"cached_tokens":0,"cached_read_tokens":0}}',
+    ],
+    [
+      '{"prompt_tokens_details":{"cached_tokens":1,"cache_write_tokens":23,"z":0}}',
+      '{"prompt_tokens_details":{"cached_tokens":1,"cached_read_tokens":1,"cache_write_tokens":23,"cached_write_tokens":23,"z":0}}',
     ],
     [
       '{\n  "prompt_tokens_details" : {\n    "cached_tokens" : 4\n  }\n}',
