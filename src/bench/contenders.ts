@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Fleet, Member } from './fleet.ts'
-import type { Job, LoadResult } from './job.ts'
+import { type Held, isHeld, isLoadResult, type Job, type LoadResult } from './job.ts'
 
 /** Something that answers chat requests. */
 export interface Contender {
@@ -57,7 +57,7 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
   const upstream = role('upstream', ['upstream'], 'ends')
   const load = role('load', ['load'], 'ends')
   const upstreamUrl = await urlOf(upstream)
-  await load.hear((value) => 'ready' in value, startMs)
+  await load.hear(isReady, startMs)
   const config = writeConfig(folder, upstreamUrl)
   let starts = 0
   return {
@@ -97,34 +97,42 @@ function contender(name: Contender['name'], member: Member, url: string): Conten
 }
 
 async function urlOf(member: Member): Promise<string> {
-  const line = await member.hear((value) => 'url' in value, startMs)
-  if (!('url' in line) || typeof line.url !== 'string')
-    throw new Error(`${member.name} gave no url`)
-  return line.url.replace(/\/$/, '')
+  const { url } = await member.hear(isListening, startMs)
+  return url.replace(/\/$/, '')
 }
 
 function createLoader(member: Member): Loader {
-  async function result(job: Job): Promise<LoadResult> {
-    const value = await member.hear((line) => 'ok' in line, job.timeoutMs + graceMs)
-    return value as LoadResult
-  }
   return {
     run(job) {
       member.tell(job)
-      return result(job)
+      return member.hear(isLoadResult, patience(job))
     },
     async hold(job, whileHeld) {
       member.tell(job)
-      const line = await member.hear(
-        (value) => 'held' in value || 'ok' in value,
-        job.timeoutMs + graceMs,
-      )
-      if ('ok' in line) return line as LoadResult
-      await whileHeld('held' in line && typeof line.held === 'number' ? line.held : 0)
+      const said = await member.hear(isHeldOrResult, patience(job))
+      if (!isHeld(said)) return said
+      await whileHeld(said.held)
       member.tell({ release: true })
-      return result(job)
+      return member.hear(isLoadResult, patience(job))
     },
   }
+}
+
+/** How long to wait for the account of a job, in milliseconds. */
+function patience(job: Job): number {
+  return job.timeoutMs + graceMs
+}
+
+function isHeldOrResult(value: object): value is Held | LoadResult {
+  return isHeld(value) || isLoadResult(value)
+}
+
+function isReady(value: object): value is { ready: true } {
+  return 'ready' in value
+}
+
+function isListening(value: object): value is { url: string } {
+  return 'url' in value && typeof value.url === 'string'
 }
 
 /** One provider with one key, everything else as it is by default. */

@@ -4,15 +4,13 @@ import type { Job } from './job.ts'
 import { aimed, measure, median } from './measure.ts'
 import {
   base,
+  compared,
   difference,
-  divide,
   figures,
   plain,
   problemsOf,
   type Scenario,
-  times,
   usage,
-  warmUp,
   withBoth,
 } from './stage.ts'
 import { figure, type Row } from './table.ts'
@@ -34,8 +32,6 @@ export function idle(streams: number, holdMs: number): Scenario {
       withBoth(parts, async (floor, gateway) => {
         const seen = []
         for (const contender of [floor, gateway]) {
-          await warmUp(parts, contender, { job, requests: 200 })
-          const before = usage(contender)
           let cpuShare: number | undefined
           let residentMb: number | undefined
           const result = await parts.loader.hold(aimed(contender, job), async () => {
@@ -45,21 +41,14 @@ export function idle(streams: number, holdMs: number): Scenario {
             if (start && end) cpuShare = ((end.cpuMs - start.cpuMs) * 1000) / holdMs
             residentMb = end?.residentMb
           })
-          const perStreamKb =
-            before && residentMb && ((residentMb - before.residentMb) * 1024) / streams
-          seen.push({ ...result, cpuUs: undefined, cpuShare, residentMb, perStreamKb })
+          seen.push({ ...result, cpuUs: undefined, cpuShare, residentMb })
         }
         const [bare, full] = seen
         if (!bare || !full) throw new Error('a contender was not measured')
-        const row = (label: string, a: number | undefined, b: number | undefined): Row => ({
-          ...plain(`${name}: ${label}`, figure(a), figure(b)),
-          ratio: times(divide(b, a)),
-        })
         return {
           rows: [
-            row('memory MB', bare.residentMb, full.residentMb),
-            row('memory KB/stream', bare.perStreamKb, full.perStreamKb),
-            row('CPU ms per second', bare.cpuShare, full.cpuShare),
+            compared(`${name}: memory MB`, bare.residentMb, full.residentMb),
+            compared(`${name}: CPU ms per second`, bare.cpuShare, full.cpuShare),
           ],
           raw: seen,
           problems: problemsOf(name, { floor: bare, gateway: full }),
@@ -155,18 +144,14 @@ export function memory(requests: number): Scenario {
         }
         const [bare, full] = taken
         if (!bare || !full) throw new Error('a contender was not measured')
-        const row = (label: string, a: number | undefined, b: number | undefined): Row => ({
-          ...plain(`memory MB, ${label}`, figure(a), figure(b)),
-          ratio: times(divide(b, a)),
-        })
         const after = full.first.residentMb
         const growth = difference(full.second.residentMb, after)
         const count = figures(requests)
         return {
           rows: [
-            row('idle after start', bare.fresh, full.fresh),
+            compared('memory MB, idle after start', bare.fresh, full.fresh),
             {
-              ...row(`after ${count} requests`, bare.first.residentMb, after),
+              ...compared(`memory MB, after ${count} requests`, bare.first.residentMb, after),
               target: `≤ ${limitMb} MB`,
               met: after === undefined ? undefined : after <= limitMb,
             },

@@ -8,7 +8,7 @@ export interface Member {
   readonly name: string
   readonly pid: number
   /** The next line of its standard output for which `wanted` is true, parsed; rejects after `timeoutMs` or when it ends. */
-  hear: (wanted: (value: object) => boolean, timeoutMs: number) => Promise<object>
+  hear: <T extends object>(wanted: (value: object) => value is T, timeoutMs: number) => Promise<T>
   /** One JSON line to its standard input. */
   tell: (value: unknown) => void
   /** SIGTERM, then SIGKILL after two seconds; resolves when it is gone. */
@@ -68,7 +68,7 @@ function follow(name: string, child: Piped, gone: () => void): Member {
   let wake = Promise.withResolvers<void>()
   let over = false
   const reading = eachLine(child.stdout, (line) => {
-    const value = parse(line)
+    const value = parseLine(line)
     if (value === undefined) return
     lines.push(value)
     if (lines.length > linesKept) lines.shift()
@@ -77,11 +77,14 @@ function follow(name: string, child: Piped, gone: () => void): Member {
   const complaining = eachLine(child.stderr, (line) => {
     tail = `${tail}${line}\n`.slice(-tailChars)
   })
-  const ended = Promise.all([child.exited, reading, complaining]).then(() => {
+  const ended = end()
+
+  async function end(): Promise<void> {
+    await Promise.all([child.exited, reading, complaining])
     over = true
     gone()
     wake.resolve()
-  })
+  }
 
   function failure(what: string): Error {
     const said = tail.trim()
@@ -106,7 +109,6 @@ function follow(name: string, child: Piped, gone: () => void): Member {
           }
           if (over) throw failure(`ended with code ${child.exitCode ?? child.signalCode}`)
           wake = Promise.withResolvers()
-          // oxlint-disable-next-line no-await-in-loop -- one line after another is the point
           await Promise.race([wake.promise, expired.promise])
         }
       } finally {
@@ -114,7 +116,7 @@ function follow(name: string, child: Piped, gone: () => void): Member {
       }
     },
     tell(value) {
-      child.stdin.write(`${JSON.stringify(value)}\n`)
+      void child.stdin.write(`${JSON.stringify(value)}\n`)
       void child.stdin.flush()
     },
     async stop() {
@@ -140,8 +142,8 @@ async function eachLine(
   }
 }
 
-/** Members may print other things than JSON; those are not for us. */
-function parse(line: string): object | undefined {
+/** The object a line holds, or undefined: members may print other things than JSON; those are not for us. */
+export function parseLine(line: string): object | undefined {
   if (!line.startsWith('{')) return undefined
   try {
     const value: unknown = JSON.parse(line)

@@ -45,6 +45,22 @@ export interface Held {
   held: number
 }
 
+export function isJob(value: object): value is Job {
+  return 'url' in value && 'kind' in value && 'requests' in value
+}
+
+export function isRelease(value: object): value is Release {
+  return 'release' in value
+}
+
+export function isLoadResult(value: object): value is LoadResult {
+  return 'ok' in value && 'errors' in value
+}
+
+export function isHeld(value: object): value is Held {
+  return 'held' in value && typeof value.held === 'number'
+}
+
 /** The request body of a job, as a client would send it. */
 export function bodyOf(job: Pick<Job, 'model' | 'kind' | 'bodyBytes' | 'image'>): string {
   const head = {

@@ -146,8 +146,8 @@ export function startLoad(job: Job, onHeld: (held: number) => void = () => {}): 
     ended = true
     clearTimeout(deadline)
     for (const connection of connections) connection.socket?.end()
-    const done = latencies.subarray(0, ok).sort()
-    const opened = firsts.subarray(0, ok).sort()
+    const done = latencies.subarray(0, ok).toSorted()
+    const opened = firsts.subarray(0, ok).toSorted()
     resolve({
       ok,
       errors,

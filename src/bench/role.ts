@@ -1,8 +1,9 @@
 // The parts of a benchmark that run in processes of their own, so that each can be pinned and measured alone.
 // A part lives as long as its standard input: when the parent dies, however it dies, so does the part.
 
+import { parseLine } from './fleet.ts'
 import { startFloor } from './floor.ts'
-import type { Job, Release } from './job.ts'
+import { isJob, isRelease } from './job.ts'
 import { type Running, startLoad } from './load.ts'
 import { startUpstream } from './upstream.ts'
 
@@ -29,16 +30,18 @@ export async function runRole(args: readonly string[]): Promise<number> {
       let running: Running | undefined
       say({ ready: true })
       await untilInputEnds((line) => {
-        const order = JSON.parse(line) as Job | Release
-        if ('release' in order) {
+        const order = parseLine(line)
+        if (order === undefined) return
+        if (isRelease(order)) {
           running?.release()
-          return
+        } else if (isJob(order)) {
+          running = startLoad(order, (held) => say({ held }))
+          void running.done.then(say)
         }
-        running = startLoad(order, (held) => say({ held }))
-        void running.done.then(say)
       })
       return 0
     }
+    case undefined:
     default:
       break
   }

@@ -30,8 +30,8 @@ interface Work {
 /** All scenarios in order; `quick` divides the counts by twenty and leaves out the long memory run. */
 export function fullScenarios(quick: boolean): Scenario[] {
   const n = (count: number): number => Math.max(1, Math.round(quick ? count / 20 : count))
-  const unary = { warmUp: n(5000), rounds: 3, per: 'request', limit: 2 } as const
-  const streams = { warmUp: n(400), per: 'stream', limit: 1.6 } as const
+  const unary = { warmUp: 5000, rounds: 3, per: 'request', limit: 2 } as const
+  const streams = { warmUp: 400, per: 'stream', limit: 1.6 } as const
   const chat = (name: string, job: Partial<Job>): Scenario =>
     compare({ ...unary, name, job: { ...base, ...job } })
   return [
@@ -41,10 +41,13 @@ export function fullScenarios(quick: boolean): Scenario[] {
       ...unary,
       name: '1 MB image chat, 16 connections',
       job: { ...base, bodyBytes: 2 ** 20, image: true, concurrency: 16, requests: n(1200) },
-      warmUp: n(200),
+      warmUp: 100,
     }),
-    chat('1 KB chat, 256 connections', { concurrency: 256, requests: n(20_000) }),
-    chat('1 KB chat, 1,000 connections', { concurrency: n(1000), requests: n(20_000) }),
+    chat('1 KB chat, 256 connections', { concurrency: 256, requests: Math.max(2000, n(20_000)) }),
+    chat('1 KB chat, 1,000 connections', {
+      concurrency: 1000,
+      requests: Math.max(4000, n(20_000)),
+    }),
     compare({
       ...streams,
       name: '100-chunk stream, burst',
@@ -64,7 +67,7 @@ export function fullScenarios(quick: boolean): Scenario[] {
       },
       rounds: quick ? 1 : 3,
     }),
-    firstToken(n(960), quick ? 1 : 3),
+    firstToken(Math.max(256, n(960)), quick ? 1 : 3),
     idle(n(1000), quick ? 2000 : 10_000),
     concurrent(n(2000)),
     startTime(5),

@@ -77,6 +77,18 @@ export function plain(scenario: string, floor: string, gateway: string): Row {
   return { scenario, floor, gateway, ratio: '–', target: '–', met: undefined }
 }
 
+/** A line of two figures and their ratio, without a target. */
+export function compared(
+  scenario: string,
+  floor: number | undefined,
+  gateway: number | undefined,
+): Row {
+  return {
+    ...plain(scenario, figure(floor), figure(gateway)),
+    ratio: times(divide(gateway, floor)),
+  }
+}
+
 /** One sentence for each contender that answered wrongly. */
 export function problemsOf(
   name: string,
