@@ -123,14 +123,13 @@ export async function startRawUpstream(
   let connections = 0
   let played = 0
 
-  function next(socket: Socket<Connection>): void {
+  async function next(socket: Socket<Connection>): Promise<void> {
     const steps = typeof script === 'function' ? script(played) : script
     played++
     socket.data.busy = true
-    void play(socket, steps).then(() => {
-      socket.data.busy = false
-      if (on === 'request') take(socket)
-    })
+    await play(socket, steps)
+    socket.data.busy = false
+    if (on === 'request') take(socket)
   }
 
   function take(socket: Socket<Connection>): void {
@@ -140,7 +139,7 @@ export async function startRawUpstream(
     requests.push(socket.data.received.subarray(0, length).toString('latin1'))
     socket.data.received = socket.data.received.subarray(length)
     for (const check of waiting) check()
-    next(socket)
+    void next(socket)
   }
 
   const listener = Bun.listen<Connection>({
@@ -150,7 +149,7 @@ export async function startRawUpstream(
       open(socket) {
         connections++
         socket.data = { received: Buffer.alloc(0), resume: undefined, open: true, busy: false }
-        if (on === 'connect') next(socket)
+        if (on === 'connect') void next(socket)
       },
       data(socket, bytes) {
         socket.data.received = Buffer.concat([socket.data.received, bytes])

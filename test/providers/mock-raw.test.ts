@@ -39,12 +39,13 @@ test('a refused address refuses', async () => {
   expect(await outcome(refusedUrl())).toMatch(/ConnectionRefused|ECONNREFUSED/)
 })
 
+const counting: RawScript = (index) => [
+  `HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n${index}`,
+  ...(index === 1 ? [{ close: 'end' } as const] : []),
+]
+
 test('a script may differ from request to request on one connection', async () => {
-  const script: RawScript = (index) => [
-    `HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n${index}`,
-    ...(index === 1 ? [{ close: 'end' } as const] : []),
-  ]
-  await using upstream = await startRawUpstream(script)
+  await using upstream = await startRawUpstream(counting)
   expect(await outcome(upstream.url)).toBe('200 0')
   expect(await outcome(upstream.url)).toBe('200 1')
   expect(upstream.connections).toBe(1)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 
-import OpenAI from 'openai'
+import OpenAI, { RateLimitError } from 'openai'
 
 import { playback, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
@@ -31,6 +31,13 @@ test('requests are recorded as they came', async () => {
   expect(request!.json().model).toBe('echo')
 })
 
+function ask() {
+  return client.chat.completions.create({
+    model: 'echo',
+    messages: [{ role: 'user', content: 'hi' }],
+  })
+}
+
 test('queued replies come first, in order, then the mock', async () => {
   upstream.reply([
     { status: 429, json: { error: { message: 'slow down' } }, headers: { 'retry-after': '0' } },
@@ -40,9 +47,7 @@ test('queued replies come first, in order, then the mock', async () => {
     },
     () => new Response('{"id":"y"}', { headers: { 'content-type': 'application/json' } }),
   ])
-  const ask = () =>
-    client.chat.completions.create({ model: 'echo', messages: [{ role: 'user', content: 'hi' }] })
-  expect(await ask().catch((error: unknown) => error)).toBeInstanceOf(OpenAI.RateLimitError)
+  expect(await ask().catch((error: unknown) => error)).toBeInstanceOf(RateLimitError)
   expect((await ask()).id).toBe('x')
   expect((await ask()).id).toBe('y')
   expect((await ask()).choices[0]!.message.content).toBe('hi')

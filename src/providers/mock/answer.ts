@@ -34,8 +34,14 @@ export function dataFrame(value: unknown): string {
   return `data: ${JSON.stringify(value)}\n\n`
 }
 
+/** The data of an event that says what it is. */
+export interface TypedEvent {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
 /** An event whose name repeats the `type` of its data. */
-export function typedFrame(value: { readonly type: string }): string {
+export function typedFrame(value: TypedEvent): string {
   return `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`
 }
 

@@ -5,6 +5,7 @@ import type { Kept } from './memory.ts'
 import type { MockRequest } from './request.ts'
 import { countTokens, type Wording, wording } from './text.ts'
 import { type Prompt, takeTurn, type Tool, type Turn } from './turn.ts'
+import { record, textOf, wholeNumber } from './wire.ts'
 
 const maxChoices = 128
 
@@ -196,24 +197,4 @@ function remember(
   }))
   const bytes = JSON.stringify(stored).length + JSON.stringify(listed).length
   memory.chats.put({ id: completion.id, completion: stored, messages: listed }, bytes)
-}
-
-/** The text of a message's content, whether a string or parts. */
-export function textOf(content: unknown): string {
-  if (typeof content === 'string') return content
-  if (!Array.isArray(content)) return ''
-  return content
-    .map((part) => record(part).text)
-    .filter((text) => typeof text === 'string')
-    .join('')
-}
-
-/** `value` when it is an object, otherwise an empty one. */
-export function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
-}
-
-/** `value` when it is a whole number of at least 0. */
-export function wholeNumber(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined
 }

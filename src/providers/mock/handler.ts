@@ -8,8 +8,10 @@ import { type Answer, failure, MockFailure } from './answer.ts'
 import { ENDPOINT_HANDLERS } from './endpoints.ts'
 import { type Faults, FaultSyntaxError, parseFaults } from './faults.ts'
 import { newMemory } from './memory.ts'
+import type { MockRequest } from './request.ts'
 import { findRoute, type Route } from './route.ts'
-import { send } from './send.ts'
+import { send, spoil } from './send.ts'
+import { record } from './wire.ts'
 
 /** How a mock differs from the usual one. */
 export interface MockOptions {
@@ -33,41 +35,76 @@ export function createMock(options: MockOptions = {}): Mock {
   const memory = newMemory(options)
   const always = options.faults ?? noFaults
 
+  /** Everything an endpoint needs, worked out from what the caller sent. */
+  function prepare(sent: Sent): MockRequest {
+    const { route, query, body, files, ownFaults } = sent
+    const model = modelOf(body, route)
+    const mark = model.indexOf('!')
+    const behaviour = mark === -1 ? model : model.slice(0, mark)
+    const modelFaults = mark === -1 ? noFaults : readFaults(model.slice(mark + 1), 'model')
+    return {
+      ...route,
+      query,
+      body,
+      files,
+      model,
+      behaviour,
+      stream: wantsStream(body, query),
+      faults: { ...always, ...modelFaults, ...ownFaults },
+      memory,
+      now: Math.floor(Date.now() / 1000),
+      run: (path, inner) => runInner(path, inner, ownFaults),
+    }
+  }
+
+  async function runInner(path: string, inner: unknown, ownFaults: Faults): Promise<Answer> {
+    try {
+      const route = routeOf('POST', path)
+      const query = new URLSearchParams()
+      const request = prepare({ route, query, body: record(inner), files: noFiles, ownFaults })
+      return spoil(await answerTo(request), request.faults)
+    } catch (error) {
+      return failureOf(error)
+    }
+  }
+
   return async function mock(request) {
+    request.signal.throwIfAborted()
     let faults = always
     let answer: Answer
     try {
       const url = new URL(request.url)
       const own = request.headers.get('x-mock-fault')
-      const fromHeader = own === null ? noFaults : readFaults(own, 'x-mock-fault')
-      faults = { ...always, ...fromHeader }
+      const ownFaults = own === null ? noFaults : readFaults(own, 'x-mock-fault')
+      faults = { ...always, ...ownFaults }
       const route = routeOf(request.method, url.pathname)
       const { body, files } = await readBody(request, route)
-      const model = modelOf(body, route)
-      const mark = model.indexOf('!')
-      const behaviour = mark === -1 ? model : model.slice(0, mark)
-      if (mark !== -1) {
-        faults = { ...always, ...readFaults(model.slice(mark + 1), 'model'), ...fromHeader }
-      }
-      if (behaviour === 'missing') throw noSuchModel(behaviour)
-      answer = await ENDPOINT_HANDLERS[route.endpoint]({
-        ...route,
-        query: url.searchParams,
-        body,
-        files,
-        model,
-        behaviour,
-        stream: wantsStream(body, url),
-        faults,
-        memory,
-        now: Math.floor(Date.now() / 1000),
-      })
+      const prepared = prepare({ route, query: url.searchParams, body, files, ownFaults })
+      faults = prepared.faults
+      answer = await answerTo(prepared)
     } catch (error) {
-      if (!(error instanceof MockFailure)) throw error
-      answer = failure(error.problem)
+      answer = failureOf(error)
     }
     return send(answer, faults, request.signal)
   }
+}
+
+interface Sent {
+  readonly route: Route
+  readonly query: URLSearchParams
+  readonly body: MockRequest['body']
+  readonly files: MockRequest['files']
+  readonly ownFaults: Faults
+}
+
+function answerTo(request: MockRequest): Answer | Promise<Answer> {
+  if (request.behaviour === 'missing') throw noSuchModel(request.behaviour)
+  return ENDPOINT_HANDLERS[request.endpoint](request)
+}
+
+function failureOf(error: unknown): Answer {
+  if (error instanceof MockFailure) return failure(error.problem)
+  throw error
 }
 
 function routeOf(method: string, pathname: string): Route {
@@ -173,7 +210,7 @@ function noSuchModel(model: string): MockFailure {
   })
 }
 
-function wantsStream(body: Readonly<Record<string, unknown>>, url: URL): boolean {
-  const asked = body.stream ?? url.searchParams.get('stream') ?? false
+function wantsStream(body: Readonly<Record<string, unknown>>, query: URLSearchParams): boolean {
+  const asked = body.stream ?? query.get('stream') ?? false
   return asked === true || asked === 'true' || body.stream_format === 'sse'
 }

@@ -1,6 +1,7 @@
 // What the mock remembers between requests: bounded, oldest forgotten first, gone with the process.
 
 import { invalid, MockFailure } from './answer.ts'
+import type { ResponseObject } from './response-object.ts'
 
 const mebibyte = 2 ** 20
 
@@ -9,12 +10,20 @@ export interface Kept {
   readonly id: string
 }
 
+interface Entry<T> {
+  readonly item: T
+  readonly bytes: number
+  /** How many things were kept before it; replacing keeps the place. */
+  readonly rank: number
+}
+
 /** A bounded map that forgets what was used least recently. */
 export class Shelf<T extends Kept> {
-  readonly #items = new Map<string, { item: T; bytes: number }>()
+  readonly #items = new Map<string, Entry<T>>()
   readonly #maxItems: number
   readonly #maxBytes: number
   #bytes = 0
+  #kept = 0
 
   constructor(limits: { maxItems?: number; maxBytes?: number } = {}) {
     this.#maxItems = limits.maxItems ?? 1000
@@ -34,8 +43,9 @@ export class Shelf<T extends Kept> {
         code: 'request_too_large',
       })
     }
+    const rank = this.#items.get(item.id)?.rank ?? this.#kept++
     this.take(item.id)
-    this.#items.set(item.id, { item, bytes })
+    this.#items.set(item.id, { item, bytes, rank })
     this.#bytes += bytes
     for (const oldest of this.#items.keys()) {
       if (this.#items.size <= this.#maxItems && this.#bytes <= this.#maxBytes) break
@@ -61,9 +71,9 @@ export class Shelf<T extends Kept> {
     return entry.item
   }
 
-  /** Everything kept, by id, which for ULIDs means by age. */
+  /** Everything kept, oldest first. */
   all(): T[] {
-    return [...this.#items.values()].map(({ item }) => item).sort((a, b) => (a.id < b.id ? -1 : 1))
+    return [...this.#items.values()].toSorted((a, b) => a.rank - b.rank).map(({ item }) => item)
   }
 }
 
@@ -106,14 +116,16 @@ function pageLimit(text: string | null): number {
 
 /** A stored chat completion and what it answered. */
 export interface StoredChat extends Kept {
-  completion: Record<string, unknown>
+  completion: Kept & Readonly<Record<string, unknown>>
   readonly messages: readonly Kept[]
 }
 
 /** A stored response and what it answered. */
 export interface StoredResponse extends Kept {
-  response: Record<string, unknown>
+  response: ResponseObject
   readonly input: readonly Kept[]
+  /** How many looks at it find it unfinished, plus one; 0 when it is done. */
+  pollsLeft: number
 }
 
 /** An object with content. */

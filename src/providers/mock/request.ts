@@ -23,6 +23,8 @@ export interface MockRequest {
   readonly memory: Memory
   /** Seconds since 1970. */
   readonly now: number
+  /** Runs another request of the same caller, for batches. */
+  readonly run: (path: string, body: unknown) => Promise<Answer>
 }
 
 /** Answers one endpoint; throws `MockFailure` for an error. */

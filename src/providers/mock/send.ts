@@ -34,8 +34,8 @@ export async function send(answer: Answer, faults: Faults, signal: AbortSignal):
   return new Response(steady ? body : paced([body], faults, signal), init)
 }
 
-/** The faults that change what is said, as opposed to how it is sent. */
-function spoil(answer: Answer, faults: Faults): Answer {
+/** Applies the faults that change what is said, as opposed to how it is sent. */
+export function spoil(answer: Answer, faults: Faults): Answer {
   if (faults.html) return { status: faults.status ?? 200, contentType: 'text/html', body: page }
   if (faults.status !== undefined) return failure(statusProblem(faults.status, faults.code))
   if (answer.status >= 400) return answer
@@ -70,10 +70,7 @@ function errorFrame(first: string, faults: Faults): string {
   const error = errorObject(statusProblem(500, faults.code))
   if (!first.startsWith('event: response.')) return dataFrame({ error })
   const { code, message, param } = error
-  return typedFrame({
-    ...{ type: 'error', code, message, param },
-    ...{ sequence_number: faults.errorEvent },
-  })
+  return typedFrame({ type: 'error', code, message, param, sequence_number: faults.errorEvent })
 }
 
 /** What a provider says with this status. */

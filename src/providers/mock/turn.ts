@@ -68,7 +68,7 @@ export function takeTurn(prompt: Prompt): Turn {
     case 'length':
       return { ...plain, text: firstWords(prompt.text, prompt.maxTokens ?? 3), finish: 'length' }
     case 'reverse':
-      return { ...plain, text: [...prompt.text].reverse().join('') }
+      return { ...plain, text: [...prompt.text].toReversed().join('') }
     default:
       return { ...plain, text: prompt.text }
   }
