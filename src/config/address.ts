@@ -27,9 +27,8 @@ export function addressKind(hostname: string): AddressKind {
 type Bytes = readonly [number, number, number, number]
 
 function bytesOf(host: string): Bytes | undefined {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(host)
-  if (!parts) return undefined
-  const [a, b, c, d] = parts.slice(1).map(Number) as [number, number, number, number]
+  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return undefined
+  const [a = 0, b = 0, c = 0, d = 0] = host.split('.').map(Number)
   return Math.max(a, b, c, d) < 256 ? [a, b, c, d] : undefined
 }
 
@@ -84,13 +83,16 @@ function kindOf6(groups: readonly number[]): AddressKind {
 /** The IPv4 address inside a mapped, translated (NAT64) or 6to4 address. */
 function embedded4(groups: readonly number[]): Bytes | undefined {
   const zeros = (count: number) => groups.slice(0, count).every((group) => group === 0)
-  const four = (high = 0, low = 0): Bytes => [high >> 8, high & 255, low >> 8, low & 255]
   if (zeros(5) && groups[5] === 0xffff) return four(groups[6], groups[7])
   if (zeros(6) && groups[6] !== 0) return four(groups[6], groups[7])
   if (groups[0] === 0x64 && groups[1] === 0xff9b && groups.slice(2, 6).every((g) => g === 0)) {
     return four(groups[6], groups[7])
   }
   return groups[0] === 0x2002 ? four(groups[1], groups[2]) : undefined
+}
+
+function four(high = 0, low = 0): Bytes {
+  return [high >> 8, high & 255, low >> 8, low & 255]
 }
 
 /** Checks an address from the file. Returns it without a trailing slash, or what is wrong with it. */

@@ -2,6 +2,7 @@ import { isHeaderName } from './headers.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import type { ClientConfig } from './schema/client.ts'
+import type { ConfigFile } from './schema/file.ts'
 import type { ClientSettings } from './snapshot.ts'
 import { toMs } from './timers.ts'
 
@@ -38,18 +39,19 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
   }
 }
 
-/** Switches that close a door in Bifrost and do not here yet: not to be lost among harmless ones. */
-export function warnOpenDoors(config: ClientConfig, report: Report): void {
+/** What closes a door in Bifrost and does not here yet: not to be lost among harmless settings. */
+export function warnOpenDoors({ client = {}, governance }: ConfigFile, report: Report): void {
+  const open = 'whoever reaches the port can use the configured keys'
   for (const field of [
     'enforce_auth_on_inference',
     'enforce_governance_header',
     'enforce_scim_auth',
   ] as const) {
-    if (config[field] === true) {
-      report.warn(
-        below('/client', field),
-        'is NOT enforced by this version: whoever reaches the port can use the configured keys',
-      )
+    if (client[field] === true) {
+      report.warn(below('/client', field), `is NOT enforced by this version: ${open}`)
     }
+  }
+  if (governance?.virtual_keys?.length) {
+    report.warn('/governance/virtual_keys', `are NOT checked by this version: ${open}`)
   }
 }

@@ -2,10 +2,12 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // What `fetch` accepts: tab, printable ASCII and the upper half of Latin-1.
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/
 
-const refused: ReadonlySet<string> = new Set([
-  ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization'],
-  ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'authorization', 'host', 'content-length'],
-])
+const refused: ReadonlySet<string> = new Set(
+  (
+    'connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer ' +
+    'transfer-encoding upgrade authorization host content-length'
+  ).split(' '),
+)
 
 export function isHeaderName(name: string): boolean {
   return token.test(name)

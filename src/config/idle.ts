@@ -13,12 +13,11 @@ export function idlePointers(value: unknown): string[] {
     if (schema['x-effect'] === 'none') {
       found.push(pointer)
     } else if (Array.isArray(part)) {
-      const items = schema['items'] as TSchema | undefined
+      const items: TSchema | undefined = schema['items']
       if (items) part.forEach((item, i) => walk(items, item, below(pointer, i)))
     } else if (typeof part === 'object' && part !== null) {
-      const shape = ((schema['anyOf'] as TSchema[] | undefined) ?? [schema]).find(
-        ({ type }) => type === 'object',
-      )
+      const variants: readonly TSchema[] = schema['anyOf'] ?? [schema]
+      const shape = variants.find(({ type }) => type === 'object')
       for (const [name, child] of Object.entries(part)) {
         const next = shape && childSchema(shape, name)
         if (next) walk(next, child, below(pointer, name))
@@ -28,8 +27,8 @@ export function idlePointers(value: unknown): string[] {
 }
 
 function childSchema(shape: TSchema, name: string): TSchema | undefined {
-  const properties = shape['properties'] as Record<string, TSchema> | undefined
+  const properties: Record<string, TSchema> | undefined = shape['properties']
   if (properties) return Object.hasOwn(properties, name) ? properties[name] : undefined
-  const patterns = shape['patternProperties'] as Record<string, TSchema> | undefined
+  const patterns: Record<string, TSchema> | undefined = shape['patternProperties']
   return patterns && Object.values(patterns)[0]
 }

@@ -1,15 +1,12 @@
-import type { TSchema } from '@sinclair/typebox'
-
 import { Secret } from '#lib/secret.ts'
 
-import { checkUrl } from './address.ts'
 import type { Context } from './context.ts'
 import { isHeaderValue } from './headers.ts'
 import { below } from './problem.ts'
 import { resolve } from './reference.ts'
-import type { Written } from './reference.ts'
-import { KeyConfig } from './schema/key.ts'
+import type { KeyConfig } from './schema/key.ts'
 import type { Key } from './snapshot.ts'
+import { buildVendor, vendorConfigs } from './vendor.ts'
 
 /** What a key is read against. */
 export interface KeyPlace {
@@ -46,7 +43,7 @@ function buildKey(
     report.problem(below(pointer, 'id'), message)
   }
 
-  const vendor = buildVendor(config, place, context)
+  const vendor = buildVendor(config, pointer, place.allowPrivateNetwork, context)
   const hasVendor = Object.keys(vendor.settings).length > 0
   const references: Record<string, string> = { ...vendor.references }
   let unavailable = vendor.unavailable
@@ -87,7 +84,6 @@ function buildKey(
     useForBatchApi: config.use_for_batch_api ?? false,
     aliases,
     vendor: vendor.settings,
-    ...(vendor.url !== undefined && { baseUrl: vendor.url }),
     references,
   }
 
@@ -95,9 +91,9 @@ function buildKey(
     const listed = config.models
     if (blacklisted.has('*')) return new Set()
     if (listed === undefined) return undefined
-    const models = modelSet(listed, below(pointer, 'models'))
-    if (models.has('*')) return undefined
-    return models.size === 0 && context.emptyMeansAll ? undefined : models
+    const allowed = modelSet(listed, below(pointer, 'models'))
+    if (allowed.has('*')) return undefined
+    return allowed.size === 0 && context.emptyMeansAll ? undefined : allowed
   }
 
   function modelSet(names: readonly string[], list: string): Set<string> {
@@ -146,10 +142,10 @@ export function idFromName(name: string): string {
 
 function buildAliases(config: KeyConfig, pointer: string, { report }: Context) {
   const aliases = new Map<string, string>()
-  const add = (list: string, entries: Readonly<Record<string, unknown>>, keepFirst: boolean) => {
+  const add = (list: string, entries: NonNullable<KeyConfig['aliases']>, keepFirst: boolean) => {
     for (const [name, target] of Object.entries(entries)) {
       const here = below(list, name)
-      const model = typeof target === 'string' ? target : (target as { model_id: string }).model_id
+      const model = typeof target === 'string' ? target : target.model_id
       const key = name.toLowerCase()
       if (name.trim() === '' || name !== name.trim() || model !== model.trim() || model === '') {
         report.problem(here, 'an alias and its model must not be empty or padded', 'name')
@@ -162,60 +158,8 @@ function buildAliases(config: KeyConfig, pointer: string, { report }: Context) {
   }
   add(below(pointer, 'aliases'), config.aliases ?? {}, false)
   for (const [field, settings] of vendorConfigs(config)) {
-    const deployments = settings['deployments'] as Record<string, string> | undefined
-    if (deployments) add(below(pointer, field, 'deployments'), deployments, true)
+    if ('deployments' in settings && settings.deployments)
+      add(below(pointer, field, 'deployments'), settings.deployments, true)
   }
   return aliases
-}
-
-function vendorConfigs(config: KeyConfig): [string, Record<string, unknown>][] {
-  return Object.entries(config).filter(
-    (entry): entry is [string, Record<string, unknown>] =>
-      entry[0].endsWith('_key_config') && typeof entry[1] === 'object' && entry[1] !== null,
-  )
-}
-
-interface Vendor {
-  readonly settings: Record<string, unknown>
-  readonly references: Record<string, string>
-  url: string | undefined
-  unavailable: { readonly pointer: string; readonly why: string } | undefined
-}
-
-/** Copies the vendor's own settings with every reference resolved; the schema says which fields are secret. */
-function buildVendor(config: KeyConfig, place: KeyPlace, { env, report }: Context): Vendor {
-  const vendor: Vendor = { settings: {}, references: {}, url: undefined, unavailable: undefined }
-  for (const [name, given] of vendorConfigs(config)) {
-    const fields = (KeyConfig.properties as unknown as Record<string, TSchema>)[name]?.[
-      'properties'
-    ] as Record<string, TSchema> | undefined
-    const settings: Record<string, unknown> = {}
-    for (const [field, value] of Object.entries(given)) {
-      const kind = fields?.[field]?.['x-kind'] as unknown
-      if (fields?.[field] === undefined || field === 'deployments') continue
-      if (kind === undefined) {
-        settings[field] = structuredClone(value)
-        continue
-      }
-      const here = below(place.pointer, name, field)
-      const resolved = resolve(value as Written, env)
-      if (resolved.kind === 'unavailable') {
-        vendor.unavailable ??= { pointer: here, why: resolved.why }
-        continue
-      }
-      if (resolved.reference !== undefined) {
-        vendor.references[`${name}/${field}`] = resolved.reference
-      }
-      settings[field] = kind === 'secret' ? new Secret(resolved.value) : resolved.value
-      if (kind !== 'url') continue
-      const checked = checkUrl(resolved.value, place.allowPrivateNetwork)
-      if ('problem' in checked) report.problem(here, checked.problem)
-      else {
-        settings[field] = checked.url
-        if (field === 'url') vendor.url = checked.url
-      }
-    }
-    vendor.settings[name] = settings
-  }
-  return vendor
 }

@@ -10,6 +10,7 @@ import { parseConfig } from './parse.ts'
 import { below, createReport } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { buildProvider, plainProvider } from './provider.ts'
+import { isRecord } from './record.ts'
 import type { Environment } from './reference.ts'
 import type { ConfigFile } from './schema/file.ts'
 import { BIFROST_PROVIDERS } from './schema/provider.ts'
@@ -45,7 +46,7 @@ export function loadConfig(input: LoadInput): LoadResult {
   report.problems.push(...parsed.problems)
   const readable = validate(parsed.value, report)
   // From here on a part is only looked into where `readable` says that it has the shape of its schema.
-  const file = (readable('') || isObject(parsed.value) ? parsed.value : {}) as ConfigFile
+  const file: ConfigFile = isRecord(parsed.value) ? parsed.value : {}
 
   const context: Context = {
     env: input.env,
@@ -57,7 +58,7 @@ export function loadConfig(input: LoadInput): LoadResult {
   }
   const client = buildClient(readable('/client') ? (file.client ?? {}) : {}, report)
   const providers = new Map<string, ProviderSettings>()
-  addFromFile(readable('/providers') || isObject(file.providers) ? (file.providers ?? {}) : {})
+  addFromFile(readable('/providers') || isRecord(file.providers) ? (file.providers ?? {}) : {})
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
   addLocal()
 
@@ -65,7 +66,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     const problems = report.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
     return { snapshot: undefined, problems }
   }
-  warnOpenDoors(file.client ?? {}, report)
+  warnOpenDoors(file, report)
   const idle = idlePointers(file).map(
     (pointer) => `${pointer} (line ${parsed.locate(pointer, 'name').line})`,
   )
@@ -92,7 +93,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     // All given names first, so that a generated one never takes a name that a later key has.
     for (const { config, pointer } of entries) {
       const list = below(pointer, 'keys')
-      if (readable(list) && isObject(config)) claimKeyNames(config.keys ?? [], list, context)
+      if (readable(list) && isRecord(config)) claimKeyNames(config.keys ?? [], list, context)
     }
     const seen = new Set<string>()
     for (const { name, config, pointer } of entries) {
@@ -114,7 +115,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     pointer: string,
   ): VendorFacts | undefined {
     const vendor = input.vendors.find((candidate) => candidate.name === name)
-    const custom = isObject(config) ? config.custom_provider_config : undefined
+    const custom = isRecord(config) ? config.custom_provider_config : undefined
     const customPointer = below(pointer, 'custom_provider_config')
     if (vendor) {
       if (custom !== undefined) {
@@ -199,8 +200,4 @@ function environmentKey(variable: string, value: string): Key {
     vendor: {},
     references: { value: `env.${variable}` },
   }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,9 +5,16 @@ import { refuseHeader } from './headers.ts'
 import { buildKeys } from './keys.ts'
 import { below } from './problem.ts'
 import { buildProxy } from './proxy.ts'
+import { isRecord } from './record.ts'
 import { resolveOrReport } from './reference.ts'
 import type { CustomProviderConfig, NetworkConfig, ProviderConfig } from './schema/provider.ts'
-import type { CustomProvider, NetworkSettings, ProviderSettings, VendorFacts } from './snapshot.ts'
+import type {
+  CustomProvider,
+  Key,
+  NetworkSettings,
+  ProviderSettings,
+  VendorFacts,
+} from './snapshot.ts'
 import { didYouMean } from './suggest.ts'
 import { buildTimers } from './timers.ts'
 
@@ -72,13 +79,13 @@ export function buildProvider(
   }
 
   const network = buildNetwork(networkConfig, below(pointer, 'network_config'), context, references)
-  // A server of one's own may be given per key; then there is one address to fall back on.
-  const baseUrl = network.baseUrl ?? keys.find((key) => key.baseUrl !== undefined)?.baseUrl
+  // A server of one's own may be given per key; the first is what the provider falls back on.
+  const baseUrl = network.baseUrl ?? keys.map(urlOfKey).find((url) => url !== undefined)
   const addressable = keyConfigs.some((key) =>
     Object.keys(key).some((field) => field.endsWith('_key_config')),
   )
   const needsUrl = custom !== undefined || (facts.baseUrl === undefined && !addressable)
-  if (needsUrl && networkConfig.base_url === undefined) {
+  if (needsUrl && (networkConfig.base_url ?? '') === '') {
     const why = custom ? 'is required for a custom provider' : `is required for ${name}`
     report.problem(below(pointer, 'network_config', 'base_url'), why)
   }
@@ -112,6 +119,13 @@ export function buildProvider(
   }
 }
 
+function urlOfKey({ vendor }: Key): string | undefined {
+  for (const settings of Object.values(vendor)) {
+    if (isRecord(settings) && typeof settings['url'] === 'string') return settings['url']
+  }
+  return undefined
+}
+
 function buildNetwork(
   config: NetworkConfig,
   pointer: string,
@@ -120,7 +134,7 @@ function buildNetwork(
 ): NetworkSettings {
   const { report } = context
   const read = (written: NetworkConfig['base_url'], ...path: string[]) => {
-    if (written === undefined) return undefined
+    if (written === undefined || written === '') return undefined
     const resolved = resolveOrReport(written, context, below(pointer, ...path))
     if (resolved?.reference !== undefined) {
       references[below('network_config', ...path)] = resolved.reference
@@ -172,15 +186,18 @@ function buildCustom(
   }
   const allowed = config.allowed_requests
   for (const operation of Object.keys(allowed ?? {})) checkOperation('allowed_requests', operation)
-  const overrides = config.request_path_overrides ?? {}
-  for (const [operation, target] of Object.entries(overrides)) {
+  const overrides: Record<string, string> = {}
+  for (const [operation, target] of Object.entries(config.request_path_overrides ?? {})) {
     checkOperation('request_path_overrides', operation)
     const here = below(pointer, 'request_path_overrides', operation)
     if (/^https?:\/\//i.test(target)) {
       const checked = checkUrl(target, network.allow_private_network ?? false)
       if ('problem' in checked) report.problem(here, checked.problem)
+      else overrides[operation] = checked.url
     } else if (!/^\/(?!\/)[\x21-\x7e]*$/.test(target)) {
       report.problem(here, 'must be a path that begins with "/", or an http:// or https:// URL')
+    } else {
+      overrides[operation] = target
     }
   }
   return {
@@ -188,6 +205,6 @@ function buildCustom(
     isKeyLess: config.is_key_less ?? false,
     allowedRequests:
       allowed && new Set(Object.keys(allowed).filter((operation) => allowed[operation] === true)),
-    requestPathOverrides: { ...overrides },
+    requestPathOverrides: overrides,
   }
 }

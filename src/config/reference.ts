@@ -1,4 +1,5 @@
 import type { Report } from './problem.ts'
+import { isRecord } from './record.ts'
 
 /** Environment variables as the caller read them; see `env.ts`. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -18,6 +19,11 @@ export type Resolved =
   | { readonly kind: 'value'; readonly value: string; readonly reference: string | undefined }
   /** Cannot be had now; `why` names the reference, never a value. */
   | { readonly kind: 'unavailable'; readonly why: string }
+
+/** Whether a value of a checked file is such a reference. */
+export function isWritten(value: unknown): value is Written {
+  return typeof value === 'string' || isRecord(value)
+}
 
 /** Finds the value behind `env.NAME` or the object form. White space around a value is not part of it. */
 export function resolve(written: Written, env: Environment): Resolved {

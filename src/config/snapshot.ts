@@ -29,8 +29,6 @@ export interface Key {
   readonly aliases: ReadonlyMap<string, string>
   /** The vendor's own `*_key_config` objects as given, secrets resolved to `Secret`. */
   readonly vendor: Readonly<Record<string, unknown>>
-  /** From `vllm_key_config.url` and its like: where calls with this key go instead of the provider's address. */
-  readonly baseUrl?: string
   /** Field → `env.NAME` for what came from the environment, so that it can be shown as such. */
   readonly references?: Readonly<Record<string, string>>
 }

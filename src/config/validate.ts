@@ -45,43 +45,44 @@ function objectBranch(error: ValueError): Iterable<ValueError> | undefined {
 }
 
 function explain({ type, path, schema, value }: ValueError): string {
-  const limits = schema as Partial<Record<string, unknown>>
-  switch (type) {
-    case ValueErrorType.ObjectAdditionalProperties: {
-      const name = lastName(path)
-      const known = Object.keys(schema['properties'] as object)
-      return `unknown key ${JSON.stringify(name)}.${didYouMean(name, known)}`
-    }
-    case ValueErrorType.ObjectRequiredProperty:
-      return 'is required'
-    case ValueErrorType.IntegerMinimum:
-    case ValueErrorType.NumberMinimum:
-      return `must be at least ${limits['minimum']}`
-    case ValueErrorType.IntegerMaximum:
-    case ValueErrorType.NumberMaximum:
-      return `must be at most ${limits['maximum']}`
-    case ValueErrorType.NumberExclusiveMinimum:
-      return `must be more than ${limits['exclusiveMinimum']}`
-    case ValueErrorType.StringMinLength:
-      return 'must not be empty'
-    case ValueErrorType.StringMaxLength:
-      return `must have at most ${limits['maxLength']} characters`
-    default: {
-      const choices = variants(schema).map((variant) => variant['const'] as unknown)
-      const hint =
-        typeof value === 'string'
-          ? didYouMean(
-              value,
-              choices.filter((choice) => typeof choice === 'string'),
-            )
-          : ''
-      return `expected ${expected(schema)}, got ${kindOf(value)}.${hint}`
-    }
+  if (type === ValueErrorType.ObjectAdditionalProperties) {
+    const name = lastName(path)
+    const properties: object = schema['properties']
+    return `unknown key ${JSON.stringify(name)}.${didYouMean(name, Object.keys(properties))}`
   }
+  const limit = limits.get(type)
+  if (limit) return limit(schema)
+  const choices = variants(schema).flatMap((variant) => {
+    const choice: unknown = variant['const']
+    return typeof choice === 'string' ? [choice] : []
+  })
+  const hint = typeof value === 'string' ? didYouMean(value, choices) : ''
+  return `expected ${expected(schema)}, got ${kindOf(value)}.${hint}`
 }
 
+const atLeast = ({ minimum }: TSchema) => `must be at least ${String(minimum)}`
+const atMost = ({ maximum }: TSchema) => `must be at most ${String(maximum)}`
+
+const limits: ReadonlyMap<ValueErrorType, (schema: TSchema) => string> = new Map([
+  [ValueErrorType.ObjectRequiredProperty, () => 'is required'],
+  [ValueErrorType.IntegerMinimum, atLeast],
+  [ValueErrorType.NumberMinimum, atLeast],
+  [ValueErrorType.IntegerMaximum, atMost],
+  [ValueErrorType.NumberMaximum, atMost],
+  [
+    ValueErrorType.NumberExclusiveMinimum,
+    ({ exclusiveMinimum }) => `must be more than ${String(exclusiveMinimum)}`,
+  ],
+  [ValueErrorType.StringMinLength, () => 'must not be empty'],
+  [
+    ValueErrorType.StringMaxLength,
+    ({ maxLength }) => `must have at most ${String(maxLength)} characters`,
+  ],
+])
+
 function variants(schema: TSchema): readonly TSchema[] {
-  return (schema['anyOf'] as readonly TSchema[] | undefined) ?? []
+  const options: readonly TSchema[] | undefined = schema['anyOf']
+  return options ?? []
 }
 
 /** What a schema wants, in words. */
@@ -89,7 +90,8 @@ function expected(schema: TSchema): string {
   if ('const' in schema) return JSON.stringify(schema['const'])
   const options = variants(schema)
   if (options.length > 0) return [...new Set(options.map(expected))].join(' or ')
-  if (schema['examples']) return `a string such as ${(schema['examples'] as string[]).join(', ')}`
+  const examples: readonly string[] | undefined = schema['examples']
+  if (examples) return `a string such as ${examples.join(', ')}`
   const type = String(schema['type'])
   return type === 'integer' ? 'a whole number' : /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`
 }

@@ -21,9 +21,9 @@ export function idle<T extends TSchema>(schema: T) {
   return Type.Optional({ ...schema, 'x-effect': 'none' } as T)
 }
 
-/** Fields that are accepted with any value, by name, so that editors complete them. */
-export function named(...names: readonly string[]): TProperties {
-  return Object.fromEntries(names.map((name) => [name, Type.Optional(Type.Unknown())]))
+/** Fields, separated by spaces, that are accepted with any value; named so that editors complete them. */
+export function named(names: string): TProperties {
+  return Object.fromEntries(names.split(' ').map((name) => [name, Type.Optional(Type.Unknown())]))
 }
 
 /**

@@ -28,13 +28,15 @@ export const ConfigFile = closed({
   encryption_key: idle(secret()),
   setup_token: idle(secret()),
   env_label: idle(Type.String({ maxLength: 10 })),
-  auth_config: idle(open(named('admin_username', 'admin_password', 'is_enabled'))),
+  auth_config: idle(open(named('admin_username admin_password is_enabled'))),
   framework: idle(open(named('pricing'))),
   governance: idle(
     open({
-      ...named('budgets', 'rate_limits', 'customers', 'teams', 'routing_rules'),
-      ...named('pricing_overrides', 'model_configs', 'providers', 'auth_config'),
-      ...named('complexity_analyzer_config', 'business_units', 'roles'),
+      ...named(
+        'budgets rate_limits customers teams routing_rules ' +
+          'pricing_overrides model_configs providers auth_config ' +
+          'complexity_analyzer_config business_units roles',
+      ),
       virtual_keys: Type.Optional(Type.Array(Type.Unknown())),
     }),
   ),
@@ -42,37 +44,34 @@ export const ConfigFile = closed({
     Type.Array(
       open(
         named(
-          ...['id', 'name', 'url', 'secret', 'events', 'headers', 'include_response', 'disabled'],
-          ...['allow_private_network', 'max_retries', 'retry_backoff_initial_seconds'],
-          ...['retry_backoff_max_seconds', 'attempt_timeout_seconds'],
-          ...['max_response_payload_kbs', 'max_concurrent_deliveries'],
+          'id name url secret events headers include_response disabled ' +
+            'allow_private_network max_retries retry_backoff_initial_seconds ' +
+            'retry_backoff_max_seconds attempt_timeout_seconds max_response_payload_kbs ' +
+            'max_concurrent_deliveries',
         ),
       ),
     ),
   ),
-  mcp: idle(
-    open(named('client_configs', 'tool_manager_config', 'tool_sync_interval', 'tool_groups')),
-  ),
-  vector_store: idle(open({ ...switchable, ...named('type', 'config') })),
-  config_store: idle(open({ ...switchable, ...named('type', 'config', 'vault_store') })),
+  mcp: idle(open(named('client_configs tool_manager_config tool_sync_interval tool_groups'))),
+  vector_store: idle(open({ ...switchable, ...named('type config') })),
+  config_store: idle(open({ ...switchable, ...named('type config vault_store') })),
   logs_store: idle(
     open({
       ...switchable,
-      ...named('type', 'config', 'retention_days', 'writer', 'object_storage'),
-      ...named('object_storage_exclude_fields'),
+      ...named('type config retention_days writer object_storage object_storage_exclude_fields'),
     }),
   ),
   plugins: idle(
-    Type.Array(
-      open({ ...switchable, ...named('name', 'config', 'path', 'version', 'placement', 'order') }),
-    ),
+    Type.Array(open({ ...switchable, ...named('name config path version placement order') })),
   ),
-  websocket: idle(open(named('max_connections_per_user', 'transcript_buffer_size', 'pool'))),
+  websocket: idle(open(named('max_connections_per_user transcript_buffer_size pool'))),
   large_payload_optimization: idle(
     open({
       ...switchable,
-      ...named('request_threshold_bytes', 'response_threshold_bytes', 'prefetch_size_bytes'),
-      ...named('max_payload_bytes', 'truncated_log_bytes'),
+      ...named(
+        'request_threshold_bytes response_threshold_bytes prefetch_size_bytes ' +
+          'max_payload_bytes truncated_log_bytes',
+      ),
     }),
   ),
   feature_flags: idle(open(named('flags'))),

@@ -1,0 +1,112 @@
+import { Secret } from '#lib/secret.ts'
+
+import { isRecord } from './record.ts'
+import type { Key, NetworkSettings, ProviderSettings, Snapshot } from './snapshot.ts'
+
+type Json = Record<string, unknown>
+
+/** A snapshot as plain JSON in the words of `config.json`, with every default visible and every secret hidden. */
+export function describe(snapshot: Snapshot): Json {
+  const { client } = snapshot
+  return {
+    source: snapshot.source ?? null,
+    client: {
+      allow_direct_keys: client.allowDirectKeys,
+      allowed_origins: client.allowedOrigins,
+      allowed_headers: client.allowedHeaders,
+      required_headers: client.requiredHeaders,
+      header_filter_config: client.headerFilter,
+      allow_per_request_raw_override: client.allowPerRequestRawOverride,
+      max_request_body_size_mb: client.maxRequestBodyBytes / 1024 ** 2,
+      drop_excess_requests: client.dropExcessRequests,
+      extra_fields: client.extraFields,
+      stream_extra_fields: client.streamExtraFields,
+      stream_keep_alive_in_seconds: client.keepAliveMs / 1000,
+      stream_header_hold_in_seconds: client.headerHoldMs / 1000,
+      drain_timeout_in_seconds: client.drainMs / 1000,
+    },
+    providers: Object.fromEntries(
+      [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
+    ),
+  }
+}
+
+function ofProvider(provider: ProviderSettings): Json {
+  const { custom, references = {} } = provider
+  return {
+    origin: provider.origin,
+    keys: provider.keys.map(ofKey),
+    network_config: ofNetwork(provider.network, references),
+    concurrency_and_buffer_size: {
+      concurrency: provider.concurrency,
+      buffer_size: provider.bufferSize,
+    },
+    ...(provider.proxyUrl && { proxy: withoutCredentials(provider.proxyUrl) }),
+    send_back_raw_request: provider.sendBackRawRequest,
+    send_back_raw_response: provider.sendBackRawResponse,
+    ...(custom && {
+      custom_provider_config: {
+        base_provider_type: custom.baseProviderType,
+        is_key_less: custom.isKeyLess,
+        allowed_requests: custom.allowedRequests ? [...custom.allowedRequests] : ['*'],
+        request_path_overrides: custom.requestPathOverrides,
+      },
+    }),
+  }
+}
+
+function ofKey(key: Key): Json {
+  const { references = {} } = key
+  const vendor: Json = {}
+  for (const [section, settings] of Object.entries(key.vendor)) {
+    const fields: Json = {}
+    for (const [field, value] of Object.entries(isRecord(settings) ? settings : {})) {
+      const shown = value instanceof Secret ? value.hint() : value
+      fields[field] = references[`${section}/${field}`] ?? shown
+    }
+    vendor[section] = fields
+  }
+  return {
+    id: key.id,
+    name: key.name,
+    ...(!key.value.isEmpty && { value: references['value'] ?? key.value.hint() }),
+    models: key.models ? [...key.models] : ['*'],
+    blacklisted_models: [...key.blacklistedModels],
+    weight: key.weight,
+    enabled: key.enabled,
+    use_for_batch_api: key.useForBatchApi,
+    aliases: Object.fromEntries(key.aliases),
+    ...vendor,
+  }
+}
+
+function ofNetwork(network: NetworkSettings, references: Readonly<Record<string, string>>): Json {
+  const { timers } = network
+  // A header often carries a key and nothing tells which, so literal values are all treated as secrets.
+  const headers: Json = {}
+  for (const [name, value] of Object.entries(network.extraHeaders)) {
+    headers[name] = references[`network_config/extra_headers/${name}`] ?? new Secret(value).hint()
+  }
+  return {
+    ...(network.baseUrl !== undefined && { base_url: network.baseUrl }),
+    extra_headers: headers,
+    default_request_timeout_in_seconds: timers.totalMs / 1000,
+    connect_timeout_in_seconds: timers.connectMs / 1000,
+    response_headers_timeout_in_seconds: timers.headersMs / 1000,
+    first_token_timeout_in_seconds: timers.firstTokenMs / 1000,
+    stream_idle_timeout_in_seconds: timers.idleMs / 1000,
+    stream_total_timeout_in_seconds: timers.streamTotalMs / 1000,
+    insecure_skip_verify: network.insecureSkipVerify,
+    ...(network.caCertPem !== undefined && { ca_cert_pem: '[present]' }),
+    allow_private_network: network.allowPrivateNetwork,
+  }
+}
+
+function withoutCredentials(proxy: Secret): string {
+  const url = new URL(proxy.reveal())
+  const credentials = url.username !== '' || url.password !== ''
+  url.username = ''
+  url.password = ''
+  const plain = url.href.replace(/\/$/, '')
+  return credentials ? plain.replace('://', '://[redacted]@') : plain
+}
