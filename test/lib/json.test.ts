@@ -165,6 +165,7 @@ describe('scanJson', () => {
     expect(scan.close).toBeLessThan(text.length)
     for (const { keyStart, keyEnd, start, end } of scan.members) {
       expect(keyStart).toBeLessThan(keyEnd)
+      expect(keyEnd).toBeLessThanOrEqual(start)
       expect(start).toBeLessThanOrEqual(end)
       expect(end).toBeLessThanOrEqual(text.length)
     }

@@ -101,7 +101,7 @@ export function elementsAt(text: string, offset: number): readonly Span[] {
     if (code === quote) at = endOfString(text, at) + 1
     else if ((code | bracketBit) === opener) at = skipNested(text, at, 1, tally)
     else if (code === comma || (code | bracketBit) === closer) {
-      if (code === comma || at > start) elements.push({ start, end: trimEnd(text, start, at) })
+      if (at > start) elements.push({ start, end: trimEnd(text, start, at) })
       if (code !== comma) break
       start = skipSpace(text, at + 1)
       at = start
@@ -181,7 +181,7 @@ function readMembers(text: string, open: number, tally: Tally, members: Member[]
     } else if (code === colon) {
       tally.colons++
       at = skipSpace(text, at + 1)
-      if (start === -1) start = at
+      start = at
     } else if ((code | bracketBit) === opener) {
       at = skipNested(text, at, 2, tally)
       if (!tally.closed) return at
@@ -232,7 +232,7 @@ function skipNested(text: string, open: number, level: number, tally: Tally): nu
     }
   }
   tally.colons += colons
-  return Math.min(at, length)
+  return at
 }
 
 function unlimited(): Tally {

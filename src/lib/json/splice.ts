@@ -25,7 +25,7 @@ export function applyEdits(text: string, edits: readonly Edit[]): string {
     result += text.slice(done, edit.start) + edit.text
     done = edit.end
   }
-  return done === 0 && result === '' ? text : result + text.slice(done)
+  return result + text.slice(done)
 }
 
 /** Puts `json` in the place of the member's value. */
