@@ -20,6 +20,7 @@ export type ErrorKind =
   | 'queue_full'
   | 'shutting_down'
   | 'egress_forbidden'
+  | 'origin_forbidden'
   | 'upstream_error'
   | 'upstream_unreachable'
   | 'upstream_reset'
@@ -65,6 +66,7 @@ const ROWS = {
   queue_full: { status: 503, type: 'overloaded_error', code: 'queue_full', retryable: true, fault: 'gateway', level: 'warn' },
   shutting_down: { status: 503, type: 'overloaded_error', code: 'shutting_down', retryable: true, fault: 'gateway', level: 'info' },
   egress_forbidden: { status: 403, type: 'permission_error', code: 'egress_forbidden', retryable: false, fault: 'operator', level: 'error' },
+  origin_forbidden: { status: 403, type: 'permission_error', code: 'origin_forbidden', retryable: false, fault: 'caller', level: 'info' },
   upstream_error: { status: 502, type: 'api_error', code: 'provider_error', retryable: true, fault: 'provider', level: 'warn' },
   upstream_unreachable: { status: 502, type: 'api_error', code: 'provider_unreachable', retryable: true, fault: 'provider', level: 'error' },
   upstream_reset: { status: 502, type: 'api_error', code: 'provider_connection_reset', retryable: true, fault: 'provider', level: 'error' },
@@ -97,6 +99,8 @@ export interface ErrorDetails {
   readonly cause?: unknown
   /** Overrides the row's `code` where a finer one is known. */
   readonly code?: string | undefined
+  /** The provider's response headers that go to the caller with the error, such as rate limits. */
+  readonly relayed?: Readonly<Record<string, string>>
 }
 
 /** The one error class that is answered to a caller. Anything else thrown becomes kind `internal`. */
@@ -105,6 +109,7 @@ export class GatewayError extends Error {
   readonly kind: ErrorKind
   readonly param: string | undefined
   readonly upstream: UpstreamFailure | undefined
+  readonly relayed: Readonly<Record<string, string>> | undefined
   readonly #code: string | undefined
 
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
@@ -112,6 +117,7 @@ export class GatewayError extends Error {
     this.kind = kind
     this.param = details.param
     this.upstream = details.upstream
+    this.relayed = details.relayed
     this.#code = details.code
   }
 

@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Outbound, Target } from '#providers/provider.ts'
 
 import { Connection } from './connection.ts'
-import { outboundHeaders, plainHeaders } from './forward.ts'
+import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
 import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
@@ -130,7 +130,8 @@ async function refusal(
   connection.enter('idle_timeout', errorBodyMs)
   const body = redact(await boundedText(response, maxErrorBytes), credential)
   const upstream = target.provider.parseError(status, body, plainHeaders(response.headers))
-  return new GatewayError('upstream_error', upstream.message, { upstream })
+  const relayed = relayedHeaders(response.headers)
+  return new GatewayError('upstream_error', upstream.message, { upstream, relayed })
 }
 
 /** Providers like to repeat the key they refused. */

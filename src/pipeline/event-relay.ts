@@ -61,7 +61,7 @@ export class EventRelay {
     this.#framing = framingOf(call.endpoint)
     const body =
       upstream.response.body ?? new ReadableStream<Uint8Array>({ start: (c) => c.close() })
-    this.#reader = body.getReader()
+    this.#reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>
     this.#extra = wantsExtraFields(call, snapshot) ? snapshot.client.streamExtraFields : 'none'
   }
 

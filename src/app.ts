@@ -1,0 +1,163 @@
+import { createLive } from '#config/live.ts'
+import type { Live } from '#config/live.ts'
+import { loadConfig } from '#config/load.ts'
+import type { LoadResult } from '#config/load.ts'
+import type { Problem } from '#config/problem.ts'
+import type { Environment } from '#config/reference.ts'
+import type { Snapshot } from '#config/snapshot.ts'
+import { OPERATION_NAMES } from '#core/endpoint.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Logger } from '#core/log.ts'
+import { composeRoutes } from '#http/compose.ts'
+import type { Gateway } from '#http/openai.ts'
+import type { Lifecycle } from '#http/ops.ts'
+import { listen } from '#http/server.ts'
+import type { RunningServer } from '#http/server.ts'
+import { warmCheckers } from '#openai/check.ts'
+import { createGates } from '#pipeline/gates.ts'
+import { createRecorder } from '#pipeline/record.ts'
+import { openStreams, terminateStreams } from '#pipeline/streams.ts'
+import { VENDOR_FACTS } from '#providers/registry.ts'
+
+export interface AppOptions {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  /** Followed for changes; undefined = no file. */
+  readonly configPath: string | undefined
+  /** The file's text at the start; undefined = there is none. */
+  readonly configText: string | undefined
+  readonly env: Environment
+  readonly log: Logger
+}
+
+export type StartResult =
+  | { readonly app: App; readonly problems: readonly [] }
+  | { readonly app: undefined; readonly problems: readonly Problem[] }
+
+export interface App {
+  readonly url: string
+  readonly port: number
+  snapshot(): Snapshot
+  readonly live: Live
+  /** Adds keyless local servers that were found running, until the file configures them. */
+  detect(names: readonly string[]): void
+  /** Takes no new work, lets open work finish inside the drain window, ends the rest well-formed, and closes. */
+  drain(): Promise<void>
+  /** Closes at once. */
+  stop(): Promise<void>
+}
+
+const pollMs = 20
+
+/**
+ * The composition root: configuration → pipeline → surfaces → socket. Returns every problem of a configuration
+ * that is not valid; throws what listening throws.
+ */
+export function startApp(options: AppOptions): StartResult {
+  const { log, env, configPath } = options
+  let generation = 0
+  let detected: readonly string[] = []
+  let text = options.configText
+  const load = (next: string | undefined): LoadResult => {
+    const result = loadConfig({
+      text: next,
+      path: next === undefined ? undefined : configPath,
+      env,
+      vendors: VENDOR_FACTS,
+      operations: OPERATION_NAMES,
+      generation: generation + 1,
+      detected,
+    })
+    if (result.snapshot) {
+      generation++
+      text = next
+    }
+    return result
+  }
+  const first = load(text)
+  if (!first.snapshot) return { app: undefined, problems: first.problems }
+  warn(log, first.snapshot)
+
+  const live = createLive(first.snapshot, {
+    path: configPath,
+    initialText: text,
+    reload: load,
+    onChange(snapshot) {
+      log.info('configuration changed', {
+        generation: snapshot.generation,
+        providers: [...snapshot.providers.keys()],
+      })
+      warn(log, snapshot)
+    },
+    onRejected(problems) {
+      log.error('the new configuration is not valid and was not taken', {
+        path: configPath,
+        problems,
+      })
+    },
+  })
+
+  const lifecycle: Lifecycle = { draining: false }
+  let server: RunningServer | undefined
+  const gateway: Gateway = {
+    services: { gates: createGates(), recorder: createRecorder(log) },
+    snapshot: () => live.current(),
+    patient: (request) => server?.patient(request),
+  }
+  const routes = composeRoutes(gateway, lifecycle)
+  try {
+    server = listen({
+      host: options.host,
+      port: options.port,
+      app: routes,
+      gateway: () => gateway,
+      lifecycle,
+      log,
+    })
+  } catch (thrown) {
+    live.close()
+    throw thrown
+  }
+  const running = server
+  // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
+  setTimeout(warmCheckers, 0)
+
+  return {
+    problems: [],
+    app: {
+      url: running.url,
+      port: running.port,
+      snapshot: () => live.current(),
+      live,
+      detect(names) {
+        detected = names
+        const result = load(text)
+        if (result.snapshot) live.replace(result.snapshot)
+      },
+      async drain() {
+        lifecycle.draining = true
+        live.close()
+        running.stopAccepting()
+        const until = performance.now() + live.current().client.drainMs
+        const busy = (): boolean => gateway.services.gates.inFlight() + openStreams() > 0
+        while (busy() && performance.now() < until) await Bun.sleep(pollMs)
+        terminateStreams(
+          new GatewayError('shutting_down', 'The gateway is shutting down; this stream ends here.'),
+        )
+        // What was just written has to leave before the sockets are closed.
+        for (let turns = 0; openStreams() > 0 && turns < 50; turns++) await Bun.sleep(pollMs)
+        await Bun.sleep(pollMs)
+        await running.close()
+      },
+      async stop() {
+        live.close()
+        await running.close()
+      },
+    },
+  }
+}
+
+function warn(log: Logger, snapshot: Snapshot): void {
+  for (const warning of snapshot.warnings) log.warn(warning)
+}

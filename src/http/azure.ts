@@ -1,0 +1,46 @@
+import { ENDPOINTS } from '#core/endpoint.ts'
+import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
+import { GatewayError } from '#core/errors.ts'
+
+/** The first path segment of an operation; what stands before it names the deployment. */
+const firstSegments = new Set([
+  'chat',
+  'audio',
+  'images',
+  'completions',
+  'embeddings',
+  'responses',
+  'models',
+])
+
+const byPath = new Map(
+  Object.entries<EndpointFacts>(ENDPOINTS)
+    .filter(([, facts]) => facts.method === 'POST' && !facts.path.includes('{'))
+    .map(([name, facts]) => [facts.path, name as KnownEndpoint]),
+)
+
+/**
+ * Reads the tail of an Azure SDK path, `/{deployment}/chat/completions`. One segment before the operation is a
+ * deployment of Azure; more are `provider/model`. Returns the error when it is neither.
+ */
+export function azureDeployment(
+  path: string,
+): { endpoint: KnownEndpoint; path: string; model: string } | GatewayError {
+  const segments = path.split('/').slice(1)
+  const at = segments.findIndex((segment) => firstSegments.has(segment))
+  if (at === -1) return new GatewayError('invalid_request', 'This is no Azure deployment path.')
+  if (at === 0) return new GatewayError('invalid_request', 'The path names no deployment.')
+  const operation = `/${segments.slice(at).join('/')}`
+  const endpoint = byPath.get(operation)
+  if (!endpoint) {
+    return new GatewayError('route_not_found', `There is no deployment operation '${operation}'.`)
+  }
+  let deployment: string
+  try {
+    deployment = segments.slice(0, at).map(decodeURIComponent).join('/')
+  } catch (cause) {
+    return new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
+  }
+  const model = at === 1 ? `azure/${deployment}` : deployment
+  return { endpoint, path: operation, model }
+}

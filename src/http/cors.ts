@@ -1,0 +1,38 @@
+import type { ClientSettings } from '#config/snapshot.ts'
+
+const exposed =
+  'x-request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens'
+const localhost = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/
+
+/** Whether pages of this origin may use the gateway. Pages served from this machine always may. */
+export function allowsOrigin(origin: string, client: ClientSettings): boolean {
+  if (localhost.test(origin)) return true
+  return client.allowedOrigins.some((pattern) => {
+    if (pattern === '*' || pattern === origin) return true
+    const [scheme, domain] = pattern.split('*.')
+    return domain !== undefined && origin.startsWith(scheme!) && origin.endsWith(`.${domain}`)
+  })
+}
+
+/** The answer to a browser's preflight. Echoes the headers it asks for: OpenAI SDKs send a dozen of their own. */
+export function preflight(origin: string, request: Request): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      'access-control-allow-origin': origin,
+      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS',
+      'access-control-allow-headers':
+        request.headers.get('access-control-request-headers') ?? 'authorization, content-type',
+      'access-control-max-age': '86400',
+      vary: 'origin',
+    },
+  })
+}
+
+/** Lets a page of `origin` read the response. */
+export function admitOrigin(response: Response, origin: string): Response {
+  response.headers.set('access-control-allow-origin', origin)
+  response.headers.set('access-control-expose-headers', exposed)
+  response.headers.append('vary', 'origin')
+  return response
+}

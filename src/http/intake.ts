@@ -1,0 +1,321 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Body, Call } from '#core/call.ts'
+import { ENDPOINTS } from '#core/endpoint.ts'
+import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
+import { GatewayError } from '#core/errors.ts'
+import { Trace } from '#core/trace.ts'
+import { newId } from '#lib/id.ts'
+import { checkModel, checkRequest } from '#openai/check.ts'
+import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
+import { plainHeaders } from '#pipeline/forward.ts'
+import { PROVIDERS } from '#providers/registry.ts'
+
+import { readCaller } from './caller.ts'
+import { partText, readForm } from './form.ts'
+import type { FormPart } from './form.ts'
+import { parseModel } from './model.ts'
+import { parseJson, readBytes, requireJson } from './read.ts'
+
+/** What is known of a request before its body has been read; errors are reported with it. */
+export interface Arrival {
+  readonly id: string
+  readonly request: Request
+  readonly headers: Readonly<Record<string, string>>
+  readonly startedAt: number
+  /** The path below the surface's prefix, as the caller wrote it. */
+  readonly path: string
+  /** With its `?`, or empty. */
+  readonly query: string
+}
+
+const idPattern = /^[\w.:-]{1,128}$/
+
+/** Takes note of a request. The caller's `x-request-id` is kept when it is a plain token. */
+export function arrive(request: Request, prefixLength: number): Arrival {
+  const headers = plainHeaders(request.headers)
+  const own = headers['x-request-id']
+  const { url } = request
+  const pathStart = url.indexOf('/', url.indexOf('//') + 2)
+  const queryStart = url.indexOf('?', pathStart)
+  const path = queryStart === -1 ? url.slice(pathStart) : url.slice(pathStart, queryStart)
+  return {
+    id: own !== undefined && idPattern.test(own) ? own : newId(),
+    request,
+    headers,
+    startedAt: performance.now(),
+    path: path.slice(prefixLength),
+    query: queryStart === -1 ? '' : url.slice(queryStart),
+  }
+}
+
+/** What the route says beyond the request itself. */
+export interface RouteHints {
+  /** `provider/model` named by the path, which wins over the body's. */
+  readonly model?: string
+  /** For calls that name no provider. */
+  readonly defaultProvider: string
+}
+
+/**
+ * Reads, validates and addresses a request of a known endpoint. Throws `GatewayError` of a 4xx kind, with the
+ * offending parameter where it is known; nothing has been sent anywhere by then.
+ */
+export async function takeIn(
+  endpoint: KnownEndpoint,
+  arrival: Arrival,
+  hints: RouteHints,
+  snapshot: Snapshot,
+): Promise<Call> {
+  const { headers, request } = arrival
+  const caller = readCaller(headers, snapshot.client)
+  const facts: EndpointFacts = ENDPOINTS[endpoint]
+  assertPlainPath(arrival.path)
+  const maxBytes = snapshot.client.maxRequestBodyBytes
+  const reading = await readBody(endpoint, facts, arrival, maxBytes, hints.model)
+  const addressed = address(arrival, facts, reading, hints, snapshot)
+  return {
+    id: arrival.id,
+    endpoint,
+    method: facts.method,
+    ...addressed,
+    body: reading.body,
+    stream: reading.stream || isStreamQuery(facts, arrival.query),
+    wantsUsage: reading.wantsUsage,
+    caller,
+    headers,
+    signal: request.signal,
+    startedAt: arrival.startedAt,
+    trace: new Trace(arrival.startedAt),
+  }
+}
+
+interface Reading {
+  readonly body: Body
+  readonly model: string | undefined
+  /** Named by the body, for operations that have no model. */
+  readonly provider: string | undefined
+  readonly stream: boolean
+  readonly wantsUsage: boolean
+}
+
+const nothing: Reading = {
+  body: { kind: 'none' },
+  model: undefined,
+  provider: undefined,
+  stream: false,
+  wantsUsage: false,
+}
+
+async function readBody(
+  endpoint: KnownEndpoint,
+  facts: EndpointFacts,
+  arrival: Arrival,
+  maxBytes: number,
+  pathModel: string | undefined,
+): Promise<Reading> {
+  if (facts.body === 'none') return nothing
+  const { headers, request } = arrival
+  const contentType = headers['content-type']
+  const isForm = contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)
+  if (facts.body === 'json') requireJsonOrNothing(endpoint, contentType, headers)
+  else if (facts.body === 'multipart' && !isForm) throw formExpected(contentType)
+  const bytes = await readBytes(request, headers, maxBytes)
+  if (bytes.length === 0 && OPTIONAL_BODIES.has(endpoint)) return nothing
+  if (isForm && facts.body !== 'json') return readFormBody(endpoint, bytes, contentType, pathModel)
+  requireJson(contentType)
+  return readJsonBody(endpoint, parseJson(bytes), pathModel)
+}
+
+function requireJsonOrNothing(
+  endpoint: KnownEndpoint,
+  contentType: string | undefined,
+  headers: Readonly<Record<string, string>>,
+): void {
+  const isEmpty = headers['content-length'] === '0' || headers['content-length'] === undefined
+  if (isEmpty && OPTIONAL_BODIES.has(endpoint)) return
+  requireJson(contentType)
+}
+
+function formExpected(contentType: string | undefined): GatewayError {
+  const got = contentType === undefined ? 'none was sent' : `got '${contentType.slice(0, 100)}'`
+  return new GatewayError(
+    'unsupported_media_type',
+    `This operation takes Content-Type multipart/form-data; ${got}.`,
+  )
+}
+
+function readJsonBody(
+  endpoint: KnownEndpoint,
+  body: Body & { kind: 'json' },
+  pathModel: string | undefined,
+): Reading {
+  const { value } = body
+  const checked = pathModel === undefined ? value : { ...value, model: pathModel }
+  const problem = checkRequest(endpoint, checked)
+  if (problem) throw fromProblem(problem)
+  const streamOptions = value['stream_options'] as { include_usage?: unknown } | null | undefined
+  return {
+    body,
+    model: text(value['model']),
+    provider: text(value['provider']),
+    stream: value['stream'] === true || value['stream_format'] === 'sse',
+    wantsUsage: streamOptions?.include_usage === true,
+  }
+}
+
+function readFormBody(
+  endpoint: KnownEndpoint,
+  bytes: Uint8Array<ArrayBuffer>,
+  contentType: string,
+  pathModel: string | undefined,
+): Reading {
+  const parts = readForm(bytes, contentType)
+  for (const field of FORM_FIELDS[endpoint] ?? []) {
+    if (!field.required || (field.name === 'model' && pathModel !== undefined)) continue
+    if (!parts.some(({ name }) => name === field.name)) {
+      throw new GatewayError('missing_parameter', `Missing required parameter: '${field.name}'.`, {
+        param: field.name,
+      })
+    }
+  }
+  const duplicate = ['model', 'provider', 'stream'].find(
+    (name) => parts.filter((part) => part.name === name).length > 1,
+  )
+  if (duplicate !== undefined) {
+    throw new GatewayError('duplicate_key', `The form has '${duplicate}' twice.`, {
+      param: duplicate,
+    })
+  }
+  const find = (name: string): FormPart | undefined =>
+    parts.find((part) => part.name === name && !part.isFile)
+  const read = (part: FormPart | undefined): string | undefined => part && partText(bytes, part)
+  const model = find('model')
+  const provider = find('provider')
+  if (model) {
+    const problem = checkModel(partText(bytes, model))
+    if (problem) throw fromProblem(problem)
+  }
+  return {
+    body: {
+      kind: 'bytes',
+      bytes,
+      contentType,
+      model: model && { start: model.contentStart, end: model.contentEnd },
+      cut: provider && { start: provider.start, end: provider.end },
+    },
+    model: read(model),
+    provider: read(provider),
+    stream: read(find('stream')) === 'true',
+    wantsUsage: false,
+  }
+}
+
+function fromProblem(problem: {
+  param: string | undefined
+  message: string
+  code: 'missing_required_parameter' | 'invalid_type' | 'invalid_value'
+}): GatewayError {
+  const kind =
+    problem.code === 'missing_required_parameter' ? 'missing_parameter' : 'invalid_request'
+  return new GatewayError(kind, problem.message, { param: problem.param, code: problem.code })
+}
+
+interface Address {
+  readonly path: string
+  readonly query: string
+  readonly modelRequested: string | undefined
+  readonly provider: string
+  readonly model: string | undefined
+}
+
+function address(
+  arrival: Arrival,
+  facts: EndpointFacts,
+  reading: Reading,
+  hints: RouteHints,
+  snapshot: Snapshot,
+): Address {
+  const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
+  const { path } = arrival
+  if (facts.model === 'none') {
+    const { provider, query } = providerFromQuery(arrival)
+    if (facts.path.endsWith('{model...}'))
+      return modelInPath(path, query, provider, hints, isProvider)
+    const named = provider ?? reading.provider ?? hints.defaultProvider
+    return { path, query, modelRequested: undefined, provider: named, model: undefined }
+  }
+  const modelRequested = hints.model ?? reading.model
+  const { query } = arrival
+  if (modelRequested === undefined) {
+    const provider = reading.provider ?? hints.defaultProvider
+    return { path, query, modelRequested, provider, model: undefined }
+  }
+  return {
+    path,
+    query,
+    modelRequested,
+    ...parseModel(modelRequested, isProvider, hints.defaultProvider),
+  }
+}
+
+function modelInPath(
+  path: string,
+  query: string,
+  named: string | undefined,
+  hints: RouteHints,
+  isProvider: (name: string) => boolean,
+): Address {
+  const prefix = '/models/'
+  const modelRequested = decodePath(path.slice(prefix.length))
+  const problem = checkModel(modelRequested)
+  if (problem) throw fromProblem(problem)
+  const choice = parseModel(modelRequested, isProvider, named ?? hints.defaultProvider)
+  return {
+    path: prefix + encodeURIComponent(choice.model),
+    query,
+    modelRequested,
+    provider: choice.provider,
+    model: choice.model,
+  }
+}
+
+/** Provider of an operation that names no model, and the query without that parameter. */
+export function providerFromQuery(arrival: Arrival): {
+  provider: string | undefined
+  query: string
+} {
+  const { query } = arrival
+  const header = arrival.headers['x-model-provider']
+  if (!query.includes('provider=')) return { provider: header, query }
+  const kept = query
+    .slice(1)
+    .split('&')
+    .filter((pair) => !pair.startsWith('provider='))
+  const provider = new URLSearchParams(query).get('provider') ?? header
+  return { provider, query: kept.length === 0 ? '' : `?${kept.join('&')}` }
+}
+
+function decodePath(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch (cause) {
+    throw new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
+  }
+}
+
+/** Refuses paths that could leave the provider's base URL or mean something else there. */
+export function assertPlainPath(path: string): void {
+  if (/(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)|\/\/|\\|%5c|%00|%0[ad]/i.test(path)) {
+    throw new GatewayError('invalid_request', 'The path is not a plain one.')
+  }
+}
+
+function isStreamQuery(facts: EndpointFacts, query: string): boolean {
+  return (
+    facts.body === 'none' && facts.framing !== undefined && /[?&]stream=(?:true|1)\b/i.test(query)
+  )
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

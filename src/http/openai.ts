@@ -1,0 +1,187 @@
+import { Elysia } from 'elysia'
+
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { ENDPOINTS, requestType } from '#core/endpoint.ts'
+import type { Endpoint, EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
+import { toGatewayError } from '#core/errors.ts'
+import { Trace } from '#core/trace.ts'
+import { run } from '#pipeline/run.ts'
+import type { Services } from '#pipeline/run.ts'
+
+import { azureDeployment } from './azure.ts'
+import { readCaller } from './caller.ts'
+import { describeOperation } from './document.ts'
+import { arrive, assertPlainPath, providerFromQuery, takeIn } from './intake.ts'
+import type { Arrival, RouteHints } from './intake.ts'
+import { listModels } from './models.ts'
+import { readBytes } from './read.ts'
+import { respond, respondError } from './respond.ts'
+
+/** What the surfaces need of the running process. */
+export interface Gateway {
+  readonly services: Services
+  snapshot(): Snapshot
+  /** Called once per inference request, before its body is read to the end of the connection's patience. */
+  patient(request: Request): void
+}
+
+/** The same routes answer under all of these; the doubled ones are for SDKs that add `/openai` themselves. */
+const prefixes = ['/openai', '/openai/v1', '/openai/openai', '/openai/openai/v1'] as const
+
+/** The OpenAI surface: every endpoint of the table, Azure's deployment paths, and a door for everything else. */
+export function openaiSurface(gateway: Gateway): Elysia {
+  const app = new Elysia({ name: 'openai', normalize: false })
+  for (const prefix of prefixes) {
+    for (const [name, facts] of Object.entries<EndpointFacts>(ENDPOINTS)) {
+      const endpoint = name as KnownEndpoint
+      const path = prefix + elysiaPath(facts.path)
+      const handle = ({ request }: { request: Request }) =>
+        endpoint === 'list_models'
+          ? listModels(gateway, arrive(request, prefix.length))
+          : serve(gateway, endpoint, request, prefix.length)
+      const hidden = prefix !== '/openai/v1'
+      const detail = describeOperation(endpoint, facts, hidden)
+      // The body is read and validated by `takeIn`, once, keeping its text; Elysia would parse and copy it.
+      app.route(facts.method, path, handle, { parse: 'none', detail })
+    }
+  }
+  app.post('/openai/openai/deployments/*', ({ request }) => serveDeployment(gateway, request), {
+    parse: 'none',
+    detail: { hide: true },
+  })
+  for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'] as const) {
+    for (const prefix of ['/openai/v1', '/openai'] as const) {
+      app.route(
+        method,
+        `${prefix}/*`,
+        ({ request }) => passThrough(gateway, request, prefix.length),
+        {
+          parse: 'none',
+          detail: { hide: true },
+        },
+      )
+    }
+  }
+  return app as unknown as Elysia
+}
+
+function elysiaPath(path: string): string {
+  return path.replace(/\{\w+\.\.\.\}/g, '*').replace(/\{(\w+)\}/g, ':$1')
+}
+
+/** `AzureOpenAI` clients expect Azure behind the operations that name no deployment in their path. */
+function defaultProvider(arrival: Arrival): string {
+  return arrival.headers['user-agent']?.includes('AzureOpenAI') ? 'azure' : 'openai'
+}
+
+function serve(
+  gateway: Gateway,
+  endpoint: KnownEndpoint,
+  request: Request,
+  prefixLength: number,
+): Promise<Response> {
+  const arrival = arrive(request, prefixLength)
+  return answer(gateway, endpoint, arrival, { defaultProvider: defaultProvider(arrival) })
+}
+
+function serveDeployment(gateway: Gateway, request: Request): Promise<Response> {
+  const arrival = arrive(request, '/openai/openai/deployments'.length)
+  const target = azureDeployment(arrival.path)
+  if (target instanceof Error) {
+    return Promise.resolve(
+      respondError(
+        target,
+        { provider: 'azure', modelRequested: undefined, requestType: 'unknown' },
+        arrival.id,
+      ),
+    )
+  }
+  const { endpoint, path, model } = target
+  // The version belongs to the path style; what is sent upstream is the versionless form.
+  return answer(
+    gateway,
+    endpoint,
+    { ...arrival, path, query: '' },
+    { model, defaultProvider: 'azure' },
+  )
+}
+
+async function answer(
+  gateway: Gateway,
+  endpoint: KnownEndpoint,
+  arrival: Arrival,
+  hints: RouteHints,
+): Promise<Response> {
+  const snapshot = gateway.snapshot()
+  gateway.patient(arrival.request)
+  let call: Call | undefined
+  try {
+    call = await takeIn(endpoint, arrival, hints, snapshot)
+    return respond(call, await run(call, snapshot, gateway.services))
+  } catch (thrown) {
+    return failed(thrown, endpoint, arrival, call)
+  }
+}
+
+async function passThrough(
+  gateway: Gateway,
+  request: Request,
+  prefixLength: number,
+): Promise<Response> {
+  const arrival = arrive(request, prefixLength)
+  const snapshot = gateway.snapshot()
+  gateway.patient(request)
+  let call: Call | undefined
+  try {
+    assertPlainPath(arrival.path)
+    const { provider, query } = providerFromQuery(arrival)
+    const { headers } = arrival
+    call = {
+      id: arrival.id,
+      endpoint: 'passthrough',
+      method: request.method,
+      path: arrival.path,
+      query,
+      body: await passedBody(arrival, snapshot),
+      modelRequested: undefined,
+      provider: provider ?? defaultProvider(arrival),
+      model: undefined,
+      stream: false,
+      wantsUsage: false,
+      caller: readCaller(headers, snapshot.client),
+      headers,
+      signal: request.signal,
+      startedAt: arrival.startedAt,
+      trace: new Trace(arrival.startedAt),
+    }
+    return respond(call, await run(call, snapshot, gateway.services))
+  } catch (thrown) {
+    return failed(thrown, 'passthrough', arrival, call)
+  }
+}
+
+async function passedBody(arrival: Arrival, snapshot: Snapshot): Promise<Call['body']> {
+  const { request, headers } = arrival
+  if (!request.body) return { kind: 'none' }
+  const bytes = await readBytes(request, headers, snapshot.client.maxRequestBodyBytes)
+  const contentType = headers['content-type'] ?? 'application/octet-stream'
+  return bytes.length === 0 ? { kind: 'none' } : { kind: 'bytes', bytes, contentType }
+}
+
+function failed(
+  thrown: unknown,
+  endpoint: Endpoint,
+  arrival: Arrival,
+  call: Call | undefined,
+): Response {
+  return respondError(
+    toGatewayError(thrown),
+    {
+      provider: call?.provider,
+      modelRequested: call?.modelRequested,
+      requestType: requestType(endpoint, call?.stream ?? false),
+    },
+    arrival.id,
+  )
+}

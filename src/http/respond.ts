@@ -1,0 +1,76 @@
+import type { Call } from '#core/call.ts'
+import { requestType } from '#core/endpoint.ts'
+import { errorEnvelope } from '#core/errors.ts'
+import type { ErrorContext, GatewayError } from '#core/errors.ts'
+import type { Outcome, Sink } from '#pipeline/outcome.ts'
+
+/** The outcome of a call as an HTTP response. */
+export function respond(call: Call, outcome: Outcome): Response {
+  const headers = outcome.headers
+  identify(headers, call, outcome)
+  switch (outcome.kind) {
+    case 'empty':
+      return new Response(null, { status: outcome.status, headers })
+    case 'json':
+      headers['content-type'] = 'application/json'
+      return new Response(outcome.text, { status: outcome.status, headers })
+    case 'stream': {
+      headers['content-type'] = outcome.contentType
+      if (outcome.contentType.startsWith('text/event-stream')) {
+        headers['cache-control'] = 'no-cache, no-transform'
+        // Tells nginx and its kin not to collect the stream before passing it on.
+        headers['x-accel-buffering'] = 'no'
+      } else if (outcome.contentLength !== undefined) {
+        headers['content-length'] = outcome.contentLength
+      }
+      return new Response(streamOf(outcome.pump), { status: outcome.status, headers })
+    }
+  }
+}
+
+/** A body that Bun reads without a queue between: what `pump` writes leaves when it flushes. */
+function streamOf(pump: (sink: Sink) => Promise<void>): ReadableStream {
+  return new ReadableStream({
+    type: 'direct',
+    async pull(controller) {
+      await pump(controller as unknown as Sink)
+      await controller.close()
+    },
+  })
+}
+
+function identify(headers: Record<string, string>, call: Call, outcome: Outcome): void {
+  headers['x-request-id'] = call.id
+  headers['x-bifrost-request-type'] = requestType(call.endpoint, call.stream)
+  headers['x-bifrost-provider'] = outcome.target.settings.name
+  if (call.modelRequested !== undefined) {
+    headers['x-bifrost-original-model'] = headerText(call.modelRequested)
+  }
+  if (outcome.target.model !== undefined) {
+    headers['x-bifrost-resolved-model'] = headerText(outcome.target.model)
+  }
+}
+
+/** Model names may hold any character; header values may not. */
+function headerText(value: string): string {
+  return /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value)
+}
+
+/** An error as an HTTP response in the seed envelope, with the hints that OpenAI SDKs act upon. */
+export function respondError(error: GatewayError, context: ErrorContext, id: string): Response {
+  const headers: Record<string, string> = {
+    ...error.relayed,
+    'content-type': 'application/json',
+    'x-request-id': id,
+    'x-bifrost-request-type': context.requestType,
+  }
+  if (context.provider !== undefined) headers['x-bifrost-provider'] = headerText(context.provider)
+  if (!error.retryable) headers['x-should-retry'] = 'false'
+  const retryAfterMs = error.upstream?.retryAfterMs
+  if (retryAfterMs !== undefined) {
+    headers['retry-after-ms'] = String(Math.round(retryAfterMs))
+    headers['retry-after'] = String(Math.ceil(retryAfterMs / 1000))
+  }
+  const envelope = errorEnvelope(error, context, id)
+  return new Response(JSON.stringify(envelope), { status: envelope.status_code, headers })
+}

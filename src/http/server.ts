@@ -1,0 +1,109 @@
+import type { Elysia } from 'elysia'
+
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Logger } from '#core/log.ts'
+import { newId } from '#lib/id.ts'
+
+import { admitOrigin, allowsOrigin, preflight } from './cors.ts'
+import type { Gateway } from './openai.ts'
+import type { Lifecycle } from './ops.ts'
+import { respondError } from './respond.ts'
+import { openRelay } from './websocket.ts'
+import type { RelayData } from './websocket.ts'
+
+/** Silence after which Bun drops a connection that is not waiting for an answer of ours. */
+const idleSeconds = 120
+
+export interface RunningServer {
+  readonly url: string
+  readonly port: number
+  /** Stops accepting; open requests go on. */
+  stopAccepting(): void
+  /** Closes whatever is still open. */
+  close(): Promise<void>
+  patient(request: Request): void
+}
+
+/**
+ * The listening socket and what every request passes first: browsers' origins, WebSocket upgrades, shutdown.
+ * Throws what `Bun.serve` throws when the port is taken.
+ */
+export function listen(options: {
+  host: string
+  port: number
+  app: Elysia
+  gateway: () => Gateway
+  lifecycle: Lifecycle
+  log: Logger
+}): RunningServer {
+  const { app, gateway, lifecycle, log } = options
+  // Bound, so that Elysia's compiled handler is looked up once it exists and not at every request.
+  const handle = (request: Request): Response | Promise<Response> => app.fetch(request)
+
+  async function forBrowser(request: Request, origin: string): Promise<Response> {
+    const { client } = gateway().snapshot()
+    if (!allowsOrigin(origin, client)) {
+      const error = new GatewayError(
+        'origin_forbidden',
+        'Pages of this origin may not use the gateway; see client.allowed_origins.',
+      )
+      return plainError(error)
+    }
+    if (request.method === 'OPTIONS') return preflight(origin, request)
+    return admitOrigin(await handle(request), origin)
+  }
+
+  const server = Bun.serve<RelayData>({
+    hostname: options.host,
+    port: options.port,
+    idleTimeout: idleSeconds,
+    // The gateway counts for itself, so that the refusal is an answer and not a closed connection.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    fetch(request, bun) {
+      if (lifecycle.draining && !new URL(request.url).pathname.startsWith('/health')) {
+        return draining()
+      }
+      const { headers } = request
+      if (headers.get('upgrade')?.toLowerCase() === 'websocket') {
+        return openRelay(request, bun, gateway(), log)
+      }
+      const origin = headers.get('origin')
+      return origin === null ? handle(request) : forBrowser(request, origin)
+    },
+    error(thrown) {
+      log.error('a request failed outside its handler', { cause: thrown })
+      return plainError(toGatewayError(thrown))
+    },
+    websocket: {
+      maxPayloadLength: 64 * 1024 * 1024,
+      backpressureLimit: 16 * 1024 * 1024,
+      closeOnBackpressureLimit: true,
+      idleTimeout: 255,
+      open: (socket) => socket.data.open(socket),
+      message: (socket, message) => socket.data.message(message),
+      drain: (socket) => socket.data.drain(),
+      close: (socket, code, reason) => socket.data.close(code, reason),
+    },
+  })
+
+  return {
+    url: `http://${server.hostname?.includes(':') ? `[${server.hostname}]` : server.hostname}:${server.port}`,
+    port: server.port ?? options.port,
+    stopAccepting: () => void server.stop(false),
+    close: () => server.stop(true),
+    patient: (request) => server.timeout(request, 0),
+  }
+}
+
+function plainError(error: GatewayError): Response {
+  const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
+  return respondError(error, context, newId())
+}
+
+function draining(): Response {
+  const response = plainError(
+    new GatewayError('shutting_down', 'The gateway is shutting down; try again.'),
+  )
+  response.headers.set('connection', 'close')
+  return response
+}

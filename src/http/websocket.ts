@@ -1,0 +1,118 @@
+import type { Server, ServerWebSocket } from 'bun'
+
+import type { Call } from '#core/call.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Logger } from '#core/log.ts'
+import { Trace } from '#core/trace.ts'
+import { createRelay } from '#pipeline/relay-socket.ts'
+import type { SocketRelay } from '#pipeline/relay-socket.ts'
+import { PROVIDERS } from '#providers/registry.ts'
+
+import { readCaller } from './caller.ts'
+import { arrive } from './intake.ts'
+import type { Arrival } from './intake.ts'
+import { parseModel } from './model.ts'
+import type { Gateway } from './openai.ts'
+import { respondError } from './respond.ts'
+
+/** What Bun keeps with a caller's socket. */
+export type RelayData = {
+  open(socket: ServerWebSocket<RelayData>): void
+  message(message: string | Buffer): void
+  drain(): void
+  close(code: number, reason: string): void
+}
+
+const path = /^\/openai(?:\/openai)?(?:\/v1)?(\/realtime|\/responses)$/
+
+/**
+ * Upgrades a caller's WebSocket on `/realtime` or `/responses` once the provider's has opened, so that a refusal
+ * by the provider is an HTTP answer and not a socket that closes.
+ */
+export async function openRelay(
+  request: Request,
+  server: Server<RelayData>,
+  gateway: Gateway,
+  log: Logger,
+): Promise<Response | undefined> {
+  const arrival = arrive(request, 0)
+  const endpoint = path.exec(arrival.path)?.[1]
+  const requestType = endpoint === '/realtime' ? 'realtime' : 'websocket_responses'
+  let relay: SocketRelay | undefined
+  try {
+    if (endpoint === undefined) {
+      throw new GatewayError('route_not_found', `There is no WebSocket at ${arrival.path}.`)
+    }
+    const call = toCall(arrival, endpoint, requestType, gateway)
+    relay = await createRelay(call, gateway.snapshot(), gateway.services)
+    const { protocol } = relay
+    const opened = relay
+    const upgraded = server.upgrade(request, {
+      data: {
+        open: (socket) => opened.attach(socket),
+        message: (message) => opened.fromCaller(message),
+        drain: () => opened.drained(),
+        close: (code, reason) => opened.callerClosed(code, reason),
+      },
+      headers: {
+        'x-request-id': arrival.id,
+        ...(protocol !== '' && { 'sec-websocket-protocol': protocol }),
+      },
+    })
+    if (upgraded) return undefined
+    throw new GatewayError('invalid_request', 'This is not a valid WebSocket handshake.')
+  } catch (thrown) {
+    relay?.callerClosed(1001, 'the caller left')
+    const error = toGatewayError(thrown)
+    if (error.kind === 'internal') log.error('a WebSocket could not be opened', { cause: thrown })
+    const context = { provider: undefined, modelRequested: undefined, requestType }
+    return respondError(error, context, arrival.id)
+  }
+}
+
+function toCall(
+  arrival: Arrival,
+  endpoint: string,
+  requestType: 'realtime' | 'websocket_responses',
+  gateway: Gateway,
+): Call {
+  const snapshot = gateway.snapshot()
+  const query = new URLSearchParams(arrival.query)
+  const named = query.get('model') ?? query.get('deployment') ?? undefined
+  const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
+  const choice = named === undefined ? undefined : parseModel(named, isProvider, 'openai')
+  const provider = choice?.provider ?? query.get('provider') ?? 'openai'
+  query.delete('provider')
+  query.delete('deployment')
+  // `model` is set again from the target, which knows the key's alias.
+  if (choice) query.set('model', choice.model)
+  const text = query.toString()
+  return {
+    id: arrival.id,
+    endpoint: requestType,
+    method: 'GET',
+    path: endpoint,
+    query: text === '' ? '' : `?${text}`,
+    body: { kind: 'none' },
+    modelRequested: named,
+    provider,
+    model: choice?.model,
+    stream: false,
+    wantsUsage: false,
+    caller: readCaller(directHeaders(arrival.headers), snapshot.client),
+    headers: arrival.headers,
+    signal: arrival.request.signal,
+    startedAt: arrival.startedAt,
+    trace: new Trace(arrival.startedAt),
+  }
+}
+
+/** Browsers cannot set headers on a WebSocket; OpenAI's clients put the key into a subprotocol instead. */
+function directHeaders(
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  if (headers['authorization'] !== undefined) return headers
+  const offered = headers['sec-websocket-protocol'] ?? ''
+  const key = /(?:^|,)\s*openai-insecure-api-key\.([^,\s]+)/.exec(offered)?.[1]
+  return key === undefined ? headers : { ...headers, authorization: `Bearer ${key}` }
+}

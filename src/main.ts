@@ -1,0 +1,94 @@
+import { readEnvironment } from '#config/env.ts'
+
+// The entry. It exports nothing, because a compiled binary with bytecode would try to serve what its entry
+// exports, and it loads each command on its own, so that none pays for the others.
+
+const usage = `Usage: asbru [command] [flags]
+
+  serve      run the gateway (default)
+  check      validate a configuration and print it resolved, secrets hidden
+  mock       run a fake OpenAI-compatible provider with faults
+  bench      measure this machine: direct and through the gateway
+  version    print the version
+  help       print this
+
+Flags of serve and check (one dash works too)
+  --config FILE       configuration (default: config.json in the app dir)
+  --app-dir DIR       where the gateway keeps its files
+  --host HOST         address to listen on (default: localhost)
+  --port PORT         port to listen on (default: 8080, 0 = any free one)
+  --log-level LEVEL   debug, info, warn or error
+  --log-style STYLE   json or pretty
+`
+
+/**
+ * Bun reads the cap on concurrent outbound requests once, when the process starts; its default of 256 would make
+ * the others wait where none of our timers sees them. So the process replaces itself with the cap raised.
+ */
+function raiseRequestCap(env: Readonly<Record<string, string | undefined>>): void {
+  const name = 'BUN_CONFIG_MAX_HTTP_REQUESTS'
+  if (env[name] !== undefined || typeof process.execve !== 'function') return
+  if (process.platform === 'win32') return
+  // In a compiled binary the second argument is a path inside it, which only a source run has to repeat.
+  const compiled = process.argv[1]?.startsWith('/$bunfs/') ?? false
+  const args = [process.execPath, ...process.argv.slice(compiled ? 2 : 1)]
+  process.execve(process.execPath, args, { ...definedOnly(env), [name]: '65535' })
+}
+
+function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const env = readEnvironment()
+  const [first] = argv
+  const isCommand = first !== undefined && !first.startsWith('-')
+  const command = isCommand ? first : 'serve'
+  const rest = isCommand ? argv.slice(1) : argv
+  if (argv.some((argument) => /^--?help$|^-h$/.test(argument))) return print(usage)
+  if (!isCommand && argv.some((argument) => /^--?version$|^-v$/.test(argument))) {
+    return await main(['version'])
+  }
+  switch (command) {
+    case 'serve': {
+      raiseRequestCap(env)
+      const { serve } = await import('./cli/serve.ts')
+      return await serve(rest, env)
+    }
+    case 'check': {
+      const { checkCommand } = await import('./cli/check-command.ts')
+      return await checkCommand(rest, env)
+    }
+    case 'mock': {
+      const { mock } = await import('./cli/mock.ts')
+      return await mock(rest)
+    }
+    case 'bench': {
+      const { bench } = await import('./cli/bench.ts')
+      return await bench(rest)
+    }
+    case 'bench-role': {
+      const { benchRole } = await import('./cli/bench.ts')
+      return await benchRole(rest)
+    }
+    case 'version': {
+      const { VERSION } = await import('#core/version.ts')
+      return print(`${VERSION}\n`)
+    }
+    case 'help':
+      return print(usage)
+    default:
+      console.error(`asbru: there is no command '${command}'.\n\n${usage}`)
+      return 2
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
+
+process.exitCode = await main(process.argv.slice(2))
+process.exit()
