@@ -21,7 +21,7 @@ beforeAll(async () => {
         {
           name: 'resource',
           value: AZURE_KEY,
-          models: [],
+          models: ['*'],
           weight: 1,
           azure_key_config: { endpoint: `${upstream}/resource` },
         },
@@ -47,6 +47,8 @@ function azureClient(deployment?: string): AzureOpenAI {
 /** What the Azure resource was asked, with its own key and none of the client's. */
 function expectAzure(path: string): void {
   expect(rig.received.map((request) => request.path)).toEqual([`/resource/openai/v1${path}`])
+  // The version belongs to the path style of the caller; the provider's v1 paths have none.
+  expect(rig.received[0]?.query).toBe('')
   expect(rig.received[0]?.headers.get('api-key')).toBe(AZURE_KEY)
   expect(JSON.stringify([...(rig.received[0]?.headers ?? [])])).not.toContain(CLIENT_KEY)
 }

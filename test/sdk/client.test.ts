@@ -4,7 +4,7 @@ import { OpenAI } from 'openai'
 
 import { chat } from './answers.ts'
 import type { Rig } from './rig.ts'
-import { failureOf, json, jsonText, PROVIDER_KEY, startRig } from './rig.ts'
+import { CLIENT_KEY, failureOf, json, jsonText, PROVIDER_KEY, startRig } from './rig.ts'
 
 // What the SDK's client itself does around a method: raw answers, ids, retries, time limits, free-form calls.
 
@@ -48,7 +48,7 @@ describe('raw answers', () => {
       extra_fields: {
         request_type: 'chat_completion',
         provider: 'openai',
-        model_requested: 'gpt-6-luna',
+        model_requested: model,
       },
     })
   })
@@ -79,7 +79,7 @@ describe('models', () => {
     rig.answers(json({ object: 'list', data: [luna] }))
     const models = await Array.fromAsync(client.models.list())
     expect(rig.received[0]).toMatchObject({ method: 'GET', path: '/v1/models' })
-    const [found] = models.filter(({ id }) => id.endsWith('gpt-6-luna'))
+    const [found] = models.filter(({ id }) => id === model)
     expect(found).toMatchObject({
       object: 'model',
       created: 1,
@@ -90,7 +90,8 @@ describe('models', () => {
 
   test.each(['openai/gpt-6-luna', 'gpt-6-luna'])('models.retrieve(%p)', async (id) => {
     rig.answers(json(luna))
-    expect(await client.models.retrieve(id)).toMatchObject(luna)
+    // The id is the one to call the model by, as in the list.
+    expect(await client.models.retrieve(id)).toMatchObject({ ...luna, id: model })
     expect(rig.received[0]).toMatchObject({ method: 'GET', path: '/v1/models/gpt-6-luna' })
   })
 })
@@ -207,4 +208,14 @@ describe('time limits and leaving', () => {
     expect(rig.received.length).toBe(1)
     await rig.received[0]?.closed
   })
+})
+
+test('no key stands in any log line', async () => {
+  rig.answers(chat('Hi'), json({ error: { message: 'No' } }, { status: 401 }))
+  await client.chat.completions.create({ model, messages })
+  await failureOf(client.chat.completions.create({ model, messages }))
+  await failureOf(client.vectorStores.retrieve('vs_1'))
+  expect(rig.logs.length).toBeGreaterThan(0)
+  const text = JSON.stringify(rig.logs)
+  expect([PROVIDER_KEY, CLIENT_KEY].filter((key) => text.includes(key))).toEqual([])
 })

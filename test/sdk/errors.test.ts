@@ -111,7 +111,7 @@ describe('a refusal of the provider', () => {
       error: { message: 'No', type: 't', code: 'c', param: 'p' },
       extra_fields: {
         provider: 'openai',
-        model_requested: 'gpt-6-luna',
+        model_requested: model,
         request_type: 'chat_completion',
       },
     })

@@ -20,7 +20,7 @@ let rig: Rig
 let client: OpenAI
 beforeAll(async () => {
   rig = await startRig(() => ({
-    groq: { keys: [{ name: 'groq', value: 'gsk-0123456789', models: [], weight: 1 }] },
+    groq: { keys: [{ name: 'groq', value: 'gsk-0123456789', models: ['*'], weight: 1 }] },
   }))
   client = rig.client()
 })

@@ -29,6 +29,8 @@ export interface Rig {
   client(options?: ClientOptions): OpenAI
   /** What `client` fetches with, for other clients. */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+  /** The gateway's log lines so far, at level debug. */
+  readonly logs: readonly object[]
   stop(): Promise<void>
 }
 
@@ -47,7 +49,7 @@ export async function startRig(others?: (upstreamUrl: string) => object): Promis
   const sent: Wire[] = []
   const upstream = await startUpstream()
   const openai = {
-    keys: [{ name: 'rig', value: PROVIDER_KEY, models: [], weight: 1 }],
+    keys: [{ name: 'rig', value: PROVIDER_KEY, models: ['*'], weight: 1 }],
     network_config: { base_url: upstream.url, allow_private_network: true },
   }
   const gateway = await startGateway({
@@ -73,6 +75,7 @@ export async function startRig(others?: (upstreamUrl: string) => object): Promis
     sent,
     received: upstream.requests,
     fetch: recordingFetch,
+    logs: gateway.logs,
     answers(...answers) {
       sent.length = 0
       upstream.clear()
