@@ -13,7 +13,7 @@ import {
   usage,
   withBoth,
 } from './stage.ts'
-import { figure, type Row } from './table.ts'
+import { figure, ms, type Row } from './table.ts'
 
 /** Open streams on which almost nothing happens: memory and CPU while they stand. */
 export function idle(streams: number, holdMs: number): Scenario {
@@ -25,6 +25,7 @@ export function idle(streams: number, holdMs: number): Scenario {
     concurrency: streams,
     requests: streams,
     spreadMs: 1000,
+    timeoutMs: 30_000,
   }
   return {
     name,
@@ -84,6 +85,7 @@ export function concurrent(streams: number): Scenario {
               target: `all ${figures(streams)}`,
               met: full.ok === streams && full.errors === 0,
             },
+            plain(`${name}: first event, p99`, ms(bare.firstP99Us), ms(full.firstP99Us)),
           ],
           raw: [bare, full],
           problems: problemsOf(name, { floor: bare, gateway: full }),
