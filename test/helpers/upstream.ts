@@ -34,10 +34,11 @@ export interface ReplyParts {
   readonly chunks?: readonly (Uint8Array | string)[]
   /**
    * Waited for before the answer starts, or with `chunks`/`sse` after the first piece (Bun sends headers together with
-   * the first byte of the body, so a gate before it would also hold the headers). A list gates piece after piece.
+   * the first byte of the body, so a gate before it would also hold the headers). A list gates piece after piece, and what is
+   * left of it the end.
    */
   readonly gate?: Promise<unknown> | readonly (Promise<unknown> | undefined)[]
-  /** The connection breaks after the last piece instead of ending. */
+  /** The connection breaks after the last piece (and the last gate) instead of ending. */
   readonly reset?: boolean
 }
 
@@ -66,6 +67,7 @@ export async function startUpstream(options: MockOptions = {}): Promise<Upstream
     port: 0,
     hostname: 'localhost',
     idleTimeout: 0,
+    development: false,
     maxRequestBodySize: 2 ** 30,
     async fetch(request) {
       const closed = Promise.withResolvers<void>()
@@ -174,11 +176,15 @@ function pieceByPiece(
     async pull(controller: DirectController) {
       for (; next < pieces.length; next++) {
         await gates[next]
-        controller.write(pieces[next]!)
+        await controller.write(pieces[next]!)
         await controller.flush()
       }
       for (const rest of gates.slice(pieces.length)) await rest
-      if (reset) throw new Error('the test resets this connection')
+      if (reset) {
+        // Bun drops what it has not written yet when a body fails; a turn of the event loop lets it out.
+        await Bun.sleep(1)
+        throw new Error('the test resets this connection')
+      }
       controller.close()
     },
   } as unknown as Bun.DirectUnderlyingSource)

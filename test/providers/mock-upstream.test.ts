@@ -76,6 +76,18 @@ test('a gate holds a stream after its first piece, and a client that leaves is s
   await left!.closed
 })
 
+test('a stream that breaks delivers what came before', async () => {
+  const seen = Promise.withResolvers<void>()
+  upstream.reply({ chunks: ['abc'], gate: [undefined, seen.promise], reset: true })
+  const response = await fetch(upstream.url)
+  const reader = response.body!.getReader()
+  expect(new TextDecoder().decode((await reader.read()).value)).toBe('abc')
+  seen.resolve()
+  expect(await reader.read().catch((error: unknown) => error)).toMatchObject({
+    code: 'ECONNRESET',
+  })
+})
+
 test('playback splits without loss', () => {
   const text = 'data: a\r\n\r\ndata: ü\n\nrest'
   for (const size of ['whole', 'line', 'byte', 3, 1000] as const) {

@@ -1,6 +1,14 @@
 import { newId } from '#lib/id.ts'
 
-import { type Answer, failure, invalid, json, missing, MockFailure, notFound } from './answer.ts'
+import {
+  type Answer,
+  errorObject,
+  invalid,
+  json,
+  missing,
+  MockFailure,
+  notFound,
+} from './answer.ts'
 import { keepFile } from './files.ts'
 import { page, type StoredObject } from './memory.ts'
 import type { MockRequest } from './request.ts'
@@ -148,12 +156,9 @@ async function answerLine(
 ): Promise<{ status: number; body: string }> {
   const { status, body: said } = await request.run(String(url), { ...record(body), stream: false })
   if (typeof said === 'string') return { status, body: said }
-  const refused = failure({
-    status: 400,
-    message: `'${String(url)}' cannot be batched.`,
-    param: 'url',
-  })
-  return { status: 400, body: refused.body as string }
+  const message = `'${String(url)}' cannot be batched.`
+  const error = errorObject({ status: 400, message, param: 'url' })
+  return { status: 400, body: JSON.stringify({ error }) }
 }
 
 function keepLines(request: MockRequest, kind: string, lines: readonly string[]): unknown {

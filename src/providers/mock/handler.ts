@@ -11,7 +11,7 @@ import { newMemory } from './memory.ts'
 import type { MockRequest } from './request.ts'
 import { findRoute, type Route } from './route.ts'
 import { send, spoil } from './send.ts'
-import { record } from './wire.ts'
+import { isRecord, record } from './wire.ts'
 
 /** How a mock differs from the usual one. */
 export interface MockOptions {
@@ -144,10 +144,10 @@ async function readBody(request: Request, route: Route): Promise<ReadBody> {
   // Cancelling or completing something needs no body.
   if (text === '') return { body: noBody, files: noFiles }
   const value = parseJson(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isRecord(value) || Array.isArray(value)) {
     throw new MockFailure({ status: 400, message: 'The body must be a JSON object.' })
   }
-  return { body: value as Record<string, unknown>, files: noFiles }
+  return { body: value, files: noFiles }
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,7 @@
 // can be streamed again from any sequence number.
 
 import { typedFrame } from './answer.ts'
-import { type Item, type ResponseObject, unfinished } from './response-object.ts'
+import { type Item, type Part, type ResponseObject, unfinished } from './response-object.ts'
 import { words } from './text.ts'
 
 /** Frames in the order the SDK's stream helper insists on; `pieces` are the deltas of the answer's text, words when absent. */
@@ -48,10 +48,10 @@ function emitItem(item: Item, output_index: number, sink: Sink): void {
   const place = { item_id: item.id, output_index }
   switch (item.type) {
     case 'message':
-      emitPart((item.content as readonly Part[])[0]!, { ...place, content_index: 0 }, sink)
+      emitPart(item.content![0]!, { ...place, content_index: 0 }, sink)
       return
     case 'reasoning':
-      for (const [summary_index, part] of (item.summary as readonly Part[]).entries()) {
+      for (const [summary_index, part] of item.summary!.entries()) {
         const at = { ...place, summary_index }
         const text = part.text!
         emit('response.reasoning_summary_part.added', { ...at, part: { ...part, text: '' } })
@@ -62,25 +62,19 @@ function emitItem(item: Item, output_index: number, sink: Sink): void {
       }
       return
     case 'function_call': {
-      const text = item.arguments as string
+      const text = item.arguments!
       for (const delta of halves(text))
         emit('response.function_call_arguments.delta', { ...place, delta })
       emit('response.function_call_arguments.done', { ...place, name: item.name, arguments: text })
       return
     }
     default: {
-      const text = item.input as string
+      const text = item.input!
       for (const delta of halves(text))
         emit('response.custom_tool_call_input.delta', { ...place, delta })
       emit('response.custom_tool_call_input.done', { ...place, input: text })
     }
   }
-}
-
-interface Part {
-  readonly type: string
-  readonly text?: string
-  readonly refusal?: string
 }
 
 interface PartPlace {

@@ -1,5 +1,23 @@
+/** A part of a message or of a summary. */
+export interface Part {
+  readonly type: string
+  readonly text?: string
+  readonly refusal?: string
+}
+
 /** An output item, by the parts that streaming needs to know. */
 export interface Item {
+  readonly id: string
+  readonly type: string
+  readonly content?: readonly Part[]
+  readonly summary?: readonly Part[]
+  readonly arguments?: string
+  readonly input?: string
+  readonly [field: string]: unknown
+}
+
+/** An input item, whatever the caller put into it. */
+export interface InputItem {
   readonly id: string
   readonly type: string
   readonly [field: string]: unknown

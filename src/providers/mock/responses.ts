@@ -3,7 +3,13 @@ import { newId } from '#lib/id.ts'
 import { type Answer, events, invalid, json, missing, MockFailure } from './answer.ts'
 import type { MockRequest } from './request.ts'
 import { responseFrames } from './response-events.ts'
-import { type Item, type ResponseObject, unfinished, usageOf } from './response-object.ts'
+import {
+  type InputItem,
+  type Item,
+  type ResponseObject,
+  unfinished,
+  usageOf,
+} from './response-object.ts'
 import { countTokens, type Wording, wording } from './text.ts'
 import { type Prompt, takeTurn, type Tool, type Turn } from './turn.ts'
 import { record, textOf, wholeNumber } from './wire.ts'
@@ -34,7 +40,7 @@ export function createResponse(request: MockRequest): Answer {
 }
 
 /** The items of `input`, each with an id; throws when there is no input. */
-export function inputItems(body: MockRequest['body']): Item[] {
+export function inputItems(body: MockRequest['body']): InputItem[] {
   const { input } = body
   if (input === undefined || input === null) {
     if (body.prompt !== undefined || body.conversation !== undefined) return []
@@ -55,7 +61,7 @@ export function inputItems(body: MockRequest['body']): Item[] {
 }
 
 /** A stable made-up count for input items and instructions. */
-export function countInput(body: MockRequest['body'], input: readonly Item[]): number {
+export function countInput(body: MockRequest['body'], input: readonly InputItem[]): number {
   const instructions = typeof body.instructions === 'string' ? countTokens(body.instructions) : 0
   return input.reduce(
     (sum, item) => sum + 3 + countTokens(textOf(item.content ?? item.output)),
@@ -63,7 +69,7 @@ export function countInput(body: MockRequest['body'], input: readonly Item[]): n
   )
 }
 
-function promptOf(request: MockRequest, input: readonly Item[]): Prompt {
+function promptOf(request: MockRequest, input: readonly InputItem[]): Prompt {
   const { body } = request
   const last = input.at(-1)
   const user = input.findLast(({ type, role }) => type === 'message' && role === 'user')
@@ -95,7 +101,7 @@ interface Spoken {
 
 function assemble(
   request: MockRequest,
-  input: readonly Item[],
+  input: readonly InputItem[],
   { turn, says }: Spoken,
 ): ResponseObject {
   const { body, now } = request

@@ -17,8 +17,8 @@ const noParams: Route['params'] = Object.freeze({})
 const fixed = new Map<string, Route>()
 const patterns = new Map<string, Pattern[]>()
 
-for (const [name, { method, path }] of Object.entries<EndpointFacts>(ENDPOINTS)) {
-  const endpoint = name as KnownEndpoint
+for (const [endpoint, { method, path }] of Object.entries<EndpointFacts>(ENDPOINTS)) {
+  if (!isEndpoint(endpoint)) continue
   if (!path.includes('{')) {
     fixed.set(`${method} ${path}`, { endpoint, params: noParams })
     continue
@@ -27,6 +27,10 @@ for (const [name, { method, path }] of Object.entries<EndpointFacts>(ENDPOINTS))
   const list = patterns.get(method) ?? []
   list.push({ endpoint, segments, greedy: path.endsWith('...}') })
   patterns.set(method, list)
+}
+
+function isEndpoint(name: string): name is KnownEndpoint {
+  return Object.hasOwn(ENDPOINTS, name)
 }
 
 /** The endpoint behind a method and a path without `/v1`; undefined when there is none. */

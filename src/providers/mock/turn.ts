@@ -3,6 +3,7 @@
 import { MockFailure } from './answer.ts'
 import { sample } from './schema.ts'
 import { firstWords } from './text.ts'
+import { record } from './wire.ts'
 
 /** A tool as both dialects describe it. */
 export interface Tool {
@@ -68,7 +69,7 @@ export function takeTurn(prompt: Prompt): Turn {
     case 'length':
       return { ...plain, text: firstWords(prompt.text, prompt.maxTokens ?? 3), finish: 'length' }
     case 'reverse':
-      return { ...plain, text: [...prompt.text].toReversed().join('') }
+      return { ...plain, text: Array.from(prompt.text).toReversed().join('') }
     default:
       return { ...plain, text: prompt.text }
   }
@@ -94,10 +95,9 @@ function chooseCalls(prompt: Prompt): ToolCall[] {
 }
 
 function nameOf(choice: unknown): string | undefined {
-  if (typeof choice !== 'object' || choice === null) return undefined
-  const { name, function: chat, custom } = choice as Record<string, unknown>
+  const { name, function: chat, custom } = record(choice)
   for (const holder of [{ name }, chat, custom]) {
-    const found = (holder as { name?: unknown } | undefined)?.name
+    const found = record(holder).name
     if (typeof found === 'string') return found
   }
   return undefined

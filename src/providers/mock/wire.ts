@@ -12,7 +12,12 @@ export function textOf(content: unknown): string {
 
 /** `value` when it is an object, otherwise an empty one. */
 export function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  return isRecord(value) ? value : {}
+}
+
+/** Whether `value` has fields to look at; arrays have. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 /** `value` when it is a whole number of at least 0. */
