@@ -60,7 +60,7 @@ function buildKey(
   if (!isHeaderValue(value)) {
     report.problem(at, 'contains characters that a header cannot carry')
   }
-  if (value === '' && !unavailable && !place.keyless && !hasVendor) {
+  if (value === '' && !unavailable && !place.keyless && !hasVendor && !report.has(at)) {
     report.problem(at, config.value === undefined ? 'is required' : 'must not be empty')
   }
   const blacklisted = modelSet(

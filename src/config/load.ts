@@ -10,9 +10,7 @@ import { parseConfig } from './parse.ts'
 import { below, createReport } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { buildProvider, plainProvider } from './provider.ts'
-import { isRecord } from './record.ts'
 import type { Environment } from './reference.ts'
-import type { ConfigFile } from './schema/file.ts'
 import { BIFROST_PROVIDERS } from './schema/provider.ts'
 import type { ProviderConfig } from './schema/provider.ts'
 import type { Key, ProviderSettings, Snapshot, VendorFacts } from './snapshot.ts'
@@ -44,9 +42,7 @@ export function loadConfig(input: LoadInput): LoadResult {
 
   const report = createReport(parsed.locate)
   report.problems.push(...parsed.problems)
-  const readable = validate(parsed.value, report)
-  // From here on a part is only looked into where `readable` says that it has the shape of its schema.
-  const file: ConfigFile = isRecord(parsed.value) ? parsed.value : {}
+  const file = validate(parsed.value, report)
 
   const context: Context = {
     env: input.env,
@@ -56,9 +52,9 @@ export function loadConfig(input: LoadInput): LoadResult {
     keyNames: new Map(),
     keyIds: new Map(),
   }
-  const client = buildClient(readable('/client') ? (file.client ?? {}) : {}, report)
+  const client = buildClient(file.client ?? {}, report)
   const providers = new Map<string, ProviderSettings>()
-  addFromFile(readable('/providers') || isRecord(file.providers) ? (file.providers ?? {}) : {})
+  addFromFile(file.providers ?? {})
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
   addLocal()
 
@@ -92,8 +88,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     }))
     // All given names first, so that a generated one never takes a name that a later key has.
     for (const { config, pointer } of entries) {
-      const list = below(pointer, 'keys')
-      if (readable(list) && isRecord(config)) claimKeyNames(config.keys ?? [], list, context)
+      claimKeyNames(config.keys ?? [], below(pointer, 'keys'), context)
     }
     const seen = new Set<string>()
     for (const { name, config, pointer } of entries) {
@@ -103,8 +98,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       }
       seen.add(name)
       const facts = factsFor(name, config, pointer)
-      if (facts === undefined || !readable(pointer)) continue
-      providers.set(name, buildProvider(name, config, facts, pointer, context))
+      if (facts) providers.set(name, buildProvider(name, config, facts, pointer, context))
     }
   }
 
@@ -115,7 +109,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     pointer: string,
   ): VendorFacts | undefined {
     const vendor = input.vendors.find((candidate) => candidate.name === name)
-    const custom = isRecord(config) ? config.custom_provider_config : undefined
+    const custom = config.custom_provider_config
     const customPointer = below(pointer, 'custom_provider_config')
     if (vendor) {
       if (custom !== undefined) {
@@ -134,6 +128,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     }
     const names = input.vendors.map((candidate) => candidate.name)
     if (custom === undefined) {
+      if (report.has(customPointer)) return undefined
       if (BIFROST_PROVIDERS.includes(name)) {
         report.warn(pointer, `provider "${name}" is not available in this version and is left out`)
       } else {
@@ -143,7 +138,6 @@ export function loadConfig(input: LoadInput): LoadResult {
       }
       return undefined
     }
-    if (!readable(customPointer)) return undefined
     const base = custom.base_provider_type.toLowerCase()
     const basePointer = below(customPointer, 'base_provider_type')
     const found = input.vendors.find((candidate) => candidate.name === base)

@@ -1,4 +1,4 @@
-import { createScanner, parseTree, printParseErrorCode } from 'jsonc-parser'
+import { createScanner, parseTree, printParseErrorCode, stripComments } from 'jsonc-parser'
 import type { Node, ParseError } from 'jsonc-parser'
 
 import { above, below, createReport } from './problem.ts'
@@ -27,14 +27,16 @@ export function parseConfig(source: string): Parsed {
   const errors: ParseError[] = []
   const root = parseTree(text, errors, { allowTrailingComma: true })
   if (root === undefined || errors.length > 0) {
-    const seen = new Set<number>()
-    const problems = errors
-      .filter(({ offset }) => !seen.has(offset) && seen.add(offset))
-      .map(({ error, offset }) => ({ pointer: '', ...place(offset), message: explain(error) }))
-    if (problems.length === 0) {
-      problems.push({ pointer: '', ...place(0), message: 'the file is empty' })
+    if (stripComments(text).trim() === '') {
+      return broken(place, [{ pointer: '', ...place(0), message: 'the file is empty' }])
     }
-    return broken(place, problems)
+    // Further errors on the same line are nearly always consequences of the first.
+    const lines = new Map<number, Problem>()
+    for (const { error, offset } of errors) {
+      const at = place(offset)
+      if (!lines.has(at.line)) lines.set(at.line, { pointer: '', ...at, message: explain(error) })
+    }
+    return broken(place, [...lines.values()])
   }
 
   const offsets = new Map<string, { name: number; value: number }>()

@@ -23,12 +23,15 @@ export function above(pointer: string): string {
   return pointer.slice(0, Math.max(0, pointer.lastIndexOf('/')))
 }
 
+/** The names in a pointer, unescaped. */
+export function stepsOf(pointer: string): string[] {
+  const steps = pointer.split('/').slice(1)
+  return steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
 /** The last name in a pointer, unescaped. */
 export function lastName(pointer: string): string {
-  return pointer
-    .slice(pointer.lastIndexOf('/') + 1)
-    .replaceAll('~1', '/')
-    .replaceAll('~0', '~')
+  return stepsOf(pointer).at(-1) ?? ''
 }
 
 /** Collects what is wrong and what is worth saying while a configuration is read. */
@@ -38,6 +41,8 @@ export interface Report {
   /** `at` chooses between the name of an entry and its value, where they differ. */
   problem(pointer: string, message: string, at?: 'name' | 'value'): void
   warn(pointer: string, message: string): void
+  /** Whether something at or under this place was already found to be wrong. */
+  has(pointer: string): boolean
 }
 
 export type Locate = (
@@ -63,5 +68,7 @@ export function createReport(locate: Locate): Report {
       const place = pointer === '' ? '' : `${pointer} (line ${locate(pointer, 'name').line}): `
       if (!warnings.includes(place + message)) warnings.push(place + message)
     },
+    has: (place) =>
+      problems.some(({ pointer }) => pointer === place || pointer.startsWith(`${place}/`)),
   }
 }

@@ -60,8 +60,9 @@ export function buildProvider(
   const references: Record<string, string> = {}
   const networkConfig = config.network_config ?? {}
   const custom =
-    config.custom_provider_config &&
-    buildCustom(config.custom_provider_config, networkConfig, pointer, context)
+    name !== facts.name && config.custom_provider_config
+      ? buildCustom(config.custom_provider_config, networkConfig, pointer, context)
+      : undefined
   const keyless = custom ? custom.isKeyLess : facts.keyless
   const keyConfigs = config.keys ?? []
   const keys = buildKeys(
@@ -75,7 +76,13 @@ export function buildProvider(
     context,
   )
   if (!keyless && !keys.some(({ enabled }) => enabled)) {
-    report.warn(pointer, `${name} has no usable key; it only serves callers who bring their own`)
+    const variable = facts.keyEnv.find((candidate) => context.env[candidate]?.trim())
+    const hint =
+      variable === undefined || custom
+        ? ''
+        : `. ${variable} is set: to use it, add { "value": "env.${variable}" } to "keys"`
+    const message = `${name} has no usable key; it only serves callers who bring their own${hint}`
+    report.warn(pointer, message)
   }
 
   const network = buildNetwork(networkConfig, below(pointer, 'network_config'), context, references)
@@ -85,9 +92,9 @@ export function buildProvider(
     Object.keys(key).some((field) => field.endsWith('_key_config')),
   )
   const needsUrl = custom !== undefined || (facts.baseUrl === undefined && !addressable)
-  if (needsUrl && (networkConfig.base_url ?? '') === '') {
-    const why = custom ? 'is required for a custom provider' : `is required for ${name}`
-    report.problem(below(pointer, 'network_config', 'base_url'), why)
+  const at = below(pointer, 'network_config', 'base_url')
+  if (needsUrl && (networkConfig.base_url ?? '') === '' && !report.has(at)) {
+    report.problem(at, `is required for ${custom ? 'a custom provider' : name}`)
   }
 
   const queue = config.concurrency_and_buffer_size ?? { concurrency: 1000, buffer_size: 5000 }

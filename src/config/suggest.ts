@@ -5,7 +5,8 @@ export function suggest(name: string, candidates: Iterable<string>): string | un
   let best: string | undefined
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, plain(candidate), bestDistance)
+    const other = plain(candidate)
+    const distance = isPart(wanted, other) ? 1 : editDistance(wanted, other, bestDistance)
     if (distance < bestDistance) {
       best = candidate
       bestDistance = distance
@@ -23,6 +24,11 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 /** `baseUrl`, `base-url` and `base_url` are one name to somebody who misremembers it. */
 function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[_\-. ]/g, '')
+}
+
+/** One is the beginning of the other: half a name was remembered. */
+function isPart(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) > 2 && (a.startsWith(b) || b.startsWith(a))
 }
 
 /** Insertions, deletions, substitutions and swapped neighbours; gives up at `limit`. */

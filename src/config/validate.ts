@@ -2,39 +2,70 @@ import type { TSchema } from '@sinclair/typebox'
 import { Value, ValueErrorType } from '@sinclair/typebox/value'
 import type { ValueError } from '@sinclair/typebox/value'
 
-import { lastName } from './problem.ts'
+import { above, lastName, stepsOf } from './problem.ts'
 import type { Report } from './problem.ts'
+import { isRecord } from './record.ts'
 import { ConfigFile } from './schema/file.ts'
 import { didYouMean } from './suggest.ts'
 
 /**
- * Reports everything in `value` that the schema refuses. Returns a test for a pointer: true when nothing at
- * or under it has a wrong type, so that it may be read as its schema says (unknown keys do no harm there).
+ * Reports everything in `value` that the schema refuses, and returns what is left of it when the refused
+ * parts are taken away: that has the shape of the schema, so the rest can be looked into for further
+ * problems. Unknown keys do no harm and stay. Changes `value` itself.
  */
-export function validate(value: unknown, report: Report): (pointer: string) => boolean {
-  const wrong: string[] = []
-  const visit = (errors: Iterable<ValueError>) => {
+export function validate(value: unknown, report: Report): ConfigFile {
+  let wrong = errorsIn(value)
+  for (const error of wrong) {
+    report.problem(error.path, explain(error), isUnknownKey(error) ? 'name' : 'value')
+  }
+  // What is taken away may have been required where it stood; then the next round takes that away too.
+  for (;;) {
+    wrong = wrong.filter((error) => !isUnknownKey(error))
+    if (wrong.length === 0) return isRecord(value) ? value : {}
+    if (!isRecord(value)) return {}
+    for (const { type, path } of wrong) {
+      remove(value, type === ValueErrorType.ObjectRequiredProperty ? above(path) : path)
+    }
+    wrong = errorsIn(value)
+  }
+}
+
+function isUnknownKey({ type }: ValueError): boolean {
+  return type === ValueErrorType.ObjectAdditionalProperties
+}
+
+function errorsIn(value: unknown): ValueError[] {
+  const found: ValueError[] = []
+  const collect = (errors: Iterable<ValueError>) => {
     // A missing value is also of the wrong type; the first error for a place is the one that helps.
     const seen = new Set<string>()
     for (const error of errors) {
       if (seen.has(error.path)) continue
       seen.add(error.path)
       const branch = objectBranch(error)
-      if (branch) {
-        visit(branch)
-        continue
-      }
-      const unknown = error.type === ValueErrorType.ObjectAdditionalProperties
-      if (!unknown) wrong.push(error.path)
-      report.problem(error.path, explain(error), unknown ? 'name' : 'value')
+      if (branch) collect(branch)
+      else found.push(error)
     }
   }
-  visit(Value.Errors(ConfigFile, value))
-  return (pointer) =>
-    !wrong.some(
-      (path) =>
-        path === pointer || path.startsWith(`${pointer}/`) || pointer.startsWith(`${path}/`),
-    )
+  collect(Value.Errors(ConfigFile, value))
+  return found
+}
+
+/** Takes away what `pointer` names; with an item its whole list goes, so that no other item moves. */
+function remove(root: Record<string, unknown>, pointer: string): void {
+  let owner = root
+  let name: string | undefined
+  let part: unknown = root
+  for (const step of stepsOf(pointer)) {
+    if (isRecord(part)) {
+      owner = part
+      name = step
+      part = part[step]
+    } else if (Array.isArray(part)) {
+      part = part[Number(step)]
+    }
+  }
+  if (name !== undefined) Reflect.deleteProperty(owner, name)
 }
 
 /** An object where a string or an object may stand was meant to be the object: its errors say more. */
