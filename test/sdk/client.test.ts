@@ -191,7 +191,7 @@ describe('retries of the SDK', () => {
 describe('time limits and leaving', () => {
   test('timeout raises APIConnectionTimeoutError and hangs up on the provider', async () => {
     rig.answers(never)
-    const call = client.chat.completions.create({ model, messages }, { timeout: 300 })
+    const call = client.chat.completions.create({ model, messages }, { timeout: 1000 })
     expect(await failureOf(call)).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
     expect(rig.received.length).toBe(1)
     await rig.received[0]?.closed
