@@ -37,10 +37,11 @@ export function azureDeployment(
   }
   let deployment: string
   try {
-    deployment = segments.slice(0, at).map(decodeURIComponent).join('/')
+    // SDKs encode the slash of `provider/model`, so what counts is the decoded form.
+    deployment = decodeURIComponent(segments.slice(0, at).join('/'))
   } catch (cause) {
     return new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
   }
-  const model = at === 1 ? `azure/${deployment}` : deployment
+  const model = deployment.includes('/') ? deployment : `azure/${deployment}`
   return { endpoint, path: operation, model }
 }

@@ -7,12 +7,12 @@ import { Trace } from '#core/trace.ts'
 import { newId } from '#lib/id.ts'
 import { checkModel, checkRequest } from '#openai/check.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
-import { plainHeaders } from '#pipeline/forward.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
 import { readCaller } from './caller.ts'
 import { partText, readForm } from './form.ts'
 import type { FormPart } from './form.ts'
+import { headersOf } from './headers.ts'
 import { parseModel } from './model.ts'
 import { parseJson, readBytes, requireJson } from './read.ts'
 
@@ -32,7 +32,7 @@ const idPattern = /^[\w.:-]{1,128}$/
 
 /** Takes note of a request. The caller's `x-request-id` is kept when it is a plain token. */
 export function arrive(request: Request, prefixLength: number): Arrival {
-  const headers = plainHeaders(request.headers)
+  const headers = headersOf(request)
   const own = headers['x-request-id']
   const { url } = request
   const pathStart = url.indexOf('/', url.indexOf('//') + 2)
@@ -44,8 +44,18 @@ export function arrive(request: Request, prefixLength: number): Arrival {
     headers,
     startedAt: performance.now(),
     path: path.slice(prefixLength),
-    query: queryStart === -1 ? '' : url.slice(queryStart),
+    query: queryStart === -1 ? '' : withoutApiVersion(url.slice(queryStart)),
   }
+}
+
+/** Azure's SDKs add `api-version` to every path; the versionless paths that are sent upstream refuse it. */
+function withoutApiVersion(query: string): string {
+  if (!query.includes('api-version=')) return query
+  const kept = query
+    .slice(1)
+    .split('&')
+    .filter((pair) => !pair.startsWith('api-version='))
+  return kept.length === 0 ? '' : `?${kept.join('&')}`
 }
 
 /** What the route says beyond the request itself. */

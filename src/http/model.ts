@@ -1,3 +1,5 @@
+import { GatewayError } from '#core/errors.ts'
+
 export interface ModelChoice {
   readonly provider: string
   readonly model: string
@@ -5,7 +7,7 @@ export interface ModelChoice {
 
 /**
  * Splits `provider/model` at the first slash, but only when the left part is a known provider; any other
- * prefix belongs to the model's own name (`meta-llama/Llama-3.1-8B`).
+ * prefix belongs to the model's own name (`meta-llama/Llama-3.1-8B`). Throws when nothing follows the provider.
  */
 export function parseModel(
   model: string,
@@ -15,7 +17,14 @@ export function parseModel(
   const slash = model.indexOf('/')
   if (slash > 0) {
     const prefix = model.slice(0, slash)
-    if (isProvider(prefix)) return { provider: prefix, model: model.slice(slash + 1) }
+    if (isProvider(prefix)) {
+      if (slash === model.length - 1) {
+        throw new GatewayError('invalid_request', `No model follows the provider in '${model}'.`, {
+          param: 'model',
+        })
+      }
+      return { provider: prefix, model: model.slice(slash + 1) }
+    }
   }
   return { provider: fallback, model }
 }

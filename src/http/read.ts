@@ -18,40 +18,33 @@ export async function readBytes(
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = await readRaw(request, headers, maxBytes)
-  const encoding = headers['content-encoding']
-  if (encoding === undefined || encoding === 'identity' || bytes.length === 0) return bytes
-  return decompress(bytes, encoding.trim().toLowerCase(), maxBytes)
-}
-
-async function readRaw(
-  request: Request,
-  headers: Readonly<Record<string, string>>,
-  maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
   const declared = headers['content-length']
+  let bytes: Uint8Array<ArrayBuffer>
   try {
-    if (declared !== undefined) {
-      if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
-      return new Uint8Array(await request.arrayBuffer())
-    }
-    if (!request.body) return new Uint8Array()
-    const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of request.body) {
-      size += chunk.byteLength
-      if (size > maxBytes) throw tooLarge(maxBytes)
-      chunks.push(chunk)
-    }
-    return chunks.length === 1 && chunks[0]!.buffer instanceof ArrayBuffer
-      ? (chunks[0] as Uint8Array<ArrayBuffer>)
-      : new Uint8Array(Buffer.concat(chunks))
+    if (declared === undefined) bytes = await readChunks(request, maxBytes)
+    else if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
+    else bytes = new Uint8Array(await request.arrayBuffer())
   } catch (thrown) {
     if (thrown instanceof GatewayError) throw thrown
     throw new GatewayError('client_closed', 'The request body ended before it was complete.', {
       cause: thrown,
     })
   }
+  const encoding = headers['content-encoding']
+  if (encoding === undefined || encoding === 'identity' || bytes.length === 0) return bytes
+  return decompress(bytes, encoding.trim().toLowerCase(), maxBytes)
+}
+
+async function readChunks(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (!request.body) return new Uint8Array()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body) {
+    size += chunk.byteLength
+    if (size > maxBytes) throw tooLarge(maxBytes)
+    chunks.push(chunk)
+  }
+  return new Uint8Array(Buffer.concat(chunks))
 }
 
 function tooLarge(maxBytes: number): GatewayError {
@@ -107,7 +100,7 @@ export function requireJson(contentType: string | undefined): void {
  * A JSON object as text and as value. Throws 400 for bad UTF-8, malformed JSON, another root than an object,
  * nesting beyond 512 levels and duplicate keys (which two parsers may read differently).
  */
-export function parseJson(bytes: Uint8Array): Body & { kind: 'json' } {
+export function parseJson(bytes: Uint8Array<ArrayBuffer>): Body & { kind: 'json' } {
   let text: string
   try {
     text = strict.decode(bytes)
@@ -137,5 +130,5 @@ export function parseJson(bytes: Uint8Array): Body & { kind: 'json' } {
     const param = findDuplicateKey(text)
     throw new GatewayError('duplicate_key', `The request body has '${param}' twice.`, { param })
   }
-  return { kind: 'json', text, value: value as Record<string, unknown>, scan }
+  return { kind: 'json', bytes, text, value: value as Record<string, unknown>, scan }
 }

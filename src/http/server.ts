@@ -5,6 +5,7 @@ import type { Logger } from '#core/log.ts'
 import { newId } from '#lib/id.ts'
 
 import { admitOrigin, allowsOrigin, preflight } from './cors.ts'
+import { headersOf } from './headers.ts'
 import type { Gateway } from './openai.ts'
 import type { Lifecycle } from './ops.ts'
 import { respondError } from './respond.ts'
@@ -63,12 +64,11 @@ export function listen(options: {
       if (lifecycle.draining && !new URL(request.url).pathname.startsWith('/health')) {
         return draining()
       }
-      const { headers } = request
-      if (headers.get('upgrade')?.toLowerCase() === 'websocket') {
+      const { origin, upgrade } = headersOf(request)
+      if (upgrade?.toLowerCase() === 'websocket') {
         return openRelay(request, bun, gateway(), log)
       }
-      const origin = headers.get('origin')
-      return origin === null ? handle(request) : forBrowser(request, origin)
+      return origin === undefined ? handle(request) : forBrowser(request, origin)
     },
     error(thrown) {
       log.error('a request failed outside its handler', { cause: thrown })

@@ -23,7 +23,8 @@ export type RelayData = {
   close(code: number, reason: string): void
 }
 
-const path = /^\/openai(?:\/openai)?(?:\/v1)?(\/realtime|\/responses)$/
+/** The sockets of the OpenAI API: `/realtime`, `/responses`, `/live/sessions` and what lies below them. */
+const path = /^\/openai(?:\/openai)?(?:\/v1)?(\/(?:realtime|responses|live)(?:\/[\w.~-]+)*)$/
 
 /**
  * Upgrades a caller's WebSocket on `/realtime` or `/responses` once the provider's has opened, so that a refusal
@@ -37,7 +38,7 @@ export async function openRelay(
 ): Promise<Response | undefined> {
   const arrival = arrive(request, 0)
   const endpoint = path.exec(arrival.path)?.[1]
-  const requestType = endpoint === '/realtime' ? 'realtime' : 'websocket_responses'
+  const requestType = endpoint === '/responses' ? 'websocket_responses' : 'realtime'
   let relay: SocketRelay | undefined
   try {
     if (endpoint === undefined) {

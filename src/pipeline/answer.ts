@@ -7,7 +7,7 @@ import { mirrorCachedTokens, readUsage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
 import type { Upstream } from './dispatch.ts'
-import { extraFields, rawWanted, wantsExtraFields, withExtraFields } from './extra.ts'
+import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
 import { relayedHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
 import type { Outcome } from './outcome.ts'
@@ -204,7 +204,7 @@ function decorate(
   if (wantsExtraFields(call, snapshot) && !document.hasExtraFields) {
     const wanted = rawWanted(call, target.settings, snapshot)
     const raw = {
-      request: wanted.request && typeof outbound.body === 'string' ? outbound.body : undefined,
+      request: wanted.request ? sentText(outbound) : undefined,
       response: wanted.response ? original : undefined,
     }
     const json = extraFields(call, target, performance.now() - sentAt, 0, raw)

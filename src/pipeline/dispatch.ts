@@ -42,6 +42,7 @@ export async function dispatch(call: Call, target: Target, snapshot: Snapshot): 
     const response = provider.transport
       ? await local(provider.transport, outbound, headers, connection)
       : await remote(outbound, headers, target, connection)
+    if (!provider.transport) noteReachable(outbound.url)
     if (response.status >= 200 && response.status < 300) {
       return { response, connection, outbound, target, sentAt }
     }
@@ -53,7 +54,8 @@ export async function dispatch(call: Call, target: Target, snapshot: Snapshot): 
   }
 }
 
-async function remote(
+/** Not async itself: on the common path it adds no promise to that of `fetch`. */
+function remote(
   outbound: Outbound,
   headers: Record<string, string>,
   target: Target,
@@ -61,10 +63,6 @@ async function remote(
 ): Promise<Response> {
   const { network, proxyUrl, name } = target.settings
   const { timers } = network
-  if (!network.allowPrivateNetwork && !proxyUrl) {
-    const check = assertReachable(outbound.url, name)
-    if (check) await check
-  }
   if (timers.connectMs > 0 && !isKnownReachable(outbound.url)) {
     connection.enterConnect(
       timers.connectMs,
@@ -90,9 +88,9 @@ async function remote(
       ...(network.caCertPem !== undefined && { ca: network.caCertPem }),
     }
   }
-  const response = await fetch(outbound.url, options)
-  noteReachable(outbound.url)
-  return response
+  const check =
+    network.allowPrivateNetwork || proxyUrl ? undefined : assertReachable(outbound.url, name)
+  return check ? check.then(() => fetch(outbound.url, options)) : fetch(outbound.url, options)
 }
 
 async function local(

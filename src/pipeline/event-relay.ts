@@ -13,7 +13,7 @@ import type { Connection } from './connection.ts'
 import type { Upstream } from './dispatch.ts'
 import { countEvents, eventsIn, latin1, withFields, withMirroredUsage } from './event-bytes.ts'
 import type { EventSlice } from './event-bytes.ts'
-import { extraFields, rawWanted, wantsExtraFields } from './extra.ts'
+import { extraFields, rawWanted, sentText, wantsExtraFields } from './extra.ts'
 import { needsReading, readEvent } from './framing.ts'
 import type { Meaning } from './framing.ts'
 import type { Sink } from './outcome.ts'
@@ -237,7 +237,7 @@ export class EventRelay {
     if (this.#held) {
       const { outbound, target } = this.#upstream
       const wanted = rawWanted(this.#call, target.settings, this.#snapshot)
-      const raw = wanted.request && typeof outbound.body === 'string' ? outbound.body : undefined
+      const raw = wanted.request ? sentText(outbound) : undefined
       this.#out.push(this.#extra === 'none' ? this.#held : this.#decorate(this.#held, raw))
       this.#held = undefined
     }

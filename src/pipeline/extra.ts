@@ -1,7 +1,7 @@
 import type { ProviderSettings, Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
-import type { Target } from '#providers/provider.ts'
+import type { Outbound, Target } from '#providers/provider.ts'
 
 /** Raw bodies that somebody asked to see in the answer. */
 export interface Raw {
@@ -35,6 +35,14 @@ export function rawWanted(
   }
 }
 
+/** The JSON that was sent upstream, for showing it; undefined for other bodies. */
+export function sentText(outbound: Outbound): string | undefined {
+  if (outbound.headers['content-type'] !== 'application/json') return undefined
+  const { body } = outbound
+  if (body instanceof Uint8Array) return new TextDecoder().decode(body)
+  return typeof body === 'string' ? body : undefined
+}
+
 /**
  * The JSON text of `extra_fields`. `latencyMs` is the time since the request was sent upstream, rounded;
  * `chunkIndex` counts from 0.
@@ -46,11 +54,7 @@ export function extraFields(
   chunkIndex: number,
   raw?: Raw,
 ): string {
-  let text = `{"request_type":"${requestType(call.endpoint, call.stream)}","provider":${JSON.stringify(target.settings.name)}`
-  if (call.modelRequested !== undefined) {
-    text += `,"model_requested":${JSON.stringify(call.modelRequested)}`
-  }
-  if (target.model !== undefined) text += `,"model_deployment":${JSON.stringify(target.model)}`
+  let text = namesOf(call, target)
   text += `,"latency":${Math.round(latencyMs)},"chunk_index":${chunkIndex}`
   if (raw?.request !== undefined) text += `,"raw_request":${raw.request}`
   if (raw?.response !== undefined) text += `,"raw_response":${raw.response}`
@@ -65,4 +69,26 @@ export function withExtraFields(
   json: string,
 ): string {
   return `${text.slice(0, close)}${hasMembers ? ',' : ''}"extra_fields":${json}${text.slice(close)}`
+}
+
+const maxKept = 1000
+const kept = new WeakMap<ProviderSettings, Map<string, string>>()
+
+/** The part that says which operation, provider and model, which is the same for most calls of a provider. */
+function namesOf(call: Call, target: Target): string {
+  const { settings, model } = target
+  const type = requestType(call.endpoint, call.stream)
+  const key = `${type}\n${call.modelRequested}\n${model}`
+  let known = kept.get(settings)
+  if (!known) kept.set(settings, (known = new Map()))
+  const names = known.get(key)
+  if (names !== undefined) return names
+  let text = `{"request_type":"${type}","provider":${JSON.stringify(settings.name)}`
+  if (call.modelRequested !== undefined) {
+    text += `,"model_requested":${JSON.stringify(call.modelRequested)}`
+  }
+  if (model !== undefined) text += `,"model_deployment":${JSON.stringify(model)}`
+  if (known.size >= maxKept) known.clear()
+  known.set(key, text)
+  return text
 }

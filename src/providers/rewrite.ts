@@ -51,8 +51,8 @@ export function rewriteBody(call: Call, model: string | undefined, quirks: Quirk
       return { body: rewriteForm(body, model), contentType: body.contentType, dropped: [] }
     case 'json': {
       const { edits, dropped } = jsonEdits(call, body, model, quirks)
-      const text = edits.length === 0 ? body.text : applyEdits(body.text, edits)
-      return { body: text, contentType: 'application/json', dropped }
+      const sent = edits.length === 0 ? body.bytes : applyEdits(body.text, edits)
+      return { body: sent, contentType: 'application/json', dropped }
     }
   }
 }
