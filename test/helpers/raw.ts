@@ -214,7 +214,7 @@ async function play(socket: Socket<Connection>, steps: readonly RawStep[]): Prom
 /** Resolves when the kernel has taken all of `bytes`, or the connection is gone. */
 async function write(socket: Socket<Connection>, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length && socket.data.open;) {
-    at += Math.max(0, socket.write(bytes, at))
+    at += Math.max(0, socket.write(bytes.subarray(at)))
     if (at === bytes.length) return
     const { promise, resolve } = Promise.withResolvers<void>()
     socket.data.resume = resolve

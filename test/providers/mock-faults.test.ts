@@ -168,6 +168,15 @@ test('cut ends the body early, with reset it breaks off', async () => {
   expect(await ask('reset').catch((error: unknown) => error)).toMatchObject({ code: 'ECONNRESET' })
 })
 
+test('without a socket between, exactly the bytes before the break arrive', async () => {
+  const response = await createMock()(
+    new Request('http://localhost/models', { headers: { 'x-mock-fault': 'cut=10;reset' } }),
+  )
+  const reader = response.body!.getReader()
+  expect((await reader.read()).value).toHaveLength(10)
+  expect(await reader.read().catch((error: unknown) => error)).toBeInstanceOf(Error)
+})
+
 test.each([
   ['an answer', {}, (text: string) => text.startsWith('{"id":"chatcmpl-')],
   ['a stream', streamed, (text: string) => text.includes('"finish_reason":"stop"')],
@@ -267,10 +276,11 @@ test('light validation, in the shape of the API', async () => {
 })
 
 test('a schema that grows without end is cut short', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   const node = {
     type: 'object',
-    properties: { a: { $ref: '#' }, b: { $ref: '#' } },
-    required: ['a', 'b'],
+    properties: Object.fromEntries(names.map((name) => [name, { $ref: '#' }])),
+    required: names,
   }
   const answer = await ask('', {
     model: 'json',

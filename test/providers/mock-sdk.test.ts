@@ -1,6 +1,7 @@
 // The official SDK straight at the mock: what the SDK accepts here, it must accept through the gateway.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { inflateSync } from 'node:zlib'
 
 import OpenAI, { NotFoundError, toFile } from 'openai'
 
@@ -202,6 +203,12 @@ describe('chat', () => {
       finish_reason: 'length',
       message: { content: 'hello over' },
     })
+  })
+
+  test('what was not to be stored is not', async () => {
+    const { id } = await client.chat.completions.create({ model: 'echo', messages: hello })
+    const gone = await client.chat.completions.retrieve(id).catch((error: unknown) => error)
+    expect(gone).toBeInstanceOf(NotFoundError)
   })
 
   test('stored completions live their whole life', async () => {
@@ -428,10 +435,24 @@ describe('audio', () => {
   })
 })
 
+/** Signature, checksums and pixels, as a decoder would look at them. */
+function expectPng(bytes: Buffer): void {
+  expect(bytes.toString('latin1', 0, 8)).toBe('\u0089PNG\r\n\u001a\n')
+  const chunks = new Map<string, Buffer>()
+  for (let at = 8; at < bytes.length;) {
+    const end = at + 8 + bytes.readUInt32BE(at)
+    expect(bytes.readUInt32BE(end)).toBe(Bun.hash.crc32(bytes.subarray(at + 4, end)))
+    chunks.set(bytes.toString('latin1', at + 4, at + 8), bytes.subarray(at + 8, end))
+    at = end + 4
+  }
+  expect([...chunks.keys()]).toEqual(['IHDR', 'IDAT', 'IEND'])
+  expect(inflateSync(chunks.get('IDAT')!)).toHaveLength(4)
+}
+
 test('images: generated, edited, varied, streamed', async () => {
   const made = await client.images.generate({ model: 'image', prompt: 'p', n: 2 })
   expect(made.data).toHaveLength(2)
-  expect(Buffer.from(made.data![0]!.b64_json!, 'base64').toString('latin1', 1, 4)).toBe('PNG')
+  expectPng(Buffer.from(made.data![0]!.b64_json!, 'base64'))
   const image = await toFile(Buffer.from('x'), 'x.png')
   const edited = await client.images.edit({ image, prompt: 'p' })
   expect(edited.data).toHaveLength(1)
@@ -491,6 +512,8 @@ test('files, uploads and batches', async () => {
       await client.uploads.parts.create(input.id, { data: await toFile(Buffer.from(data)) }),
     )
   }
+  const short = client.uploads.complete(input.id, { part_ids: [parts[0]!.id] })
+  expect(await short.catch((error: unknown) => error)).toMatchObject({ status: 400 })
   const whole = await client.uploads.complete(input.id, { part_ids: parts.map(({ id }) => id) })
   expect(whole).toMatchObject({ status: 'completed', file: { filename: 'in.jsonl' } })
   const dropped = await client.uploads.create({
