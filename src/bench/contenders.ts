@@ -82,7 +82,8 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
         command: [...programs.gateway, 'serve', ...place, '--log-level', 'warn'],
         side: 'contender',
         // Nothing else: what it needs for many connections it must see to itself, as it must for its users.
-        env: { HOME: home, TMPDIR: tmpdir() },
+        // Bun's own flag lets it end with this process even when that is killed outright.
+        env: { HOME: home, TMPDIR: tmpdir(), BUN_OPTIONS: '--no-orphans' },
       })
       return contender('gateway', gateway, `${await urlOf(gateway)}/openai/v1/chat/completions`)
     },

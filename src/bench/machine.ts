@@ -1,7 +1,7 @@
 // Where a measurement was taken, and which cores its parts may have.
 
 import { readFileSync } from 'node:fs'
-import { cpus, release } from 'node:os'
+import { cpus, loadavg, release } from 'node:os'
 
 export interface Machine {
   cpu: string
@@ -10,6 +10,8 @@ export interface Machine {
   bun: string
   /** Day of the measurement, UTC. */
   date: string
+  /** Processes that wanted a core in the last minute, before the benchmark: other work spoils figures. */
+  load: number
 }
 
 /** Which core each side runs on; undefined when nothing is pinned. */
@@ -30,6 +32,7 @@ export function describeMachine(): Machine {
     os: `${process.platform} ${process.arch} ${release()}`,
     bun: Bun.version,
     date: new Date().toISOString().slice(0, 10),
+    load: loadavg()[0] ?? 0,
   }
 }
 

@@ -34,6 +34,7 @@ interface Report {
 
 /** Runs it and returns the exit code: 0, or 1 when something failed or was answered wrongly. A missed target is a result. */
 export async function runBench(options: BenchOptions, voice: Voice): Promise<number> {
+  const machine = describeMachine()
   const pinning = choosePinning()
   const fleet = createFleet(typeof pinning === 'string' ? undefined : pinning)
   let parts: Parts | undefined
@@ -53,7 +54,6 @@ export async function runBench(options: BenchOptions, voice: Voice): Promise<num
     const report = options.full
       ? await measureFull(parts, options.quick, voice.progress)
       : await measureShortly(parts, options.quick, voice.progress)
-    const machine = describeMachine()
     const placed =
       typeof pinning === 'string'
         ? pinning
@@ -66,7 +66,7 @@ export async function runBench(options: BenchOptions, voice: Voice): Promise<num
       voice.print(`${report.table}\n`)
       voice.print(
         `${machine.cpu}, ${figures(machine.cores)} cores, ${machine.os}, Bun ${machine.bun}, ${machine.date}; ` +
-          `gateway: ${options.gatewayIs}; ${placed}.`,
+          `load before ${machine.load.toFixed(1)}; gateway: ${options.gatewayIs}; ${placed}.`,
       )
       if (options.quick)
         voice.print('A quick look with a twentieth of the work: figures are rough.')
