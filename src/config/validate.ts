@@ -18,16 +18,17 @@ export function validate(value: unknown, report: Report): ConfigFile {
   for (const error of wrong) {
     report.problem(error.path, explain(error), isUnknownKey(error) ? 'name' : 'value')
   }
-  // What is taken away may have been required where it stood; then the next round takes that away too.
-  for (;;) {
+  // What is taken away may have been required where it stood; then the next round takes that away too. Each
+  // round climbs at least one level, and nothing in the schema is this deep.
+  for (let round = 0; round < 32 && isRecord(value); round++) {
     wrong = wrong.filter((error) => !isUnknownKey(error))
-    if (wrong.length === 0) return isRecord(value) ? value : {}
-    if (!isRecord(value)) return {}
+    if (wrong.length === 0) return value
     for (const { type, path } of wrong) {
       remove(value, type === ValueErrorType.ObjectRequiredProperty ? above(path) : path)
     }
     wrong = errorsIn(value)
   }
+  return {}
 }
 
 function isUnknownKey({ type }: ValueError): boolean {

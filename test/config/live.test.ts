@@ -15,12 +15,13 @@ type Event =
   | { readonly rejected: readonly Problem[] }
 
 let folder: string
-let followed: Live | undefined
+let followed: Live[] = []
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'live-'))
 })
 afterEach(async () => {
-  followed?.close()
+  for (const live of followed) live.close()
+  followed = []
   await rm(folder, { recursive: true })
 })
 
@@ -51,7 +52,7 @@ async function follow(
     debounceMs: 5,
     pollMs,
   })
-  followed = live
+  followed.push(live)
   const next = (): Promise<Event> => {
     const event = events.shift()
     return event ? Promise.resolve(event) : new Promise((resolve) => waiting.push(resolve))
@@ -159,7 +160,10 @@ describe('a broken file', () => {
     const first = live.current()
     await replaceFile(path, '{')
     await rejection(next)
+    // Another follower tells when the file that was put back has been seen.
+    const other = await follow(withOrigin('other'), { path })
     await replaceFile(path, withOrigin('a'))
+    await other.next()
     await replaceFile(path, '[')
     expect((await rejection(next))?.message).toContain('expected')
     expect([live.current(), events.length]).toEqual([first, 0])

@@ -197,6 +197,41 @@ describe('defaults', () => {
     expect(snapshot.warnings).toEqual([])
   })
 
+  test('every setting of the client section arrives', () => {
+    const { client } = accepted({
+      client: {
+        allow_direct_keys: true,
+        allowed_origins: ['https://a.example.com'],
+        allowed_headers: ['X-A'],
+        required_headers: ['X-Tenant'],
+        header_filter_config: { allowlist: ['X-*'], denylist: ['X-Secret'] },
+        allow_per_request_raw_override: true,
+        max_request_body_size_mb: 0.5,
+        drop_excess_requests: true,
+        extra_fields: false,
+        stream_extra_fields: 'all',
+        stream_keep_alive_in_seconds: 0,
+        stream_header_hold_in_seconds: 0.25,
+        drain_timeout_in_seconds: 3,
+      },
+    })
+    expect(client).toEqual({
+      allowDirectKeys: true,
+      allowedOrigins: ['https://a.example.com'],
+      allowedHeaders: ['x-a'],
+      requiredHeaders: ['x-tenant'],
+      headerFilter: { allowlist: ['x-*'], denylist: ['x-secret'] },
+      allowPerRequestRawOverride: true,
+      maxRequestBodyBytes: 512 * 1024,
+      dropExcessRequests: true,
+      extraFields: false,
+      streamExtraFields: 'all',
+      keepAliveMs: 0,
+      headerHoldMs: 250,
+      drainMs: 3000,
+    })
+  })
+
   test('timers may be fractions; zero is off for ours and the default for Bifrost’s', () => {
     expect(timers({ stream_idle_timeout_in_seconds: 0.05 }).idleMs).toBe(50)
     expect(timers({ connect_timeout_in_seconds: 0.0001 }).connectMs).toBe(1)

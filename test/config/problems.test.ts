@@ -92,6 +92,7 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
       'at least 0',
     ],
     [network('"retry_backoff_initial": "soon"'), 3, `${inNetwork}/retry_backoff_initial`, '500ms'],
+    ['{ "providers": {\n"a\\nb": 5 } }', 2, '/providers/a\nb', 'expected an object, got number'],
     [network('"extra_headers": { "x":', '1 }'), 4, `${inNetwork}/extra_headers/x`, 'got number'],
     [
       openai('"keys": [{ "value": "k" }],', '"concurrency_and_buffer_size": { "concurrency": 1 }'),
@@ -373,7 +374,8 @@ test('every problem is listed, in the order of the file', () => {
       { "name": "a", "value": "x", "weight": -1 },
       { "name": "a", "value": "y" }
     ] },
-    "groq": { "network_config": { "base_url": "nowhere" } },
+    "groq": { "network_config": { "base_url": "nowhere" },
+      "concurrency_and_buffer_size": { "concurrency": 1 } },
     "grok": {}
   },
   "pluginz": []
@@ -384,8 +386,9 @@ test('every problem is listed, in the order of the file', () => {
     '5 /providers/openai/keys/0/weight',
     '6 /providers/openai/keys/1/name',
     '8 /providers/groq/network_config/base_url',
-    '9 /providers/grok',
-    '11 /pluginz',
+    '9 /providers/groq/concurrency_and_buffer_size/buffer_size',
+    '10 /providers/grok',
+    '12 /pluginz',
   ])
 })
 
