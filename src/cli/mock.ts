@@ -8,6 +8,8 @@ import { createMock } from '#providers/mock/handler.ts'
 const usualPort = 8081
 const width = Math.max(...[...FAULTS.keys()].map((name) => name.length)) + 8
 
+const valueOf = { flag: '', word: ' WORD', number: ' N' }
+
 export const mockUsage = `asbru mock [--port ${usualPort}] [--host localhost] [faults]
 
 Serves a made-up OpenAI API: models that echo, call tools, reason, refuse, and every endpoint around them.
@@ -16,7 +18,7 @@ name, e.g. "echo!status=429;retry-after=3".
 
   ${'--port N'.padEnd(width)} 0 picks a free one
   ${'--host NAME'.padEnd(width)} address to listen on
-${[...FAULTS].map(([name, rule]) => `  ${`--${name}${rule.takes === 'flag' ? '' : ' N'}`.padEnd(width)} ${rule.about}`).join('\n')}
+${[...FAULTS].map(([name, rule]) => `  ${`--${name}${valueOf[typeof rule.takes === 'string' ? rule.takes : 'number']}`.padEnd(width)} ${rule.about}`).join('\n')}
 `
 
 interface Settings {
