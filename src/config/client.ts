@@ -18,7 +18,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
   const filter = config.header_filter_config ?? {}
   return {
     allowDirectKeys: config.allow_direct_keys ?? false,
-    allowedOrigins: config.allowed_origins ?? ['*'],
+    allowedOrigins: config.allowed_origins ?? [],
     allowedHeaders: headers(config.allowed_headers ?? [], '/client/allowed_headers', true),
     requiredHeaders: headers(config.required_headers ?? [], '/client/required_headers'),
     headerFilter: {

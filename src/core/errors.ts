@@ -15,6 +15,7 @@ export type ErrorKind =
   | 'headers_too_large'
   | 'route_not_found'
   | 'method_not_allowed'
+  | 'request_timeout'
   | 'model_not_found'
   | 'client_closed'
   | 'queue_full'
@@ -61,6 +62,7 @@ const ROWS = {
   headers_too_large: { status: 431, type: 'invalid_request_error', code: 'headers_too_large', retryable: false, fault: 'caller', level: 'info' },
   route_not_found: { status: 404, type: 'invalid_request_error', code: 'route_not_found', retryable: false, fault: 'caller', level: 'info' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed', retryable: false, fault: 'caller', level: 'info' },
+  request_timeout: { status: 408, type: 'invalid_request_error', code: 'request_timeout', retryable: true, fault: 'caller', level: 'info' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found', retryable: false, fault: 'caller', level: 'info' },
   client_closed: { status: 499, type: 'request_cancelled', code: 'client_closed_request', retryable: false, fault: 'caller', level: 'debug' },
   queue_full: { status: 503, type: 'overloaded_error', code: 'queue_full', retryable: true, fault: 'gateway', level: 'warn' },

@@ -1,6 +1,7 @@
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
+import { checkModel } from '#openai/check.ts'
 
 /** The first path segment of an operation; what stands before it names the deployment. */
 const firstSegments = new Set([
@@ -43,5 +44,10 @@ export function azureDeployment(
     return new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
   }
   const model = deployment.includes('/') ? deployment : `azure/${deployment}`
+  const problem = checkModel(model)
+  if (problem) {
+    const { message, param, code } = problem
+    return new GatewayError('invalid_request', message, { param, code })
+  }
   return { endpoint, path: operation, model }
 }

@@ -9,23 +9,48 @@ import type { Gateway } from './openai.ts'
 import { opsSurface } from './ops.ts'
 import type { Lifecycle } from './ops.ts'
 import { respondError } from './respond.ts'
+import { pathOf } from './target.ts'
 
 /** All surfaces in one Elysia app. What no route answers, and what a route throws, leaves in the error envelope. */
 export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
-  const app = new Elysia({ normalize: false })
+  const methodsOf = new Map<string, string[]>()
+  // Elysia looks for the path from the 12th character on unless told that hosts may be short (`http://gw/`).
+  const app = new Elysia({ normalize: false, handler: { standardHostname: false } })
     .onError(({ code, error, request }) => {
-      const own =
-        code === 'NOT_FOUND'
-          ? new GatewayError(
-              'route_not_found',
-              `There is no route ${request.method} ${new URL(request.url).pathname}. OpenAI's API is under /openai.`,
-            )
-          : toGatewayError(error)
+      const own = code === 'NOT_FOUND' ? notFound(request, methodsOf) : toGatewayError(error)
       const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
-      return respondError(own, context, newId())
+      const response = respondError(own, context, newId())
+      const methods = methodsOf.get(pathOf(request.url))
+      if (own.kind === 'method_not_allowed' && methods) {
+        response.headers.set('allow', methods.join(', '))
+      }
+      return response
     })
     .use(openaiSurface(gateway))
     .use(opsSurface(gateway, lifecycle))
   app.use(docsSurface(app as unknown as Elysia))
+  for (const { method, path } of app.routes) {
+    methodsOf.set(path, [...(methodsOf.get(path) ?? []), method])
+  }
   return app as unknown as Elysia
+}
+
+const shownPathLength = 200
+
+function notFound(
+  request: Request,
+  methodsOf: ReadonlyMap<string, readonly string[]>,
+): GatewayError {
+  const path = pathOf(request.url)
+  const shown = path.length > shownPathLength ? `${path.slice(0, shownPathLength)}…` : path
+  const methods = methodsOf.get(path)
+  return methods
+    ? new GatewayError(
+        'method_not_allowed',
+        `${shown} takes ${methods.join(', ')}, not ${request.method}.`,
+      )
+    : new GatewayError(
+        'route_not_found',
+        `There is no route ${request.method} ${shown}. OpenAI's API is under /openai.`,
+      )
 }

@@ -14,15 +14,26 @@ export function allowsOrigin(origin: string, client: ClientSettings): boolean {
   })
 }
 
+const methods = 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS'
+
+/** The answer to an `OPTIONS` that no browser sent. */
+export function allowedMethods(): Response {
+  return new Response(null, { status: 204, headers: { allow: methods } })
+}
+
 /** The answer to a browser's preflight. Echoes the headers it asks for: OpenAI SDKs send a dozen of their own. */
 export function preflight(origin: string, request: Request): Response {
   return new Response(null, {
     status: 204,
     headers: {
       'access-control-allow-origin': origin,
-      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS',
+      'access-control-allow-methods': methods,
       'access-control-allow-headers':
         request.headers.get('access-control-request-headers') ?? 'authorization, content-type',
+      // Asked by Chrome when a public page calls an address on this machine or network.
+      ...(request.headers.has('access-control-request-private-network') && {
+        'access-control-allow-private-network': 'true',
+      }),
       'access-control-max-age': '86400',
       vary: 'origin',
     },

@@ -21,15 +21,19 @@ const maxHeaderBytes = 16 * 1024
 export function readForm(bytes: Uint8Array, contentType: string): readonly FormPart[] {
   const boundary = boundaryOf(contentType)
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const delimiter = Buffer.from(`--${boundary}`)
+  // A header's characters stand for bytes.
+  const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
   const parts: FormPart[] = []
-  let start = buffer.indexOf(delimiter)
+  let start = buffer.indexOf(delimiter.subarray(2))
   if (start === -1) throw malformed('its boundary does not occur')
   for (;;) {
-    const afterDelimiter = start + delimiter.length
-    if (buffer[afterDelimiter] === 0x2d && buffer[afterDelimiter + 1] === 0x2d) return parts
+    const afterDelimiter = start + delimiter.length - 2
+    const [first, second] = buffer.subarray(afterDelimiter, afterDelimiter + 2)
+    if (first === 0x2d && second === 0x2d) return parts
+    // Another reader might take such a line for content, and then see other fields than this one does.
+    if (first !== 0x0d || second !== 0x0a) throw malformed('something follows its boundary')
     if (parts.length === maxParts) throw malformed(`it has more than ${maxParts} parts`)
-    const next = buffer.indexOf(`\r\n--${boundary}`, afterDelimiter, 'latin1')
+    const next = buffer.indexOf(delimiter, afterDelimiter)
     if (next === -1) throw malformed('its last boundary is missing')
     const headerStart = afterDelimiter + 2
     const headerEnd = buffer.indexOf('\r\n\r\n', afterDelimiter)
@@ -56,6 +60,22 @@ export function partText(bytes: Uint8Array, part: FormPart): string {
     part.contentStart,
     end,
   )
+}
+
+/** The form with one more field of text, in front of the others. `value` must not hold line breaks. */
+export function addField(
+  bytes: Uint8Array,
+  contentType: string,
+  name: string,
+  value: string,
+): Uint8Array<ArrayBuffer> {
+  const delimiter = Buffer.from(`--${boundaryOf(contentType)}`, 'latin1')
+  const field = Buffer.from(
+    `\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+  )
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const rest = buffer.subarray(buffer.indexOf(delimiter))
+  return new Uint8Array(Buffer.concat([delimiter, field, rest]))
 }
 
 function boundaryOf(contentType: string): string {

@@ -7,14 +7,14 @@ import { Trace } from '#core/trace.ts'
 import { newId } from '#lib/id.ts'
 import { checkModel, checkRequest } from '#openai/check.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
-import { PROVIDERS } from '#providers/registry.ts'
 
+import { address, assertPlainPath, fromProblem } from './address.ts'
 import { readCaller } from './caller.ts'
-import { partText, readForm } from './form.ts'
+import { addField, partText, readForm } from './form.ts'
 import type { FormPart } from './form.ts'
 import { headersOf } from './headers.ts'
-import { parseModel } from './model.ts'
 import { parseJson, readBytes, requireJson } from './read.ts'
+import { pathOf, queryOf } from './target.ts'
 
 /** What is known of a request before its body has been read; errors are reported with it. */
 export interface Arrival {
@@ -35,16 +35,13 @@ export function arrive(request: Request, prefixLength: number): Arrival {
   const headers = headersOf(request)
   const own = headers['x-request-id']
   const { url } = request
-  const pathStart = url.indexOf('/', url.indexOf('//') + 2)
-  const queryStart = url.indexOf('?', pathStart)
-  const path = queryStart === -1 ? url.slice(pathStart) : url.slice(pathStart, queryStart)
   return {
     id: own !== undefined && idPattern.test(own) ? own : newId(),
     request,
     headers,
     startedAt: performance.now(),
-    path: path.slice(prefixLength),
-    query: queryStart === -1 ? '' : withoutApiVersion(url.slice(queryStart)),
+    path: pathOf(url).slice(prefixLength),
+    query: withoutApiVersion(queryOf(url)),
   }
 }
 
@@ -82,7 +79,18 @@ export async function takeIn(
   assertPlainPath(arrival.path)
   const maxBytes = snapshot.client.maxRequestBodyBytes
   const reading = await readBody(endpoint, facts, arrival, maxBytes, hints.model)
-  const addressed = address(arrival, facts, reading, hints, snapshot)
+  const addressed = address(
+    facts,
+    {
+      path: arrival.path,
+      query: arrival.query,
+      headers,
+      model: hints.model ?? reading.model,
+      provider: reading.provider,
+      defaultProvider: hints.defaultProvider,
+    },
+    snapshot,
+  )
   return {
     id: arrival.id,
     endpoint,
@@ -196,14 +204,23 @@ function readFormBody(
       param: duplicate,
     })
   }
-  const find = (name: string): FormPart | undefined =>
-    parts.find((part) => part.name === name && !part.isFile)
+  const find = (name: string): FormPart | undefined => {
+    const found = parts.find((part) => part.name === name)
+    if (found?.isFile) {
+      throw new GatewayError('invalid_request', `'${name}' is text, not a file.`, { param: name })
+    }
+    return found
+  }
   const read = (part: FormPart | undefined): string | undefined => part && partText(bytes, part)
   const model = find('model')
   const provider = find('provider')
   if (model) {
     const problem = checkModel(partText(bytes, model))
     if (problem) throw fromProblem(problem)
+  } else if (pathModel !== undefined) {
+    // The provider looks for the model in the form, so that is where it has to be.
+    const withModel = addField(bytes, contentType, 'model', pathModel)
+    return readFormBody(endpoint, withModel, contentType, pathModel)
   }
   return {
     body: {
@@ -217,106 +234,6 @@ function readFormBody(
     provider: read(provider),
     stream: read(find('stream')) === 'true',
     wantsUsage: false,
-  }
-}
-
-function fromProblem(problem: {
-  param: string | undefined
-  message: string
-  code: 'missing_required_parameter' | 'invalid_type' | 'invalid_value'
-}): GatewayError {
-  const kind =
-    problem.code === 'missing_required_parameter' ? 'missing_parameter' : 'invalid_request'
-  return new GatewayError(kind, problem.message, { param: problem.param, code: problem.code })
-}
-
-interface Address {
-  readonly path: string
-  readonly query: string
-  readonly modelRequested: string | undefined
-  readonly provider: string
-  readonly model: string | undefined
-}
-
-function address(
-  arrival: Arrival,
-  facts: EndpointFacts,
-  reading: Reading,
-  hints: RouteHints,
-  snapshot: Snapshot,
-): Address {
-  const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  const { path } = arrival
-  if (facts.model === 'none') {
-    const { provider, query } = providerFromQuery(arrival)
-    if (facts.path.endsWith('{model...}'))
-      return modelInPath(path, query, provider, hints, isProvider)
-    const named = provider ?? reading.provider ?? hints.defaultProvider
-    return { path, query, modelRequested: undefined, provider: named, model: undefined }
-  }
-  const modelRequested = hints.model ?? reading.model
-  const { query } = arrival
-  if (modelRequested === undefined) {
-    const provider = reading.provider ?? hints.defaultProvider
-    return { path, query, modelRequested, provider, model: undefined }
-  }
-  return {
-    path,
-    query,
-    modelRequested,
-    ...parseModel(modelRequested, isProvider, hints.defaultProvider),
-  }
-}
-
-function modelInPath(
-  path: string,
-  query: string,
-  named: string | undefined,
-  hints: RouteHints,
-  isProvider: (name: string) => boolean,
-): Address {
-  const prefix = '/models/'
-  const modelRequested = decodePath(path.slice(prefix.length))
-  const problem = checkModel(modelRequested)
-  if (problem) throw fromProblem(problem)
-  const choice = parseModel(modelRequested, isProvider, named ?? hints.defaultProvider)
-  return {
-    path: prefix + encodeURIComponent(choice.model),
-    query,
-    modelRequested,
-    provider: choice.provider,
-    model: choice.model,
-  }
-}
-
-/** Provider of an operation that names no model, and the query without that parameter. */
-export function providerFromQuery(arrival: Arrival): {
-  provider: string | undefined
-  query: string
-} {
-  const { query } = arrival
-  const header = arrival.headers['x-model-provider']
-  if (!query.includes('provider=')) return { provider: header, query }
-  const kept = query
-    .slice(1)
-    .split('&')
-    .filter((pair) => !pair.startsWith('provider='))
-  const provider = new URLSearchParams(query).get('provider') ?? header
-  return { provider, query: kept.length === 0 ? '' : `?${kept.join('&')}` }
-}
-
-function decodePath(segment: string): string {
-  try {
-    return decodeURIComponent(segment)
-  } catch (cause) {
-    throw new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
-  }
-}
-
-/** Refuses paths that could leave the provider's base URL or mean something else there. */
-export function assertPlainPath(path: string): void {
-  if (/(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)|\/\/|\\|%5c|%00|%0[ad]/i.test(path)) {
-    throw new GatewayError('invalid_request', 'The path is not a plain one.')
   }
 }
 

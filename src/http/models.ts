@@ -6,8 +6,8 @@ import { listElements } from '#pipeline/models.ts'
 import { run } from '#pipeline/run.ts'
 import { providerFor } from '#providers/registry.ts'
 
+import { knownProvider, providerFromQuery } from './address.ts'
 import { readCaller } from './caller.ts'
-import { providerFromQuery } from './intake.ts'
 import type { Arrival } from './intake.ts'
 import type { Gateway } from './openai.ts'
 import { respond, respondError } from './respond.ts'
@@ -15,6 +15,14 @@ import { respond, respondError } from './respond.ts'
 /** A provider that has not listed its models by then is left out of the list. */
 const patienceMs = 10_000
 const freshMs = 60_000
+/** A list that lacks a provider's models is made anew sooner. */
+const incompleteFreshMs = 5000
+
+interface Merged {
+  readonly text: string
+  /** Whether every provider answered. */
+  readonly complete: boolean
+}
 
 interface Listed {
   readonly snapshot: Snapshot
@@ -23,7 +31,7 @@ interface Listed {
 }
 
 let cache: Listed | undefined
-let pending: { readonly snapshot: Snapshot; readonly text: Promise<string> } | undefined
+let pending: { readonly snapshot: Snapshot; readonly merged: Promise<Merged> } | undefined
 
 /**
  * `GET /models`: every configured provider's models with prefixed ids, or one provider's when the query or a
@@ -36,15 +44,17 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
     const caller = readCaller(arrival.headers, snapshot.client)
     const named = providerFromQuery(arrival)
     const header = arrival.headers['x-bf-list-models-provider']?.toLowerCase()
-    const provider = named.provider ?? (header === 'all' ? undefined : header)
+    const wanted = named.provider ?? (header === 'all' ? undefined : header)
+    const provider = knownProvider(wanted, snapshot)
+    gateway.patient(arrival.request)
     if (provider !== undefined) {
       const call = listCall(provider, arrival, caller, arrival.request.signal, named.query)
       return respond(call, await run(call, snapshot, gateway.services))
     }
-    // What a caller's own key may see is nobody else's business.
+    // What a caller's own key may see is nobody else's business, and what its headers say is not for others.
     const text = caller.directKey
-      ? await merge(gateway, snapshot, arrival, caller)
-      : await cached(gateway, snapshot, arrival, caller)
+      ? (await merge(gateway, snapshot, arrival, caller)).text
+      : await cached(gateway, snapshot, { ...arrival, headers: {} }, caller)
     return new Response(text, {
       headers: {
         'content-type': 'application/json',
@@ -64,12 +74,14 @@ async function cached(
   caller: Call['caller'],
 ): Promise<string> {
   if (cache?.snapshot === snapshot && cache.until > performance.now()) return cache.text
-  if (pending?.snapshot === snapshot) return await pending.text
-  const text = merge(gateway, snapshot, arrival, caller)
-  pending = { snapshot, text }
+  if (pending?.snapshot === snapshot) return (await pending.merged).text
+  const merged = merge(gateway, snapshot, arrival, caller)
+  pending = { snapshot, merged }
   try {
-    cache = { snapshot, until: performance.now() + freshMs, text: await text }
-    return cache.text
+    const { text, complete } = await merged
+    const until = performance.now() + (complete ? freshMs : incompleteFreshMs)
+    cache = { snapshot, until, text }
+    return text
   } finally {
     pending = undefined
   }
@@ -80,7 +92,7 @@ async function merge(
   snapshot: Snapshot,
   arrival: Arrival,
   caller: Call['caller'],
-): Promise<string> {
+): Promise<Merged> {
   const providers = listable(snapshot)
   const lists = await Promise.allSettled(
     providers.map((name) => listOne(gateway, snapshot, name, arrival, caller)),
@@ -88,7 +100,8 @@ async function merge(
   const served = lists.flatMap((list) => (list.status === 'fulfilled' ? [list.value] : []))
   const [failed] = lists.flatMap((list) => (list.status === 'rejected' ? [list.reason] : []))
   if (served.length === 0 && failed !== undefined) throw failed
-  return `{"object":"list","data":[${served.flat().join(',')}],"extra_fields":{"request_type":"list_models"}}`
+  const text = `{"object":"list","data":[${served.flat().join(',')}],"extra_fields":{"request_type":"list_models"}}`
+  return { text, complete: failed === undefined }
 }
 
 function listable(snapshot: Snapshot): string[] {

@@ -4,25 +4,27 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { Endpoint, EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
-import { toGatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { Trace } from '#core/trace.ts'
 import { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/run.ts'
 
+import { assertPlainPath, knownProvider, providerFromQuery } from './address.ts'
 import { azureDeployment } from './azure.ts'
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
-import { arrive, assertPlainPath, providerFromQuery, takeIn } from './intake.ts'
+import { arrive, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
 import { readBytes } from './read.ts'
 import { respond, respondError } from './respond.ts'
+import { pathOf } from './target.ts'
 
 /** What the surfaces need of the running process. */
 export interface Gateway {
   readonly services: Services
   snapshot(): Snapshot
-  /** Called once per inference request, before its body is read to the end of the connection's patience. */
+  /** Called once a request has arrived whole: from then on only our own timers limit how long its answer takes. */
   patient(request: Request): void
 }
 
@@ -36,10 +38,7 @@ export function openaiSurface(gateway: Gateway): Elysia {
     for (const [name, facts] of Object.entries<EndpointFacts>(ENDPOINTS)) {
       const endpoint = name as KnownEndpoint
       const path = prefix + elysiaPath(facts.path)
-      const handle = ({ request }: { request: Request }) =>
-        endpoint === 'list_models'
-          ? listModels(gateway, arrive(request, prefix.length))
-          : serve(gateway, endpoint, request, prefix.length)
+      const handle = handlerOf(gateway, endpoint, prefix.length)
       const hidden = prefix !== '/openai/v1'
       const detail = describeOperation(endpoint, facts, hidden)
       // The body is read and validated by `takeIn`, once, keeping its text; Elysia would parse and copy it.
@@ -51,7 +50,7 @@ export function openaiSurface(gateway: Gateway): Elysia {
     detail: { hide: true },
   })
   for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'] as const) {
-    for (const prefix of ['/openai/v1', '/openai'] as const) {
+    for (const prefix of prefixes) {
       app.route(
         method,
         `${prefix}/*`,
@@ -64,6 +63,21 @@ export function openaiSurface(gateway: Gateway): Elysia {
     }
   }
   return app as unknown as Elysia
+}
+
+function handlerOf(
+  gateway: Gateway,
+  endpoint: KnownEndpoint,
+  prefixLength: number,
+): (context: { request: Request }) => Promise<Response> {
+  if (endpoint === 'list_models') {
+    return ({ request }) => listModels(gateway, arrive(request, prefixLength))
+  }
+  // Elysia answers HEAD by doing all that GET does; the provider knows better how much of that is needed.
+  return ({ request }) =>
+    request.method === 'HEAD'
+      ? passThrough(gateway, request, prefixLength)
+      : serve(gateway, endpoint, request, prefixLength)
 }
 
 function elysiaPath(path: string): string {
@@ -114,10 +128,10 @@ async function answer(
   hints: RouteHints,
 ): Promise<Response> {
   const snapshot = gateway.snapshot()
-  gateway.patient(arrival.request)
   let call: Call | undefined
   try {
     call = await takeIn(endpoint, arrival, hints, snapshot)
+    gateway.patient(arrival.request)
     return respond(call, await run(call, snapshot, gateway.services))
   } catch (thrown) {
     return failed(thrown, endpoint, arrival, call)
@@ -131,21 +145,25 @@ async function passThrough(
 ): Promise<Response> {
   const arrival = arrive(request, prefixLength)
   const snapshot = gateway.snapshot()
-  gateway.patient(request)
   let call: Call | undefined
   try {
+    if (/^(?:\/v1)?\/?$/.test(arrival.path)) {
+      throw new GatewayError('route_not_found', `There is no operation at ${pathOf(request.url)}.`)
+    }
     assertPlainPath(arrival.path)
     const { provider, query } = providerFromQuery(arrival)
     const { headers } = arrival
+    const body = await passedBody(arrival, snapshot)
+    gateway.patient(request)
     call = {
       id: arrival.id,
       endpoint: 'passthrough',
       method: request.method,
       path: arrival.path,
       query,
-      body: await passedBody(arrival, snapshot),
+      body,
       modelRequested: undefined,
-      provider: provider ?? defaultProvider(arrival),
+      provider: knownProvider(provider, snapshot) ?? defaultProvider(arrival),
       model: undefined,
       stream: false,
       wantsUsage: false,

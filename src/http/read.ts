@@ -1,17 +1,27 @@
-import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 
 import type { Body } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import { inMs, release, watch } from '#lib/deadline.ts'
 import { countKeys, findDuplicateKey, scanJson } from '#lib/json.ts'
+
+/** A path of keys that the caller chose may be as long as the body; what is shown of it is not. */
+const maxParamLength = 200
 
 /** Deeper than any tool schema that people write, far from where parsers run out of stack. */
 const maxDepth = 512
 
 const strict = new TextDecoder('utf-8', { fatal: true })
 
+/** What a body may take to arrive: this long, and longer the bigger it is. Who sends slower is holding us up. */
+const bodyMs = 60_000
+const slowestBytesPerMs = 10
+
 /**
  * The whole request body, decompressed. Throws 413 beyond `maxBytes` (of either form), 415 for an encoding nobody
- * knows, and `client_closed` when the caller stops half-way.
+ * knows, 408 when it comes slower than 10 KB/s for more than a minute, and `client_closed` when the caller stops
+ * half-way.
  */
 export async function readBytes(
   request: Request,
@@ -23,28 +33,57 @@ export async function readBytes(
   try {
     if (declared === undefined) bytes = await readChunks(request, maxBytes)
     else if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
-    else bytes = new Uint8Array(await request.arrayBuffer())
+    else bytes = await readDeclared(request, Number(declared))
   } catch (thrown) {
     if (thrown instanceof GatewayError) throw thrown
     throw new GatewayError('client_closed', 'The request body ended before it was complete.', {
       cause: thrown,
     })
   }
-  const encoding = headers['content-encoding']
-  if (encoding === undefined || encoding === 'identity' || bytes.length === 0) return bytes
-  return decompress(bytes, encoding.trim().toLowerCase(), maxBytes)
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
+  if (encoding === 'identity' || bytes.length === 0) return bytes
+  return await decompress(bytes, encoding, maxBytes)
+}
+
+async function readDeclared(request: Request, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { promise, resolve, reject } = Promise.withResolvers<ArrayBuffer>()
+  const deadline = watch({
+    at: inMs(bodyMs + length / slowestBytesPerMs),
+    expired: () => reject(tooSlow()),
+  })
+  request.arrayBuffer().then(resolve, reject)
+  try {
+    return new Uint8Array(await promise)
+  } finally {
+    release(deadline)
+  }
 }
 
 async function readChunks(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   if (!request.body) return new Uint8Array()
+  const reader = request.body.getReader()
+  const late = Promise.withResolvers<never>()
+  const deadline = watch({ at: inMs(bodyMs), expired: () => late.reject(tooSlow()) })
+  // Nobody may be waiting for it when it comes.
+  late.promise.catch(() => undefined)
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body) {
-    size += chunk.byteLength
-    if (size > maxBytes) throw tooLarge(maxBytes)
-    chunks.push(chunk)
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), late.promise])
+      if (done) return new Uint8Array(Buffer.concat(chunks))
+      size += value.byteLength
+      if (size > maxBytes) throw tooLarge(maxBytes)
+      deadline.at += value.byteLength / slowestBytesPerMs
+      chunks.push(value)
+    }
+  } finally {
+    release(deadline)
   }
-  return new Uint8Array(Buffer.concat(chunks))
+}
+
+function tooSlow(): GatewayError {
+  return new GatewayError('request_timeout', 'The request body came too slowly.')
 }
 
 function tooLarge(maxBytes: number): GatewayError {
@@ -55,22 +94,23 @@ function tooLarge(maxBytes: number): GatewayError {
   )
 }
 
-const decompressors: Readonly<
-  Record<string, (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer>
-> = {
-  gzip: gunzipSync,
-  'x-gzip': gunzipSync,
-  deflate: inflateSync,
-  br: brotliDecompressSync,
-  zstd: zstdDecompressSync,
-}
+type Decompressor = (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Buffer>
 
-function decompress(
+// Off this thread: a few KB can stand for as many MB as the limit allows.
+const decompressors: ReadonlyMap<string, Decompressor> = new Map<string, Decompressor>([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+  ['zstd', promisify(zstdDecompress)],
+])
+
+async function decompress(
   bytes: Uint8Array,
   encoding: string,
   maxBytes: number,
-): Uint8Array<ArrayBuffer> {
-  const decoder = decompressors[encoding]
+): Promise<Uint8Array<ArrayBuffer>> {
+  const decoder = decompressors.get(encoding)
   if (!decoder) {
     throw new GatewayError(
       'unsupported_media_type',
@@ -78,7 +118,7 @@ function decompress(
     )
   }
   try {
-    return new Uint8Array(decoder(bytes, { maxOutputLength: maxBytes }))
+    return new Uint8Array(await decoder(bytes, { maxOutputLength: maxBytes }))
   } catch (cause) {
     if ((cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes)
     throw new GatewayError('invalid_request', `The request body is not valid ${encoding} data.`, {
@@ -103,6 +143,7 @@ export function requireJson(contentType: string | undefined): void {
 export function parseJson(bytes: Uint8Array<ArrayBuffer>): Body & { kind: 'json' } {
   let text: string
   try {
+    // The decoder drops a byte order mark.
     text = strict.decode(bytes)
   } catch (cause) {
     throw new GatewayError('invalid_json', 'The request body is not valid UTF-8.', { cause })
@@ -118,17 +159,29 @@ export function parseJson(bytes: Uint8Array<ArrayBuffer>): Body & { kind: 'json'
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    const reason = text.trim() === '' ? 'it is empty' : (cause as Error).message
-    throw new GatewayError('invalid_json', `The request body is not valid JSON: ${reason}.`, {
-      cause,
-    })
+    throw new GatewayError(
+      'invalid_json',
+      `The request body is not valid JSON: ${why(text, cause)}.`,
+    )
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new GatewayError('invalid_request', 'The request body must be a JSON object.')
   }
   if (countKeys(value) !== scan.colons) {
-    const param = findDuplicateKey(text)
+    const param = findDuplicateKey(text)?.slice(0, maxParamLength)
     throw new GatewayError('duplicate_key', `The request body has '${param}' twice.`, { param })
   }
-  return { kind: 'json', bytes, text, value: value as Record<string, unknown>, scan }
+  const sent = bytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff ? bytes.subarray(3) : bytes
+  return { kind: 'json', bytes: sent, text, value: value as Record<string, unknown>, scan }
+}
+
+/** The parser's reason without the caller's own words, which may be long or secret. */
+function why(text: string, cause: unknown): string {
+  if (text.trim() === '') return 'it is empty'
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return reason
+    .replace(/^JSON Parse error: /, '')
+    .replace(/ ".*"$/s, '')
+    .replace(/^".*"(?= is not)/s, 'this')
+    .slice(0, maxParamLength)
 }

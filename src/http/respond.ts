@@ -51,9 +51,9 @@ function identify(headers: Record<string, string>, call: Call, outcome: Outcome)
   }
 }
 
-/** Model names may hold any character; header values may not. */
+/** Model names may hold any character, half of a surrogate pair included; header values may not. */
 function headerText(value: string): string {
-  return /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value)
+  return /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value.toWellFormed())
 }
 
 /** An error as an HTTP response in the seed envelope, with the hints that OpenAI SDKs act upon. */
@@ -66,6 +66,8 @@ export function respondError(error: GatewayError, context: ErrorContext, id: str
   }
   if (context.provider !== undefined) headers['x-bifrost-provider'] = headerText(context.provider)
   if (!error.retryable) headers['x-should-retry'] = 'false'
+  // What is still coming of the body has no reader any more.
+  if (error.kind === 'request_timeout') headers['connection'] = 'close'
   const retryAfterMs = error.upstream?.retryAfterMs
   if (retryAfterMs !== undefined) {
     headers['retry-after-ms'] = String(Math.round(retryAfterMs))

@@ -4,11 +4,12 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { newId } from '#lib/id.ts'
 
-import { admitOrigin, allowsOrigin, preflight } from './cors.ts'
+import { admitOrigin, allowedMethods, allowsOrigin, preflight } from './cors.ts'
 import { headersOf } from './headers.ts'
 import type { Gateway } from './openai.ts'
 import type { Lifecycle } from './ops.ts'
 import { respondError } from './respond.ts'
+import { pathOf } from './target.ts'
 import { openRelay } from './websocket.ts'
 import type { RelayData } from './websocket.ts'
 
@@ -41,17 +42,24 @@ export function listen(options: {
   // Bound, so that Elysia's compiled handler is looked up once it exists and not at every request.
   const handle = (request: Request): Response | Promise<Response> => app.fetch(request)
 
+  const isForeign = (origin: string | undefined): origin is string =>
+    origin !== undefined && !allowsOrigin(origin, gateway().snapshot().client)
+
   async function forBrowser(request: Request, origin: string): Promise<Response> {
-    const { client } = gateway().snapshot()
-    if (!allowsOrigin(origin, client)) {
-      const error = new GatewayError(
-        'origin_forbidden',
-        'Pages of this origin may not use the gateway; see client.allowed_origins.',
-      )
-      return plainError(error)
-    }
+    if (isForeign(origin)) return foreign()
     if (request.method === 'OPTIONS') return preflight(origin, request)
     return admitOrigin(await handle(request), origin)
+  }
+
+  /** HTTP/1.0 needs no Host, and health checks of old load balancers send none; a malformed one is an error. */
+  function withoutHost(request: Request): Response | Promise<Response> {
+    const { host, origin } = headersOf(request)
+    if (host !== undefined || origin !== undefined || !/^(?:GET|HEAD)$/.test(request.method)) {
+      return plainError(
+        new GatewayError('invalid_request', 'The Host header is missing or malformed.'),
+      )
+    }
+    return handle(new Request(`http://localhost${request.url}`, { method: request.method }))
   }
 
   const server = Bun.serve<RelayData>({
@@ -61,14 +69,16 @@ export function listen(options: {
     // The gateway counts for itself, so that the refusal is an answer and not a closed connection.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, bun) {
-      if (lifecycle.draining && !new URL(request.url).pathname.startsWith('/health')) {
-        return draining()
-      }
+      // Without a usable Host, Bun gives the bare path as the URL, in which routes would be looked up wrongly.
+      if (!request.url.startsWith('http')) return withoutHost(request)
+      if (lifecycle.draining && !pathOf(request.url).startsWith('/health')) return draining()
       const { origin, upgrade } = headersOf(request)
       if (upgrade?.toLowerCase() === 'websocket') {
-        return openRelay(request, bun, gateway(), log)
+        // Browsers open sockets to anywhere without asking first; only the origin tells.
+        return isForeign(origin) ? foreign() : openRelay(request, bun, gateway(), log)
       }
-      return origin === undefined ? handle(request) : forBrowser(request, origin)
+      if (origin !== undefined) return forBrowser(request, origin)
+      return request.method === 'OPTIONS' ? allowedMethods() : handle(request)
     },
     error(thrown) {
       log.error('a request failed outside its handler', { cause: thrown })
@@ -98,6 +108,15 @@ export function listen(options: {
 function plainError(error: GatewayError): Response {
   const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
   return respondError(error, context, newId())
+}
+
+function foreign(): Response {
+  return plainError(
+    new GatewayError(
+      'origin_forbidden',
+      'Pages of this origin may not use the gateway; see client.allowed_origins.',
+    ),
+  )
 }
 
 function draining(): Response {

@@ -9,8 +9,9 @@ export const ClientConfig = closed({
   ),
   allowed_origins: Type.Optional(
     Type.Array(Type.String(), {
-      default: ['*'],
-      description: 'Origins that browsers may call from; pages on localhost always may.',
+      default: [],
+      description:
+        'Origins that browsers may call from: exact ones, `https://*.example.com`, or `*` for any. Pages on localhost always may.',
     }),
   ),
   allowed_headers: Type.Optional(words('Further headers that browsers may send.')),
