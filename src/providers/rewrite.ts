@@ -34,13 +34,20 @@ interface Rewritten {
   readonly dropped: readonly string[]
 }
 
+/** For vendors that take the dialect as it is; compared by identity, so that they pay for nothing. */
+const none: Quirks = {}
+
 /** Fields of a JSON body that speak to the gateway and that no provider knows. */
 const gatewayFields = ['fallbacks']
 /** Operations whose body may name the provider, since they name no model. */
 const namesProvider = new Set(['batch_create', 'batch_cancel', 'container_create', 'video_remix'])
 
 /** The body to send for `model`, byte-identical to the caller's where nothing has to change. */
-export function rewriteBody(call: Call, model: string | undefined, quirks: Quirks = {}): Rewritten {
+export function rewriteBody(
+  call: Call,
+  model: string | undefined,
+  quirks: Quirks = none,
+): Rewritten {
   const { body } = call
   switch (body.kind) {
     case 'none':
@@ -90,7 +97,7 @@ function jsonEdits(
     } else if (quirks.drop?.includes(key)) {
       remove.push(key)
       dropped.push(key)
-    } else {
+    } else if (quirks !== none) {
       edits.push(...quirkEdits(text, member, value, quirks))
     }
   }
