@@ -15,8 +15,8 @@ import { listen } from '#http/server.ts'
 import type { RunningServer } from '#http/server.ts'
 import { warmCheckers } from '#openai/check.ts'
 import { createGates } from '#pipeline/gates.ts'
+import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
-import { openStreams, terminateStreams } from '#pipeline/streams.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 
 export interface AppOptions {
@@ -101,7 +101,7 @@ export function startApp(options: AppOptions): StartResult {
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
-    services: { gates: createGates(), recorder: createRecorder(log) },
+    services: { gates: createGates(), inflight: createInflight(), recorder: createRecorder(log) },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
   }
@@ -140,13 +140,14 @@ export function startApp(options: AppOptions): StartResult {
         live.close()
         running.stopAccepting()
         const until = performance.now() + live.current().client.drainMs
-        const busy = (): boolean => gateway.services.gates.inFlight() + openStreams() > 0
+        const { gates, inflight } = gateway.services
+        const busy = (): boolean => gates.inFlight() + inflight.size > 0
         while (busy() && performance.now() < until) await Bun.sleep(pollMs)
-        terminateStreams(
-          new GatewayError('shutting_down', 'The gateway is shutting down; this stream ends here.'),
+        inflight.endAll(
+          new GatewayError('shutting_down', 'The gateway is shutting down; this call ends here.'),
         )
         // What was just written has to leave before the sockets are closed.
-        for (let turns = 0; openStreams() > 0 && turns < 50; turns++) await Bun.sleep(pollMs)
+        for (let turns = 0; busy() && turns < 50; turns++) await Bun.sleep(pollMs)
         await Bun.sleep(pollMs)
         await running.close()
       },

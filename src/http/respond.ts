@@ -33,7 +33,13 @@ function streamOf(pump: (sink: Sink) => Promise<void>): ReadableStream {
   return new ReadableStream({
     type: 'direct',
     async pull(controller) {
-      await pump(controller as unknown as Sink)
+      try {
+        await pump(controller as unknown as Sink)
+      } catch {
+        // The pump has settled and logged the call. A rejection cuts the connection, as it should; Bun prints what
+        // the rejection holds, so it holds nothing.
+        await Promise.reject()
+      }
       await controller.close()
     },
   })

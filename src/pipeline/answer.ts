@@ -12,6 +12,7 @@ import { relayedHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
+import { redact } from './redact.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayEvents } from './relay-events.ts'
 
@@ -47,11 +48,18 @@ export async function readAnswer(
   const { status } = response
   const base = { target, status, headers }
   if (status === 204 || status === 205) {
+    if (!mayBeEmpty(call)) {
+      throw new GatewayError(
+        'upstream_malformed',
+        `Provider '${target.settings.name}' answered with status ${status} and no content.`,
+      )
+    }
     connection.close()
     settle.success(undefined)
     return { ...base, kind: 'empty' }
   }
   if (type.startsWith('text/event-stream') && call.endpoint !== 'passthrough') {
+    if (!call.stream) throw wrongForm(target.settings.name, 'a stream, which was not asked for')
     return await relayEvents(call, upstream, base, snapshot, settle)
   }
   const isJson = /^application\/(?:[\w.+-]*\+)?json\b/i.test(type)
@@ -62,7 +70,13 @@ export async function readAnswer(
   connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
   const text = await readText(response, target.settings.name)
   const document = examine(text, target.settings.name, type)
-  if (document.error) refuse(document, text, target.settings.name)
+  if (document.error) {
+    refuse(call, document, redact(text, upstream.credential), target.settings.name)
+  }
+  if (document.isBare && !bytesToo.has(call.endpoint)) {
+    throw wrongForm(target.settings.name, 'JSON that is no object')
+  }
+  if (call.stream) throw wrongForm(target.settings.name, 'JSON where a stream was asked for')
   const usage = document.usage === undefined ? undefined : readUsage(document.usage)
   connection.close()
   const answer = decorate(call, upstream, snapshot, text, document)
@@ -70,9 +84,20 @@ export async function readAnswer(
   return { ...base, kind: 'json', text: answer, usage }
 }
 
+/** Nothing is an answer to a deletion, and to what we do not know. */
+function mayBeEmpty(call: Call): boolean {
+  return call.method === 'DELETE' || call.endpoint === 'passthrough'
+}
+
+function wrongForm(provider: string, what: string): GatewayError {
+  return new GatewayError('upstream_malformed', `Provider '${provider}' answered with ${what}.`)
+}
+
 async function readText(response: Response, provider: string): Promise<string> {
   const declared = Number(response.headers.get('content-length') ?? Number.NaN)
-  if (declared <= maxAnswerBytes) return await response.text()
+  // Compressed, it may be any length.
+  if (declared <= maxAnswerBytes && !response.headers.has('content-encoding'))
+    return await response.text()
   if (!response.body) return ''
   const decoder = new TextDecoder()
   let size = 0
@@ -98,7 +123,7 @@ function notJson(provider: string, type: string, text: string, cause?: unknown):
   const what = text.trim() === '' ? 'an empty body' : isHtml(type) ? 'HTML' : 'no valid JSON'
   return new GatewayError(
     'upstream_malformed',
-    `Provider '${provider}' answered with status 200 and ${what}.`,
+    `Provider '${provider}' answered with success and ${what}.`,
     { cause },
   )
 }
@@ -106,6 +131,8 @@ function notJson(provider: string, type: string, text: string, cause?: unknown):
 /** What has to be known of an answer before it may be passed on. */
 interface Document {
   readonly isObject: boolean
+  /** Neither object nor list. */
+  readonly isBare: boolean
   /** Offset of the closing brace. */
   readonly close: number
   readonly hasMembers: boolean
@@ -133,13 +160,21 @@ function parsed(text: string, provider: string, type: string): Document {
   const object = isObject ? (value as Record<string, unknown>) : {}
   return {
     isObject,
+    isBare: typeof value !== 'object' || value === null,
     close: text.lastIndexOf('}'),
     hasMembers: hasMembers(object),
     hasExtraFields: 'extra_fields' in object,
     usage: object['usage'],
-    error: Boolean(object['error']),
+    error: Boolean(object['error']) || object['object'] === 'error' || holdsError(value),
     isNamed: 'id' in object || 'object' in object,
   }
+}
+
+/** Some providers put their error object into a list. */
+function holdsError(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 1) return false
+  const [first] = value as unknown[]
+  return typeof first === 'object' && first !== null && 'error' in first
 }
 
 function hasMembers(object: object): boolean {
@@ -149,12 +184,15 @@ function hasMembers(object: object): boolean {
 
 function scanned(text: string, provider: string, type: string): Document {
   const scan = scanJson(text, maxAnswerDepth)
-  if (scan.close === -1) throw notJson(provider, type, text)
+  if (scan.close === -1 || text.slice(scan.close + 1).trim() !== '') {
+    throw notJson(provider, type, text)
+  }
   const member = (name: string): Member | undefined => scan.members.find(({ key }) => key === name)
   const usage = member('usage')
   const error = member('error')
   return {
     isObject: scan.root === 'object',
+    isBare: scan.root !== 'object' && scan.root !== 'array',
     close: scan.close,
     hasMembers: scan.members.length > 0,
     hasExtraFields: member('extra_fields') !== undefined,
@@ -164,10 +202,15 @@ function scanned(text: string, provider: string, type: string): Document {
   }
 }
 
-function refuse(document: Document, text: string, provider: string): void {
-  // A response, batch or job that failed is an object with an `error`, not a refusal.
-  if (document.isNamed) return
-  const upstream = readEmbeddedError(parse(text, provider))
+/** Objects of these have a life of their own, and may report an error as part of it. */
+const mayHaveFailed = /^(?:responses|batch|video|file|upload|container)/
+
+function refuse(call: Call, document: Document, text: string, provider: string): void {
+  const value = parse(text, provider)
+  const root = (Array.isArray(value) ? (value as unknown[])[0] : value) as Record<string, unknown>
+  const isFlat = root['object'] === 'error' && !root['error']
+  if (document.isNamed && !isFlat && mayHaveFailed.test(call.endpoint)) return
+  const upstream = readEmbeddedError(isFlat ? { error: root } : root)
   if (upstream) throw new GatewayError('upstream_error', upstream.message, { upstream })
 }
 

@@ -5,10 +5,10 @@ import type { Target } from '#providers/provider.ts'
 
 import { readAnswer } from './answer.ts'
 import { dispatch } from './dispatch.ts'
-import type { Gates } from './gates.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Plan } from './routing.ts'
+import type { Services } from './run.ts'
 
 /** What one call holds until it is settled. */
 export interface Holding {
@@ -23,14 +23,14 @@ export async function attempt(
   call: Call,
   plan: Plan,
   snapshot: Snapshot,
-  gates: Gates,
+  services: Services,
   settle: Settle,
   holding: Holding,
 ): Promise<Outcome> {
   let failure: GatewayError | undefined
   for (const target of plan.candidates) {
     try {
-      return await tryOne(call, target, snapshot, gates, settle, holding)
+      return await tryOne(call, target, snapshot, services, settle, holding)
     } catch (thrown) {
       if (!(thrown instanceof GatewayError)) throw thrown
       call.trace.add('attempt', `${target.settings.name}: ${thrown.kind}`)
@@ -46,11 +46,11 @@ async function tryOne(
   call: Call,
   target: Target,
   snapshot: Snapshot,
-  gates: Gates,
+  services: Services,
   settle: Settle,
   holding: Holding,
 ): Promise<Outcome> {
-  const gate = gates.of(target.settings.name)
+  const gate = services.gates.of(target.settings.name)
   const { concurrency, bufferSize, name } = target.settings
   const dropExcess = snapshot.client.dropExcessRequests
   const turn = gate.enter({ concurrency, bufferSize, dropExcess, provider: name }, call.signal)
@@ -59,7 +59,7 @@ async function tryOne(
     call.trace.add('queue', 'waited for a free place')
   }
   holding.release = () => gate.leave()
-  const upstream = await dispatch(call, target, snapshot)
+  const upstream = await dispatch(call, target, snapshot, services.inflight)
   try {
     return await readAnswer(call, upstream, snapshot, settle)
   } catch (thrown) {

@@ -2,6 +2,9 @@ import type { ErrorKind } from '#core/errors.ts'
 import { GatewayError } from '#core/errors.ts'
 import { inMs, release, watch } from '#lib/deadline.ts'
 import type { Deadline } from '#lib/deadline.ts'
+import { SseOverflow } from '#lib/sse.ts'
+
+import type { Inflight } from './inflight.ts'
 
 type Phase = Extract<
   ErrorKind,
@@ -24,30 +27,35 @@ export class Connection {
   readonly #controller = new AbortController()
   readonly #callSignal: AbortSignal
   readonly #deadline: Deadline
-  readonly #totalAt: number
+  #totalAt: number
   readonly #startedAt = performance.now()
   #phase: Phase = 'total_timeout'
   #phaseStartedAt = this.#startedAt
   #reason: GatewayError | undefined
-  #probe: (() => Promise<boolean>) | undefined
+  /** Called once when the attempt is aborted, whoever did it. */
+  onAbort: (() => void) | undefined
+  readonly #inflight: Inflight
+  #probe: (() => Promise<void>) | undefined
   #closed = false
 
-  constructor(callSignal: AbortSignal, totalMs: number) {
+  constructor(callSignal: AbortSignal, totalMs: number, inflight: Inflight) {
     this.#callSignal = callSignal
+    this.#inflight = inflight
     this.#totalAt = inMs(totalMs)
     this.#deadline = watch({ at: this.#totalAt, expired: this.#expired })
     callSignal.addEventListener('abort', this.#left)
     if (callSignal.aborted) this.#left()
+    inflight.add(this)
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
-  /** Enters a phase that may take `ms` (0 = no limit of its own), counted from now. */
-  enter(phase: Phase, ms: number): void {
+  /** Enters a phase that may take `ms` (0 = no limit of its own), counted from now or from `since`. */
+  enter(phase: Phase, ms: number, since = performance.now()): void {
     this.#phase = phase
-    this.#phaseStartedAt = performance.now()
+    this.#phaseStartedAt = since
     const at = ms === 0 ? Number.POSITIVE_INFINITY : this.#phaseStartedAt + ms
     this.#deadline.at = at < this.#totalAt ? at : this.#totalAt
   }
@@ -60,12 +68,19 @@ export class Connection {
     this.enter('connect_timeout', ms)
     this.#probe = async () => {
       const reachable = await probe()
-      if (reachable && !this.#closed) {
+      if (this.#closed || this.#reason) return
+      // The answer may have come while we were looking; then another phase has begun.
+      if (this.#phase !== 'connect_timeout') watch(this.#deadline)
+      else if (reachable) {
         then()
         watch(this.#deadline)
-      }
-      return reachable
+      } else this.#timeOut()
     }
+  }
+
+  /** Counts the whole from its start against `totalMs` instead: what has come is a stream after all. */
+  allow(totalMs: number): void {
+    this.#totalAt = totalMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + totalMs
   }
 
   /** Leaves only the total timer running, while the caller's side is what keeps us waiting. */
@@ -76,7 +91,9 @@ export class Connection {
   /** Ends the attempt from our side for the given reason. */
   abort(reason: GatewayError): void {
     this.#reason ??= reason
+    if (this.#controller.signal.aborted) return
     this.#controller.abort()
+    this.onAbort?.()
   }
 
   /** Why it ended: the timer or cancel that did it, or else what `thrown` says about the network. */
@@ -92,6 +109,7 @@ export class Connection {
   /** Stops timers and listeners. Call exactly when nothing more is read from upstream. */
   close(): void {
     this.#closed = true
+    this.#inflight.delete(this)
     release(this.#deadline)
     this.#callSignal.removeEventListener('abort', this.#left)
   }
@@ -104,10 +122,7 @@ export class Connection {
     const probe = this.#phase === 'connect_timeout' ? this.#probe : undefined
     this.#probe = undefined
     if (probe && performance.now() < this.#totalAt) {
-      void probe().then((reachable) => {
-        if (!reachable && !this.#closed) this.#timeOut()
-        return undefined
-      })
+      void probe()
       return
     }
     this.#timeOut()
@@ -126,6 +141,13 @@ export class Connection {
 
 function networkError(thrown: unknown, provider: string): GatewayError {
   if (thrown instanceof GatewayError) return thrown
+  if (thrown instanceof SseOverflow) {
+    return new GatewayError(
+      'upstream_malformed',
+      `Provider '${provider}' sent an event of more than ${thrown.maxEventBytes} bytes.`,
+      { cause: thrown },
+    )
+  }
   const code = String((thrown as { code?: unknown } | null)?.code ?? '')
   if (/reset|closed|socket.*hang|EPIPE/i.test(code)) {
     return new GatewayError('upstream_reset', `Provider '${provider}' closed the connection.`, {

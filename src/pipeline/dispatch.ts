@@ -1,11 +1,14 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { Secret } from '#lib/secret.ts'
 import type { Outbound, Target } from '#providers/provider.ts'
 
 import { Connection } from './connection.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
+import type { Inflight } from './inflight.ts'
 import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
+import { redact } from './redact.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
 export interface Upstream {
@@ -13,6 +16,8 @@ export interface Upstream {
   readonly connection: Connection
   readonly outbound: Outbound
   readonly target: Target
+  /** What was sent as the key, so that it can be kept out of what comes back. */
+  readonly credential: Secret | undefined
   /** `performance.now()` when the request was sent. */
   readonly sentAt: number
 }
@@ -25,7 +30,12 @@ const errorBodyMs = 10_000
  * Throws `GatewayError`: the provider's refusal, a timer, a network failure or the caller's departure.
  * On success the caller of this function owns `connection` and must `close` it.
  */
-export async function dispatch(call: Call, target: Target, snapshot: Snapshot): Promise<Upstream> {
+export async function dispatch(
+  call: Call,
+  target: Target,
+  snapshot: Snapshot,
+  inflight: Inflight,
+): Promise<Upstream> {
   const { provider, settings } = target
   const outbound = provider.request(call, target)
   const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
@@ -36,22 +46,25 @@ export async function dispatch(call: Call, target: Target, snapshot: Snapshot): 
 
   const { timers } = settings.network
   const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs
-  const connection = new Connection(call.signal, totalMs)
+  const connection = new Connection(call.signal, totalMs, inflight)
   const sentAt = performance.now()
+  let response: Response
   try {
-    const response = provider.transport
+    response = provider.transport
       ? await local(provider.transport, outbound, headers, connection)
       : await remote(outbound, headers, target, connection)
     if (!provider.transport) noteReachable(outbound.url)
-    if (response.status >= 200 && response.status < 300) {
-      return { response, connection, outbound, target, sentAt }
-    }
-    throw await refusal(response, target, connection, credential?.reveal())
   } catch (thrown) {
     const error = connection.explain(thrown, settings.name)
     connection.close()
     throw error
   }
+  if (response.status >= 200 && response.status < 300) {
+    return { response, connection, outbound, target, credential, sentAt }
+  }
+  const error = await refusal(response, target, connection, credential)
+  connection.close()
+  throw error
 }
 
 /** Not async itself: on the common path it adds no promise to that of `fetch`. */
@@ -115,38 +128,42 @@ async function refusal(
   response: Response,
   target: Target,
   connection: Connection,
-  credential: string | undefined,
+  credential: Secret | undefined,
 ): Promise<GatewayError> {
   const { status } = response
   if (status < 400) {
-    void response.body?.cancel()
+    void response.body?.cancel().catch(() => undefined)
     return new GatewayError(
       'upstream_malformed',
       `Provider '${target.settings.name}' answered with HTTP status ${status}, which is no answer to this request.`,
     )
   }
   connection.enter('idle_timeout', errorBodyMs)
-  const body = redact(await boundedText(response, maxErrorBytes), credential)
+  const text = await boundedText(response, maxErrorBytes)
+  // A refusal that stops half-way is still a refusal; only the caller's own departure says more.
+  const { reason } = connection
+  if (reason && reason.kind !== 'idle_timeout') return reason
+  const body = redact(text, credential)
   const upstream = target.provider.parseError(status, body, plainHeaders(response.headers))
   const relayed = relayedHeaders(response.headers)
   return new GatewayError('upstream_error', upstream.message, { upstream, relayed })
 }
 
-/** Providers like to repeat the key they refused. */
-function redact(text: string, credential: string | undefined): string {
-  return credential ? text.replaceAll(credential, '[redacted]') : text
-}
-
-/** The body as text, cut at `maxBytes`. */
+/** The body as text, cut at `maxBytes` or where the connection broke. */
 async function boundedText(response: Response, maxBytes: number): Promise<string> {
   if (!response.body) return ''
   const decoder = new TextDecoder()
   let text = ''
   let size = 0
-  for await (const chunk of response.body) {
-    size += chunk.byteLength
-    text += decoder.decode(chunk, { stream: true })
-    if (size >= maxBytes) break
+  try {
+    for await (const chunk of response.body) {
+      size += chunk.byteLength
+      text += decoder.decode(chunk, { stream: true })
+      if (size >= maxBytes) break
+    }
+  } catch {
+    // The status line has said what matters; what came of the body goes with it.
+    return text
   }
   return text
 }

@@ -9,17 +9,27 @@ import { createEventSplitter } from '#lib/sse.ts'
 import { DONE, errorFrame, KEEP_ALIVE } from '#openai/frames.ts'
 import type { Usage } from '#openai/usage.ts'
 
+import { createUnfinished } from './choices.ts'
+import type { Unfinished } from './choices.ts'
 import type { Connection } from './connection.ts'
 import type { Upstream } from './dispatch.ts'
-import { countEvents, eventsIn, latin1, withFields, withMirroredUsage } from './event-bytes.ts'
+import {
+  countPlainEvents,
+  eventsIn,
+  latin1,
+  withFields,
+  withMirroredUsage,
+  withoutMark,
+} from './event-bytes.ts'
 import type { EventSlice } from './event-bytes.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields } from './extra.ts'
-import { needsReading, readEvent } from './framing.ts'
+import { needsReading, promisesTerminal, readEvent } from './framing.ts'
 import type { Meaning } from './framing.ts'
+import { startKeepAlive } from './keep-alive.ts'
 import type { Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
+import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
-import { registerStream } from './streams.ts'
 
 /** After the last event the upstream gets this long to close, so that its connection can be used again. */
 const lingerMs = 1000
@@ -41,12 +51,16 @@ export class EventRelay {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #splitter = createEventSplitter()
   readonly #extra: 'none' | 'last' | 'all'
+  readonly #unfinished: Unfinished
   #pendingRead: ReturnType<EventRelay['read']> | undefined
   #out: Piece[] = []
-  #held: Uint8Array | undefined
+  #held: EventSlice | undefined
   #chunks = 0
+  #started = false
   #opened = false
+  #waitsForCaller = false
   #sawFinish = false
+  #promisesTerminal = false
   #ended = false
   #upstreamEnded = false
   #usage: Usage | undefined
@@ -59,6 +73,7 @@ export class EventRelay {
     this.#snapshot = snapshot
     this.#settle = settle
     this.#framing = framingOf(call.endpoint)
+    this.#unfinished = createUnfinished(call, upstream.outbound.dropped)
     const body =
       upstream.response.body ?? new ReadableStream<Uint8Array>({ start: (c) => c.close() })
     this.#reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>
@@ -67,28 +82,25 @@ export class EventRelay {
 
   /** Resolves when headers may be sent. Throws `GatewayError` when the stream failed before its first event. */
   async open(): Promise<void> {
-    const { timers } = this.#upstream.target.settings.network
-    this.#connection.enter('first_token_timeout', timers.firstTokenMs)
+    // Not every body fails when its request is aborted; a cancelled one always ends.
+    this.#connection.onAbort = this.#cancel
+    this.#awaitFirst()
     const { promise: held, resolve: letGo } = Promise.withResolvers<'held'>()
     const holdMs = this.#snapshot.client.headerHoldMs
     const hold: Deadline = watch({
-      at: holdMs === 0 ? Number.POSITIVE_INFINITY : performance.now() + holdMs,
+      at: holdMs === 0 ? 0 : performance.now() + holdMs,
       expired: () => letGo('held'),
     })
     try {
       while (!this.#opened) {
         this.#pendingRead ??= this.read()
         const result = await Promise.race([this.#pendingRead, held])
-        if (result === 'held') return
+        if (result === 'held') break
         this.#pendingRead = undefined
         this.#take(result)
-        if (this.#upstreamEnded && !this.#opened) {
-          throw new GatewayError(
-            'upstream_truncated',
-            `Provider '${this.#upstream.target.settings.name}' ended its stream before the first event.`,
-          )
-        }
+        if (this.#upstreamEnded && !this.#opened) throw this.#truncated('before the first event')
       }
+      if (this.#connection.reason) throw this.#connection.reason
     } catch (thrown) {
       const error = this.#connection.explain(thrown, this.#upstream.target.settings.name)
       this.#connection.abort(error)
@@ -97,30 +109,23 @@ export class EventRelay {
     } finally {
       release(hold)
     }
+    this.#connection.onAbort = this.#abandon
   }
 
   /** Writes the stream to its end and settles the call. Never throws: what goes wrong becomes the last event. */
   async pump(sink: Sink): Promise<void> {
     const connection = this.#connection
-    const unregister = registerStream({ terminate: (reason) => connection.abort(reason) })
+    connection.onAbort = this.#cancel
     const keepAliveMs = this.#snapshot.client.keepAliveMs
     const { idleMs } = this.#upstream.target.settings.network.timers
-    const keepAlive: Deadline = {
-      at: performance.now() + keepAliveMs,
-      expired: () => {
-        void sink.write(KEEP_ALIVE)
-        void sink.flush()
-        keepAlive.at = performance.now() + keepAliveMs
-        watch(keepAlive)
-      },
-    }
-    if (keepAliveMs > 0) watch(keepAlive)
+    const keepAlive = startKeepAlive(sink, keepAliveMs, () => !this.#waitsForCaller)
     try {
       // Headers leave with the first write; after a hold nothing else may be there to send.
       if (this.#out.length === 0) this.#out.push(KEEP_ALIVE)
       await this.#drain(sink)
       while (!this.#ended) {
         if (this.#opened) connection.enter('idle_timeout', idleMs)
+        else this.#awaitFirst()
         const reading = this.#pendingRead ?? this.read()
         this.#pendingRead = undefined
         const result = reading instanceof Promise ? await reading : reading
@@ -134,7 +139,6 @@ export class EventRelay {
       if (!this.#call.signal.aborted) await this.#drain(sink)
     } finally {
       release(keepAlive)
-      unregister()
       this.#close()
     }
   }
@@ -144,18 +148,38 @@ export class EventRelay {
     return this.#reader.readMany()
   }
 
+  #awaitFirst(): void {
+    const { firstTokenMs } = this.#upstream.target.settings.network.timers
+    this.#connection.enter('first_token_timeout', firstTokenMs, this.#upstream.sentAt)
+  }
+
+  readonly #cancel = (): void => {
+    // The reason is known; how the upstream takes it is not of interest.
+    this.#reader.cancel().catch(() => undefined)
+  }
+
+  /** The caller left, or a timer ran out, before anybody asked for the body. */
+  readonly #abandon = (): void => {
+    this.#cancel()
+    this.#breakOff(this.#connection.explain(undefined, this.#upstream.target.settings.name))
+    this.#close()
+  }
+
   #take(result: Awaited<ReturnType<EventRelay['read']>>): void {
     for (const chunk of result.value ?? []) {
       const events = this.#splitter.push(chunk)
       if (events && !this.#ended) this.#feed(events)
     }
     if (result.done && !this.#ended) {
+      if (this.#connection.reason) throw this.#connection.reason
       this.#upstreamEnded = true
       this.#endOfUpstream()
     }
   }
 
-  #feed(bytes: Uint8Array): void {
+  #feed(run: Uint8Array): void {
+    const bytes = this.#started ? run : withoutMark(run)
+    this.#started = true
     const view = latin1(bytes)
     if (
       this.#opened &&
@@ -163,9 +187,12 @@ export class EventRelay {
       this.#extra !== 'all' &&
       !needsReading(this.#framing, view)
     ) {
-      this.#chunks += countEvents(view)
-      this.#out.push(bytes)
-      return
+      const count = countPlainEvents(view)
+      if (count > 0) {
+        this.#chunks += count
+        this.#out.push(bytes)
+        return
+      }
     }
     for (const event of eventsIn(bytes, view)) {
       if (this.#ended) return
@@ -179,37 +206,50 @@ export class EventRelay {
         // Named events without data break OpenAI's parsers, so only true comments pass.
         if (this.#opened && event.isComment) this.#out.push(event.bytes)
         return
+      case 'opaque':
+        this.#advance()
+        this.#out.push(event.bytes)
+        return
       case 'plain':
         this.#advance()
-        this.#out.push(this.#extra === 'all' ? this.#decorate(event.bytes) : event.bytes)
+        this.#usage = meaning.usage ?? this.#usage
+        if (promisesTerminal(meaning.type)) this.#promisesTerminal = true
+        this.#out.push(this.#extra === 'all' ? this.#decorate(event) : event.bytes)
         return
       case 'finish':
         this.#advance()
-        this.#sawFinish = true
+        this.#sawFinish = this.#unfinished.finish(meaning.choices)
         this.#usage = meaning.usage ?? this.#usage
-        this.#held = event.bytes
+        this.#held = withMirroredUsage(event, ['usage'])
         return
       case 'usage':
         this.#usage = meaning.usage
         if (!this.#call.wantsUsage) return
         this.#advance()
-        this.#held = withMirroredUsage(event.bytes)
+        this.#held = withMirroredUsage(event, ['usage'])
         return
       case 'terminal':
         this.#advance()
         this.#usage = meaning.usage ?? this.#usage
         this.#sawFinish = true
-        this.#held = event.bytes
+        this.#held = withMirroredUsage(
+          event,
+          this.#framing === 'responses' ? ['response', 'usage'] : ['usage'],
+        )
         // A response has one terminal event; other streams may report several results.
         if (this.#framing === 'responses') this.#finish()
         return
       case 'done':
+        if (this.#framing === 'responses') throw this.#truncated('without a terminal event')
         this.#opened = true
         this.#finish()
+        if (this.#framing === 'events') this.#out.push(DONE)
         return
-      case 'error':
-        if (!this.#opened) throw meaning.error
-        this.#breakOff(meaning.error)
+      case 'error': {
+        const error = this.#redacted(event, meaning.error)
+        if (!this.#opened) throw error
+        this.#breakOff(error)
+      }
     }
   }
 
@@ -217,18 +257,26 @@ export class EventRelay {
   #advance(): void {
     this.#opened = true
     if (this.#held) {
-      this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held)
+      this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held.bytes)
       this.#held = undefined
     }
     this.#chunks++
   }
 
-  #decorate(bytes: Uint8Array, raw?: string): Piece {
+  #decorate(event: EventSlice, raw?: string): Piece {
     const { target, sentAt } = this.#upstream
     const latencyMs = performance.now() - sentAt
     const rawFields = raw === undefined ? undefined : { request: raw, response: undefined }
     const index = Math.max(this.#chunks - 1, 0)
-    return withFields(bytes, extraFields(this.#call, target, latencyMs, index, rawFields))
+    return withFields(event, extraFields(this.#call, target, latencyMs, index, rawFields))
+  }
+
+  /** What a provider says in an error may hold the key it was sent. */
+  #redacted(event: EventSlice, error: GatewayError): GatewayError {
+    const data = event.data === undefined ? '' : redact(event.data, this.#upstream.credential)
+    if (data === event.data) return error
+    const meaning = readEvent(this.#framing, { name: event.name, data })
+    return meaning.kind === 'error' ? meaning.error : error
   }
 
   #finish(): void {
@@ -238,7 +286,7 @@ export class EventRelay {
       const { outbound, target } = this.#upstream
       const wanted = rawWanted(this.#call, target.settings, this.#snapshot)
       const raw = wanted.request ? sentText(outbound) : undefined
-      this.#out.push(this.#extra === 'none' ? this.#held : this.#decorate(this.#held, raw))
+      this.#out.push(this.#extra === 'none' ? this.#held.bytes : this.#decorate(this.#held, raw))
       this.#held = undefined
     }
     if (this.#framing === 'chat') this.#out.push(DONE)
@@ -246,27 +294,38 @@ export class EventRelay {
 
   /** The upstream closed without the event that ends its framing. */
   #endOfUpstream(): void {
-    const rest = this.#splitter.rest
-    if (rest && rest.length > 0) {
-      // Some servers leave out the blank line after their last event; half an event does not parse.
-      const bytes = new Uint8Array(Buffer.concat([rest, Buffer.from('\n\n')]))
-      for (const event of eventsIn(bytes, latin1(bytes))) {
-        const meaning = readEvent(this.#framing, event)
-        if (meaning.kind !== 'error' || meaning.error.kind === 'upstream_error') {
-          this.#handle(event, meaning)
-        }
-      }
-    }
+    const isWhole = this.#takeRest()
     if (this.#ended || !this.#opened) return
-    if (this.#sawFinish || this.#framing === 'events') this.#finish()
-    else {
-      this.#breakOff(
-        new GatewayError(
-          'upstream_truncated',
-          `Provider '${this.#upstream.target.settings.name}' ended its stream without finishing it.`,
-        ),
-      )
+    const isDone = this.#framing === 'events' && isWhole && !this.#promisesTerminal
+    if (this.#sawFinish || isDone) this.#finish()
+    else this.#breakOff(this.#truncated('without finishing it'))
+  }
+
+  /**
+   * Some servers leave out the blank line after their last event; half an event does not parse and is dropped.
+   * Answers whether there was no such half.
+   */
+  #takeRest(): boolean {
+    const rest = this.#splitter.rest
+    if (!rest || rest.length === 0) return true
+    let isWhole = true
+    const bytes = new Uint8Array(Buffer.concat([rest, Buffer.from('\n\n')]))
+    for (const event of eventsIn(bytes, latin1(bytes))) {
+      if (this.#ended) break
+      const meaning = readEvent(this.#framing, event)
+      const isHalf =
+        meaning.kind === 'opaque' ||
+        (meaning.kind === 'comment' && !event.isComment) ||
+        (meaning.kind === 'error' && meaning.error.upstream === undefined)
+      if (isHalf) isWhole = false
+      else if (meaning.kind !== 'comment') this.#handle(event, meaning)
     }
+    return isWhole
+  }
+
+  #truncated(how: string): GatewayError {
+    const { name } = this.#upstream.target.settings
+    return new GatewayError('upstream_truncated', `Provider '${name}' ended its stream ${how}.`)
   }
 
   /** Ends the stream with an error event, or cleanly when only the formal end was missing. */
@@ -276,10 +335,12 @@ export class EventRelay {
       this.#finish()
       return
     }
+    if (this.#held) {
+      this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held.bytes)
+    }
+    this.#held = undefined
     this.#ended = true
     this.#error = error
-    if (this.#held) this.#out.push(this.#held)
-    this.#held = undefined
     const call = this.#call
     const envelope = errorEnvelope(
       error,
@@ -308,34 +369,37 @@ export class EventRelay {
     if (flushed instanceof Promise) waiting = flushed
     if (waiting) {
       this.#connection.pause()
+      this.#waitsForCaller = true
       await untilAborted(waiting, this.#connection.signal)
+      this.#waitsForCaller = false
     }
   }
 
   #close(): void {
     const connection = this.#connection
+    connection.onAbort = undefined
     this.#call.trace.add('stream', `${this.#chunks} chunks`)
-    if (this.#error) this.#settle.failure(this.#error, this.#usage)
-    else if (this.#call.signal.aborted && !this.#ended) {
-      this.#settle.failure(connection.explain(undefined, ''), this.#usage)
-    } else this.#settle.success(this.#usage)
-    if (this.#error || !this.#ended) {
-      connection.abort(this.#error ?? new GatewayError('client_closed', 'The stream is over.'))
-      connection.close()
-    } else if (this.#upstreamEnded) connection.close()
-    else void this.#linger()
+    if (this.#error) {
+      this.#settle.failure(this.#error, this.#usage)
+      connection.abort(this.#error)
+      this.#cancel()
+    } else {
+      this.#settle.success(this.#usage)
+      if (!this.#upstreamEnded) void this.#linger()
+    }
+    connection.close()
   }
 
   /** Reads on to the end of the body: a connection whose answer was read whole is used again. */
   async #linger(): Promise<void> {
-    this.#connection.enter('idle_timeout', lingerMs)
+    const patience = watch({ at: performance.now() + lingerMs, expired: this.#cancel })
     try {
       for (let read = await this.read(); !read.done;) read = await this.read()
     } catch {
       // Nobody waits for these bytes; a failure here only costs the connection.
       this.#upstreamEnded = true
     } finally {
-      this.#connection.close()
+      release(patience)
     }
   }
 }

@@ -9,9 +9,12 @@ const userAgent = `asbru/${VERSION}`
 /** The caller's own headers that mean something to every OpenAI-compatible provider. */
 const alwaysForwarded = ['accept', 'openai-beta', 'idempotency-key']
 
+/** Which account a key is used for is the business of whoever brought the key. */
+const withDirectKey = [...alwaysForwarded, 'openai-organization', 'openai-project']
+
 /** Never sent on, whatever a configuration or a caller says: credentials, framing, and the gateway's own. */
 const neverForwarded =
-  /^(?:authorization|proxy-authorization|cookie|host|content-length|content-type|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|api-key|x-api-key|x-goog-api-key|x-bf-.*)$/
+  /^(?:authorization|proxy-authorization|cookie|host|content-length|content-type|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|content-encoding|sec-websocket-.*|api-key|x-api-key|x-goog-api-key|x-bf-.*)$/
 
 /** The headers of one outbound request, without the credential. */
 export function outboundHeaders(
@@ -21,13 +24,13 @@ export function outboundHeaders(
   own: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const headers: Record<string, string> = { 'user-agent': userAgent }
-  for (const name of alwaysForwarded) {
+  const { allowlist, denylist } = client.headerFilter
+  for (const name of call.caller.directKey ? withDirectKey : alwaysForwarded) {
     const value = call.headers[name]
-    if (value !== undefined) headers[name] = value
+    if (value !== undefined && !matches(denylist, name)) headers[name] = value
   }
   // Compressing a stream makes upstream proxies buffer it.
   if (call.stream) headers['accept-encoding'] = 'identity'
-  const { allowlist, denylist } = client.headerFilter
   for (const name in call.headers) {
     if (name.startsWith('x-bf-eh-')) {
       const wanted = name.slice('x-bf-eh-'.length)
@@ -39,7 +42,10 @@ export function outboundHeaders(
       headers[name] = call.headers[name]!
     }
   }
-  return { ...headers, ...settings.network.extraHeaders, ...own }
+  const { extraHeaders } = settings.network
+  // Names may be written in any case; two spellings of one would both be sent.
+  for (const name in extraHeaders) headers[name.toLowerCase()] = extraHeaders[name]!
+  return Object.assign(headers, own)
 }
 
 function mayForward(name: string, denylist: readonly string[]): boolean {

@@ -9,9 +9,10 @@ import { readEmbeddedError } from '#providers/refusal.ts'
 
 /** A cheap superset of the events that need reading, per framing. Escaped JSON inside a string cannot match. */
 const interesting: Record<StreamFraming, RegExp> = {
-  chat: /"finish_reason":\s*"|"usage":\s*\{|"error":|\[DONE\]|event:\s*error/,
-  responses: /response\.(?:completed|failed|incomplete)"|"type":\s*"error"|"error":\s*[^n\s]/,
-  events: /"error":|"type":\s*"(?:error|[\w.]*\.(?:completed|done))"/,
+  chat: /"finish_reason"\s*:\s*"|"usage"\s*:\s*\{|"error"\s*:|\[DONE\]|event:\s*error/,
+  responses:
+    /response\.(?:completed|failed|incomplete)"|"type"\s*:\s*"error"|"error"\s*:\s*[^n\s]|event:\s*error/,
+  events: /"error"\s*:|\[DONE\]|event:\s*error|"type"\s*:\s*"(?:error|[\w.]*\.(?:completed|done))"/,
 }
 
 /** Whether any event in `view` has to be read; `view` holds the bytes as Latin-1, one character each. */
@@ -20,23 +21,35 @@ export function needsReading(framing: StreamFraming, view: string): boolean {
 }
 
 export type Meaning =
-  /** Passes as it is. */
-  | { readonly kind: 'plain' }
+  /** Passes as it is; some providers repeat the usage so far. */
+  | { readonly kind: 'plain'; readonly usage?: Usage | undefined; readonly type?: string }
+  /** Not a JSON object; only streams that are not OpenAI's own may hold it. */
+  | { readonly kind: 'opaque' }
   /** A comment, or nothing at all. */
   | { readonly kind: 'comment' }
-  /** The last thing said but for usage; may carry usage itself. */
-  | { readonly kind: 'finish'; readonly usage: Usage | undefined }
+  /** The last thing said about these choices but for usage; may carry usage itself. */
+  | {
+      readonly kind: 'finish'
+      readonly choices: readonly number[]
+      readonly usage: Usage | undefined
+    }
   /** A chat chunk that holds nothing but usage. */
   | { readonly kind: 'usage'; readonly usage: Usage | undefined }
   /** The terminal event of a framing that ends with one. */
-  | { readonly kind: 'terminal'; readonly usage: Usage | undefined; readonly failed: boolean }
+  | { readonly kind: 'terminal'; readonly usage: Usage | undefined }
   | { readonly kind: 'done' }
   | { readonly kind: 'error'; readonly error: GatewayError }
 
 const plain: Meaning = { kind: 'plain' }
 const terminalResponse = /^response\.(?:completed|failed|incomplete)$/
-const terminalEvent =
-  /^(?:image_generation\.completed|image_edit\.completed|transcript\.text\.done|speech\.audio\.done)$/
+const terminalEvent = /\.(?:completed|done)$/
+/** Families of events that OpenAI ends with a terminal event of their own. */
+const endedByEvent = /^(?:speech\.audio|transcript\.text|image_generation|image_edit)\./
+
+/** Whether a stream that has an event of this type must have a terminal one as well. */
+export function promisesTerminal(type: string | undefined): boolean {
+  return type !== undefined && endedByEvent.test(type)
+}
 
 /** Reads one event. `data` undefined means the event has no data line. */
 export function readEvent(
@@ -44,11 +57,11 @@ export function readEvent(
   event: { readonly name: string | undefined; readonly data: string | undefined },
 ): Meaning {
   const { data, name } = event
-  if (data === undefined || data === '') return { kind: 'comment' }
-  if (framing === 'chat' && data === '[DONE]') return { kind: 'done' }
+  if (data === undefined || data.trim() === '') return { kind: 'comment' }
+  if (data.trim() === '[DONE]') return { kind: 'done' }
   const value = parse(data)
   if (value === undefined) {
-    return framing === 'events' ? plain : { kind: 'error', error: malformed() }
+    return framing === 'events' ? { kind: 'opaque' } : { kind: 'error', error: malformed() }
   }
   const error = errorIn(framing, name, value)
   if (error) return { kind: 'error', error }
@@ -58,34 +71,39 @@ export function readEvent(
     case 'responses':
       return readResponses(value)
     case 'events': {
-      const type = value['type']
-      return typeof type === 'string' && terminalEvent.test(type)
-        ? { kind: 'terminal', usage: readUsage(value['usage']), failed: false }
-        : plain
+      const { type } = value
+      if (typeof type !== 'string') return plain
+      return terminalEvent.test(type)
+        ? { kind: 'terminal', usage: readUsage(value['usage']) }
+        : { kind: 'plain', type }
     }
   }
 }
 
 function readChat(value: Record<string, unknown>): Meaning {
-  const choices = value['choices']
+  const choices = Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : []
   const own = value['usage'] ?? (value['x_groq'] as { usage?: unknown } | undefined)?.usage
   const usage = own ? readUsage(own) : undefined
-  if (usage && Array.isArray(choices) && choices.length === 0) return { kind: 'usage', usage }
-  const finished =
-    Array.isArray(choices) &&
-    choices.some((choice) => Boolean((choice as { finish_reason?: unknown } | null)?.finish_reason))
-  return finished ? { kind: 'finish', usage } : plain
+  if (usage && choices.length === 0) return { kind: 'usage', usage }
+  const finished = choices.filter((choice) => field(choice, 'finish_reason'))
+  if (finished.length === 0) return usage ? { kind: 'plain', usage } : plain
+  return {
+    kind: 'finish',
+    choices: finished.map((choice) => Number(field(choice, 'index') ?? 0)),
+    usage,
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null
+    ? (value as Record<string, unknown>)[name]
+    : undefined
 }
 
 function readResponses(value: Record<string, unknown>): Meaning {
-  const type = value['type']
+  const { type } = value
   if (typeof type !== 'string' || !terminalResponse.test(type)) return plain
-  const response = value['response'] as { usage?: unknown } | null | undefined
-  return {
-    kind: 'terminal',
-    usage: readUsage(response?.usage),
-    failed: type === 'response.failed',
-  }
+  return { kind: 'terminal', usage: readUsage(field(value['response'], 'usage')) }
 }
 
 function errorIn(
@@ -94,9 +112,10 @@ function errorIn(
   value: Record<string, unknown>,
 ): GatewayError | undefined {
   const flat = value['type'] === 'error' || name === 'error'
-  if (!flat && !(value['error'] && framing !== 'responses')) return undefined
-  const nested = typeof value['error'] === 'object' && value['error'] !== null
-  const upstream = readEmbeddedError(nested ? value : { error: withoutType(value) })
+  // Responses events are objects of their own, which may report an error as part of what they are.
+  const isOwn = framing === 'responses' && String(value['type']).startsWith('response.')
+  if (!flat && (isOwn || !value['error'])) return undefined
+  const upstream = readEmbeddedError(value['error'] ? value : { error: withoutType(value) })
   if (!upstream) return undefined
   return new GatewayError('upstream_error', upstream.message, { upstream })
 }

@@ -10,6 +10,8 @@ interface Waiter {
  */
 export class Gate {
   #inFlight = 0
+  /** As the latest call was told; a reload may have changed it. */
+  #concurrency = 1
   readonly #waiting = new Set<Waiter>()
 
   get inFlight(): number {
@@ -29,6 +31,7 @@ export class Gate {
     limits: { concurrency: number; bufferSize: number; dropExcess: boolean; provider: string },
     signal: AbortSignal,
   ): Promise<void> | undefined {
+    this.#concurrency = limits.concurrency
     if (this.#inFlight < limits.concurrency && this.#waiting.size === 0) {
       this.#inFlight++
       return undefined
@@ -63,10 +66,10 @@ export class Gate {
   /** Gives a place back; exactly once per `enter` that succeeded. */
   leave(): void {
     this.#inFlight--
-    const [first] = this.#waiting
-    if (first) {
-      this.#waiting.delete(first)
-      first.admit()
+    for (const waiter of this.#waiting) {
+      if (this.#inFlight >= this.#concurrency) return
+      this.#waiting.delete(waiter)
+      waiter.admit()
     }
   }
 }

@@ -51,9 +51,11 @@ export function drawKey(keys: readonly Key[], random: number): Key {
 
 function allows(key: Key, model: string | undefined): boolean {
   if (model === undefined) return true
-  if (key.blacklistedModels.has(model)) return false
-  if (!key.models) return true
-  return key.models.has(model) || key.aliases.has(model.toLowerCase())
+  const { aliases, blacklistedModels, models } = key
+  const meant = aliases.size === 0 ? undefined : aliases.get(model.toLowerCase())
+  if (blacklistedModels.has(model)) return false
+  if (meant !== undefined && blacklistedModels.has(meant)) return false
+  return !models || models.has(model) || meant !== undefined
 }
 
 function pinnedKeys(keys: readonly Key[], call: Call): readonly Key[] {

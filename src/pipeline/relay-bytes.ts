@@ -5,7 +5,6 @@ import type { Target } from '#providers/provider.ts'
 import type { Upstream } from './dispatch.ts'
 import type { Outcome, Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
-import { registerStream } from './streams.ts'
 
 /**
  * Relays an answer that is not ours to look into: audio, files, videos, unknown routes. When the upstream fails
@@ -19,39 +18,45 @@ export function relayBytes(
   settle: Settle,
 ): Outcome {
   const { response, connection, target } = upstream
-  const { idleMs } = target.settings.network.timers
+  const { idleMs, streamTotalMs } = target.settings.network.timers
   const encoded = response.headers.has('content-encoding')
-  const unregister = registerStream({ terminate: (reason) => connection.abort(reason) })
+  if (connection.reason) throw connection.reason
+  const reader = response.body?.getReader()
+  // Not every body fails when its request is aborted; a cancelled one always ends.
+  const cancel = (): void => void reader?.cancel().catch(() => undefined)
+  connection.allow(streamTotalMs)
 
   const finish = (error: GatewayError | undefined): void => {
-    unregister()
+    connection.onAbort = undefined
     connection.close()
     if (error) settle.failure(error)
     else settle.success(undefined)
   }
+  // The caller may leave before anybody asks for the body.
+  connection.onAbort = () => {
+    finish(connection.reason)
+    cancel()
+  }
 
   const pump = async (sink: Sink): Promise<void> => {
+    connection.onAbort = cancel
     try {
-      if (response.body) {
+      connection.enter('idle_timeout', idleMs)
+      for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
+        connection.pause()
+        const written = sink.write(read.value)
+        if (written instanceof Promise) await untilAborted(written, connection.signal)
+        const flushed = sink.flush()
+        if (flushed instanceof Promise) await untilAborted(flushed, connection.signal)
         connection.enter('idle_timeout', idleMs)
-        for await (const chunk of response.body) {
-          connection.pause()
-          const written = sink.write(chunk)
-          if (written instanceof Promise) await untilAborted(written, connection.signal)
-          const flushed = sink.flush()
-          if (flushed instanceof Promise) await untilAborted(flushed, connection.signal)
-          connection.enter('idle_timeout', idleMs)
-        }
       }
+      if (connection.reason) throw connection.reason
     } catch (thrown) {
       const error = connection.explain(thrown, target.settings.name)
       finish(error)
       connection.abort(error)
+      cancel()
       throw error
-    }
-    if (connection.reason) {
-      finish(connection.reason)
-      throw connection.reason
     }
     finish(undefined)
   }

@@ -3,10 +3,11 @@ import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 
 import { outboundHeaders } from './forward.ts'
-import { noteReachable } from './reach.ts'
+import type { Abortable, Inflight } from './inflight.ts'
+import { assertReachable, noteReachable } from './reach.ts'
+import type { Settle } from './record.ts'
 import { plan } from './routing.ts'
 import type { Services } from './run.ts'
-import { registerStream } from './streams.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
 export interface CallerSocket {
@@ -53,15 +54,17 @@ export async function createRelay(
     const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
     const credential = call.caller.directKey ?? target.key?.value
     if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
+    const { network, proxyUrl } = settings
+    if (!network.allowPrivateNetwork && !proxyUrl) await assertReachable(outbound.url, name)
     const socket = new WebSocket(outbound.url.replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
-      ...(settings.proxyUrl && { proxy: settings.proxyUrl.reveal() }),
+      ...(proxyUrl && { proxy: proxyUrl.reveal() }),
     } as Bun.WebSocketOptions)
     socket.binaryType = 'nodebuffer'
-    const early = await opened(socket, name)
+    const early = await opened(socket, name, call.signal)
     noteReachable(outbound.url)
-    return relay(socket, early, settle)
+    return relay(socket, early, settle, services.inflight)
   } catch (thrown) {
     const error = toGatewayError(thrown)
     settle.failure(error)
@@ -77,82 +80,124 @@ function protocolsOf(call: Call): string[] {
 }
 
 /** Waits for the handshake; what the provider says before the caller is attached is kept. */
-function opened(socket: WebSocket, provider: string): Promise<(string | Buffer)[]> {
+function opened(
+  socket: WebSocket,
+  provider: string,
+  signal: AbortSignal,
+): Promise<(string | Buffer)[]> {
   return new Promise((resolve, reject) => {
     const early: (string | Buffer)[] = []
-    const refuse = (kind: 'upstream_unreachable' | 'headers_timeout', message: string): void => {
+    const settled = (): void => {
       clearTimeout(timer)
-      reject(new GatewayError(kind, message))
+      signal.removeEventListener('abort', left)
+    }
+    const refuse = (error: GatewayError): void => {
+      settled()
+      reject(error)
+    }
+    const left = (): void => {
+      socket.terminate()
+      refuse(new GatewayError('client_closed', 'The client closed the connection.'))
     }
     const timer = setTimeout(() => {
-      socket.close()
-      refuse('headers_timeout', `Provider '${provider}' did not accept the WebSocket in time.`)
+      socket.terminate()
+      const message = `Provider '${provider}' did not accept the WebSocket in time.`
+      refuse(new GatewayError('headers_timeout', message))
     }, openMs)
+    signal.addEventListener('abort', left)
+    if (signal.aborted) left()
     socket.onmessage = ({ data }) => early.push(data as string | Buffer)
     socket.addEventListener('open', () => {
-      clearTimeout(timer)
+      settled()
       resolve(early)
     })
-    socket.addEventListener('error', () =>
-      refuse('upstream_unreachable', `Provider '${provider}' refused the WebSocket.`),
-    )
-    socket.addEventListener('close', ({ code }) =>
-      refuse('upstream_unreachable', `Provider '${provider}' closed the WebSocket (${code}).`),
-    )
+    socket.addEventListener('error', (event) => refuse(refusal(event, provider)))
+    socket.addEventListener('close', ({ code }) => {
+      const message = `Provider '${provider}' closed the WebSocket (${code}).`
+      refuse(new GatewayError('upstream_reset', message))
+    })
   })
+}
+
+/** The status of a refused handshake is only in the event's text; what the provider said with it is lost. */
+function refusal(event: Event, provider: string): GatewayError {
+  const { message } = event as ErrorEvent
+  const status = Number(/status code: (\d{3})\b/.exec(message)?.[1])
+  if (status >= 400) {
+    const text = `Provider '${provider}' refused the WebSocket with HTTP status ${status}.`
+    const none = { type: null, code: null, param: null, retryAfterMs: undefined, extra: {} }
+    return new GatewayError('upstream_error', text, {
+      upstream: { status, message: text, ...none },
+    })
+  }
+  return new GatewayError(
+    /101/.test(message) ? 'upstream_malformed' : 'upstream_unreachable',
+    `Provider '${provider}' did not open the WebSocket.`,
+    { cause: message },
+  )
 }
 
 function relay(
   upstream: WebSocket,
   early: (string | Buffer)[],
-  settle: { success(usage: undefined): void },
+  settle: Settle,
+  inflight: Inflight,
 ): SocketRelay {
   let caller: CallerSocket | undefined
   let isOver = false
-  const unregister = registerStream({
-    terminate: () => end(1001, 'the gateway is shutting down'),
-  })
+  const work: Abortable = { abort: () => end(1001, 'the gateway is shutting down') }
 
-  function end(code: number, reason: string): void {
+  function end(code: number, reason: string, error?: GatewayError): void {
     if (isOver) return
     isOver = true
-    unregister()
-    settle.success(undefined)
+    inflight.delete(work)
+    if (error) settle.failure(error)
+    else settle.success(undefined)
     const text = reason.slice(0, 100)
+    // A paused socket would not see the answer to its close.
+    upstream.resume()
     if (upstream.readyState <= WebSocket.OPEN) upstream.close(code >= 3000 ? code : 1000, text)
     caller?.close(closeCode(code), text)
   }
 
   function toCaller(message: string | Buffer): void {
-    if (caller?.send(message) === 0) end(1013, 'the caller reads too slowly')
+    const sent = caller?.send(message)
+    if (sent === -1) upstream.pause()
+    else if (sent === 0) end(1013, 'the caller reads too slowly')
   }
 
-  upstream.addEventListener('close', ({ code, reason }) => end(code, reason))
-  upstream.addEventListener('error', () => end(1011, 'the provider failed'))
+  upstream.addEventListener('close', ({ code, reason }) => {
+    const isLost = code === 1006
+    const error = new GatewayError('upstream_reset', 'The provider dropped the WebSocket.')
+    end(code, isLost ? 'the provider was lost' : reason, isLost ? error : undefined)
+  })
+  inflight.add(work)
 
   return {
     protocol: upstream.protocol,
     attach(socket) {
       caller = socket
+      if (isOver) {
+        socket.close(1011, 'the provider has left')
+        return
+      }
       upstream.onmessage = ({ data }) => toCaller(data as string | Buffer)
       for (const message of early.splice(0)) toCaller(message)
-      if (isOver || upstream.readyState > WebSocket.OPEN)
-        socket.close(1011, 'the provider has left')
     },
     fromCaller(message) {
       if (upstream.readyState !== WebSocket.OPEN) return
       upstream.send(message)
       if (upstream.bufferedAmount > maxBufferedBytes) end(1013, 'the provider reads too slowly')
     },
-    drained() {
-      // Bun bounds what waits for a slow caller and closes beyond it; nothing is paused meanwhile.
-    },
+    drained: () => upstream.resume(),
     callerClosed: (code, reason) => end(code, reason),
   }
 }
 
-/** Codes that only the protocol itself may use become "going away". */
+/** Codes that only the protocol itself may use are translated: "nothing said" and "lost". */
 function closeCode(code: number): number {
+  if (code === 1005) return 1000
+  if (code === 1006) return 1011
   return code === 1000 || (code >= 3000 && code <= 4999) || (code >= 1007 && code <= 1014)
     ? code
     : 1001

@@ -5,6 +5,7 @@ import { toGatewayError } from '#core/errors.ts'
 import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import type { Gates } from './gates.ts'
+import type { Inflight } from './inflight.ts'
 import type { Outcome } from './outcome.ts'
 import type { Recorder } from './record.ts'
 import { plan } from './routing.ts'
@@ -12,6 +13,7 @@ import { plan } from './routing.ts'
 /** What a call needs of the running process. */
 export interface Services {
   readonly gates: Gates
+  readonly inflight: Inflight
   readonly recorder: Recorder
 }
 
@@ -23,7 +25,7 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
   const holding: Holding = { release: undefined }
   const settle = services.recorder.open(call, () => holding.release?.())
   try {
-    return await attempt(call, plan(call, snapshot), snapshot, services.gates, settle, holding)
+    return await attempt(call, plan(call, snapshot), snapshot, services, settle, holding)
   } catch (thrown) {
     const error = toGatewayError(thrown)
     settle.failure(error)

@@ -1,0 +1,10 @@
+import type { Secret } from '#lib/secret.ts'
+
+/** The text without the credential: providers like to repeat the key they refused. */
+export function redact(text: string, credential: Secret | undefined): string {
+  const key = credential?.reveal()
+  if (!key) return text
+  const plain = text.replaceAll(key, '[redacted]')
+  // Some serialisers escape the slashes of a key.
+  return key.includes('/') ? plain.replaceAll(key.replaceAll('/', '\\/'), '[redacted]') : plain
+}
