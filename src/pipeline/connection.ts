@@ -148,7 +148,7 @@ function networkError(thrown: unknown, provider: string): GatewayError {
       { cause: thrown },
     )
   }
-  const code = String((thrown as { code?: unknown } | null)?.code ?? '')
+  const { code = '' } = (thrown ?? {}) as { code?: string }
   if (/reset|closed|socket.*hang|EPIPE/i.test(code)) {
     return new GatewayError('upstream_reset', `Provider '${provider}' closed the connection.`, {
       cause: thrown,

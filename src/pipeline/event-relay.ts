@@ -240,17 +240,23 @@ export class EventRelay {
         if (this.#framing === 'responses') this.#finish()
         return
       case 'done':
-        if (this.#framing === 'responses') throw this.#truncated('without a terminal event')
+        if (this.#framing === 'responses') {
+          this.#fail(this.#truncated('without a terminal event'))
+          return
+        }
         this.#opened = true
         this.#finish()
         if (this.#framing === 'events') this.#out.push(DONE)
         return
-      case 'error': {
-        const error = this.#redacted(event, meaning.error)
-        if (!this.#opened) throw error
-        this.#breakOff(error)
-      }
+      case 'error':
+        this.#fail(this.#redacted(event, meaning.error))
     }
+  }
+
+  /** An HTTP status before the first event, and an error event after it. */
+  #fail(error: GatewayError): void {
+    if (!this.#opened) throw error
+    this.#breakOff(error)
   }
 
   /** One more event is on its way; the one held before it was not the last after all. */

@@ -104,5 +104,5 @@ export function relayedHeaders(upstream: Headers): Record<string, string> {
 
 /** Headers as a plain object with lower-case names, in one step. */
 export function plainHeaders(headers: Headers): Record<string, string> {
-  return headers.toJSON() as Record<string, string>
+  return headers.toJSON()
 }
