@@ -138,10 +138,9 @@ export function startApp(options: AppOptions): StartResult {
       async drain() {
         lifecycle.draining = true
         live.close()
-        running.stopAccepting()
         const until = performance.now() + live.current().client.drainMs
         const { gates, inflight } = gateway.services
-        const busy = (): boolean => gates.inFlight() + inflight.size > 0
+        const busy = (): boolean => gates.inFlight() + inflight.size + running.pending() > 0
         while (busy() && performance.now() < until) await Bun.sleep(pollMs)
         inflight.endAll(
           new GatewayError('shutting_down', 'The gateway is shutting down; this call ends here.'),

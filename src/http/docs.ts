@@ -1,7 +1,11 @@
 import { Elysia } from 'elysia'
 import script from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
 
+import { ENDPOINTS } from '#core/endpoint.ts'
+import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { VERSION } from '#core/version.ts'
+
+import { describeOperation } from './document.ts'
 
 import css from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 
@@ -68,9 +72,28 @@ async function describe(routes: Elysia): Promise<string> {
           description:
             'The OpenAI API in front of every provider. Each path also answers without `/v1`. Unknown fields travel unchanged.',
         },
+        paths: openEndedPaths(),
       },
     }),
   )
   const response = await host.handle(new Request('http://localhost/generated/json'))
   return await response.text()
+}
+
+/** Paths whose last parameter may hold slashes, which the generator leaves out because OpenAPI cannot say so. */
+function openEndedPaths(): Record<string, Record<string, object>> {
+  const paths: Record<string, Record<string, object>> = {}
+  for (const [name, facts] of Object.entries<EndpointFacts>(ENDPOINTS)) {
+    const parameter = /\{(\w+)\.\.\.\}/.exec(facts.path)?.[1]
+    if (parameter === undefined) continue
+    const path = `/openai/v1${facts.path.replace('...', '')}`
+    paths[path] = {
+      ...paths[path],
+      [facts.method.toLowerCase()]: {
+        ...describeOperation(name as KnownEndpoint, facts, false),
+        parameters: [{ name: parameter, in: 'path', required: true, schema: { type: 'string' } }],
+      },
+    }
+  }
+  return paths
 }

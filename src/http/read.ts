@@ -14,9 +14,14 @@ const maxDepth = 512
 
 const strict = new TextDecoder('utf-8', { fatal: true })
 
-/** What a body may take to arrive: this long, and longer the bigger it is. Who sends slower is holding us up. */
-const bodyMs = 60_000
-const slowestBytesPerMs = 10
+/** What a body may take to arrive. Who sends slower only holds us up. */
+export interface Patience {
+  readonly baseMs: number
+  /** The bigger the body, the longer it may take. */
+  readonly slowestBytesPerMs: number
+}
+
+const usualPatience: Patience = { baseMs: 60_000, slowestBytesPerMs: 10 }
 
 /**
  * The whole request body, decompressed. Throws 413 beyond `maxBytes` (of either form), 415 for an encoding nobody
@@ -27,13 +32,14 @@ export async function readBytes(
   request: Request,
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
+  patience: Patience = usualPatience,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const declared = headers['content-length']
   let bytes: Uint8Array<ArrayBuffer>
   try {
-    if (declared === undefined) bytes = await readChunks(request, maxBytes)
+    if (declared === undefined) bytes = await readChunks(request, maxBytes, patience)
     else if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
-    else bytes = await readDeclared(request, Number(declared))
+    else bytes = await readDeclared(request, Number(declared), patience)
   } catch (thrown) {
     if (thrown instanceof GatewayError) throw thrown
     throw new GatewayError('client_closed', 'The request body ended before it was complete.', {
@@ -45,10 +51,14 @@ export async function readBytes(
   return await decompress(bytes, encoding, maxBytes)
 }
 
-async function readDeclared(request: Request, length: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readDeclared(
+  request: Request,
+  length: number,
+  { baseMs, slowestBytesPerMs }: Patience,
+): Promise<Uint8Array<ArrayBuffer>> {
   const { promise, resolve, reject } = Promise.withResolvers<ArrayBuffer>()
   const deadline = watch({
-    at: inMs(bodyMs + length / slowestBytesPerMs),
+    at: inMs(baseMs + length / slowestBytesPerMs),
     expired: () => reject(tooSlow()),
   })
   request.arrayBuffer().then(resolve, reject)
@@ -59,11 +69,15 @@ async function readDeclared(request: Request, length: number): Promise<Uint8Arra
   }
 }
 
-async function readChunks(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readChunks(
+  request: Request,
+  maxBytes: number,
+  { baseMs, slowestBytesPerMs }: Patience,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (!request.body) return new Uint8Array()
   const reader = request.body.getReader()
   const late = Promise.withResolvers<never>()
-  const deadline = watch({ at: inMs(bodyMs), expired: () => late.reject(tooSlow()) })
+  const deadline = watch({ at: inMs(baseMs), expired: () => late.reject(tooSlow()) })
   // Nobody may be waiting for it when it comes.
   late.promise.catch(() => undefined)
   const chunks: Uint8Array[] = []

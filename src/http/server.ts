@@ -19,9 +19,9 @@ const idleSeconds = 120
 export interface RunningServer {
   readonly url: string
   readonly port: number
-  /** Stops accepting; open requests go on. */
-  stopAccepting(): void
-  /** Closes whatever is still open. */
+  /** Requests that have not been answered whole, those whose body is still coming included. */
+  pending(): number
+  /** Stops listening and closes whatever is still open. */
   close(): Promise<void>
   patient(request: Request): void
 }
@@ -99,7 +99,7 @@ export function listen(options: {
   return {
     url: `http://${server.hostname?.includes(':') ? `[${server.hostname}]` : server.hostname}:${server.port}`,
     port: server.port ?? options.port,
-    stopAccepting: () => void server.stop(false),
+    pending: () => server.pendingRequests,
     close: () => server.stop(true),
     patient: (request) => server.timeout(request, 0),
   }
