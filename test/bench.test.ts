@@ -206,11 +206,12 @@ describe('messages off a socket', () => {
     for (let at = 0; at < bytes.length; at += size) {
       feed(reader, bytes.subarray(at, at + size), sink, seen)
     }
-    expect(seen).toEqual([
-      ...['head /x', 'hello, 0\r\nworld', 'end'],
-      ...['head /y', 'abc', 'end'],
-      ...['head /z', '', 'end'],
-    ])
+    const messages = [
+      ['head /x', 'hello, 0\r\nworld', 'end'],
+      ['head /y', 'abc', 'end'],
+      ['head /z', '', 'end'],
+    ]
+    expect(seen).toEqual(messages.flat())
   })
 })
 

@@ -71,7 +71,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
     if (names.length > 0) app.detect(names)
     return undefined
   })
-  await signalled(log.info)
+  await signalled((message) => log.info(message))
   await app.drain()
   log.info('stopped')
   await out.flush()

@@ -116,6 +116,6 @@ export function requestType(endpoint: Endpoint, stream: boolean): string {
 
 /** How a streamed answer of this operation ends; passthrough routes are ended by the upstream's close. */
 export function framingOf(endpoint: Endpoint): StreamFraming {
-  const facts = (ENDPOINTS as Record<string, EndpointFacts | undefined>)[endpoint]
-  return facts?.framing ?? 'events'
+  const known = (ENDPOINTS as Record<string, EndpointFacts | undefined>)[endpoint]
+  return known?.framing ?? 'events'
 }

@@ -26,8 +26,7 @@ export function createLineWriter(): LineWriter {
     pending = []
     const size = pendingBytes
     try {
-      sink.write(lines)
-      writing = Promise.resolve(sink.flush()).then(
+      writing = Promise.all([sink.write(lines), sink.flush()]).then(
         () => (pendingBytes -= size),
         () => (pendingBytes -= size),
       )
