@@ -76,14 +76,17 @@ function remote(
 ): Promise<Response> {
   const { network, proxyUrl, name } = target.settings
   const { timers } = network
-  if (timers.connectMs > 0 && !isKnownReachable(outbound.url)) {
+  const { connectMs, headersMs } = timers
+  const connectsFirst = connectMs > 0 && (headersMs === 0 || connectMs < headersMs)
+  if (connectsFirst && !isKnownReachable(outbound.url)) {
+    const sentAt = performance.now()
     connection.enterConnect(
-      timers.connectMs,
+      connectMs,
       () => probe(proxyUrl?.reveal() ?? outbound.url),
-      () => connection.enter('headers_timeout', timers.headersMs),
+      () => connection.enter('headers_timeout', headersMs, sentAt),
     )
   } else {
-    connection.enter('headers_timeout', timers.headersMs)
+    connection.enter('headers_timeout', headersMs)
   }
   const options: BunFetchRequestInit & { timeout: false } = {
     method: outbound.method,
