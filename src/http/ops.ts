@@ -50,6 +50,7 @@ export function opsSurface(gateway: Gateway, lifecycle: Lifecycle): Elysia {
       providers: [...providers.keys()],
       config_generation: generation,
       in_flight: gateway.services.gates.inFlight(),
+      waiting: gateway.services.gates.waiting(),
     }
     return lifecycle.draining
       ? json({ status: 'draining', components }, 503)

@@ -5,6 +5,8 @@ export interface Gates {
   of(provider: string): Gate
   /** Calls in flight over all providers. */
   inFlight(): number
+  /** Calls that wait for a place, over all providers. */
+  waiting(): number
 }
 
 export function createGates(): Gates {
@@ -21,6 +23,11 @@ export function createGates(): Gates {
     inFlight() {
       let sum = 0
       for (const gate of gates.values()) sum += gate.inFlight
+      return sum
+    },
+    waiting() {
+      let sum = 0
+      for (const gate of gates.values()) sum += gate.waiting
       return sum
     },
   }
