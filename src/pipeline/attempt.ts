@@ -1,10 +1,11 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
-import { GatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { readAnswer } from './answer.ts'
 import { dispatch } from './dispatch.ts'
+import type { Upstream } from './dispatch.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Plan } from './routing.ts'
@@ -29,12 +30,20 @@ export async function attempt(
 ): Promise<Outcome> {
   let failure: GatewayError | undefined
   for (const target of plan.candidates) {
+    let upstream: Upstream | undefined
     try {
-      return await tryOne(call, target, snapshot, services, settle, holding)
+      const waiting = enter(call, target, snapshot, services)
+      if (waiting) {
+        await waiting
+        call.trace.add('queue', 'waited for a free place')
+      }
+      const gate = services.gates.of(target.settings.name)
+      holding.release = () => gate.leave()
+      upstream = await dispatch(call, target, snapshot, services.inflight)
+      return await readAnswer(call, upstream, snapshot, settle)
     } catch (thrown) {
-      if (!(thrown instanceof GatewayError)) throw thrown
-      call.trace.add('attempt', `${target.settings.name}: ${thrown.kind}`)
-      failure = thrown
+      failure = upstream ? giveUp(upstream, thrown) : toGatewayError(thrown)
+      call.trace.add('attempt', `${target.settings.name}: ${failure.kind}`)
       holding.release?.()
       holding.release = undefined
     }
@@ -42,30 +51,23 @@ export async function attempt(
   throw failure ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
 }
 
-async function tryOne(
+function enter(
   call: Call,
-  target: Target,
+  { settings }: Target,
   snapshot: Snapshot,
   services: Services,
-  settle: Settle,
-  holding: Holding,
-): Promise<Outcome> {
-  const gate = services.gates.of(target.settings.name)
-  const { concurrency, bufferSize, name } = target.settings
-  const dropExcess = snapshot.client.dropExcessRequests
-  const turn = gate.enter({ concurrency, bufferSize, dropExcess, provider: name }, call.signal)
-  if (turn) {
-    await turn
-    call.trace.add('queue', 'waited for a free place')
-  }
-  holding.release = () => gate.leave()
-  const upstream = await dispatch(call, target, snapshot, services.inflight)
-  try {
-    return await readAnswer(call, upstream, snapshot, settle)
-  } catch (thrown) {
-    const error = upstream.connection.explain(thrown, name)
-    upstream.connection.abort(error)
-    upstream.connection.close()
-    throw error
-  }
+): Promise<void> | undefined {
+  const { concurrency, bufferSize, name } = settings
+  const { dropExcessRequests } = snapshot.client
+  return services.gates
+    .of(name)
+    .enter({ concurrency, bufferSize, dropExcess: dropExcessRequests, provider: name }, call.signal)
+}
+
+/** Nothing more is read from an upstream whose answer was of no use. */
+function giveUp(upstream: Upstream, thrown: unknown): GatewayError {
+  const error = upstream.connection.explain(thrown, upstream.target.settings.name)
+  upstream.connection.abort(error)
+  upstream.connection.close()
+  return error
 }

@@ -35,6 +35,7 @@ import { untilAborted } from './relay-bytes.ts'
 const lingerMs = 1000
 
 type Piece = Uint8Array | string
+type Read = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']>>
 
 /**
  * One stream from upstream to caller, from the first byte to exactly one well-formed end. Runs of events that
@@ -52,8 +53,8 @@ export class EventRelay {
   readonly #splitter = createEventSplitter()
   readonly #extra: 'none' | 'last' | 'all'
   readonly #unfinished: Unfinished
-  #pendingRead: ReturnType<EventRelay['read']> | undefined
-  #out: Piece[] = []
+  #pendingRead: Promise<Read> | undefined
+  readonly #out: Piece[] = []
   #held: EventSlice | undefined
   #chunks = 0
   #started = false
@@ -93,7 +94,7 @@ export class EventRelay {
     })
     try {
       while (!this.#opened) {
-        this.#pendingRead ??= this.read()
+        this.#pendingRead ??= this.#reader.read()
         const result = await Promise.race([this.#pendingRead, held])
         if (result === 'held') break
         this.#pendingRead = undefined
@@ -124,14 +125,15 @@ export class EventRelay {
       if (this.#out.length === 0) this.#out.push(KEEP_ALIVE)
       await this.#drain(sink)
       while (!this.#ended) {
-        if (this.#opened) connection.enter('idle_timeout', idleMs)
+        const now = performance.now()
+        keepAlive.at = now + keepAliveMs
+        if (this.#opened) connection.enter('idle_timeout', idleMs, now)
         else this.#awaitFirst()
-        const reading = this.#pendingRead ?? this.read()
+        const reading = this.#pendingRead ?? this.#reader.read()
         this.#pendingRead = undefined
-        const result = reading instanceof Promise ? await reading : reading
-        this.#take(result)
-        keepAlive.at = performance.now() + keepAliveMs
-        await this.#drain(sink)
+        this.#take(await reading)
+        const waiting = this.#drain(sink)
+        if (waiting) await waiting
       }
     } catch (thrown) {
       this.#breakOff(connection.explain(thrown, this.#upstream.target.settings.name))
@@ -141,11 +143,6 @@ export class EventRelay {
       release(keepAlive)
       this.#close()
     }
-  }
-
-  /** Reads all that has arrived; may answer without a promise. */
-  read(): ReturnType<ReadableStreamDefaultReader<Uint8Array>['readMany']> {
-    return this.#reader.readMany()
   }
 
   #awaitFirst(): void {
@@ -165,12 +162,12 @@ export class EventRelay {
     this.#close()
   }
 
-  #take(result: Awaited<ReturnType<EventRelay['read']>>): void {
-    for (const chunk of result.value ?? []) {
-      const events = this.#splitter.push(chunk)
+  #take({ done, value }: Read): void {
+    if (value) {
+      const events = this.#splitter.push(value)
       if (events && !this.#ended) this.#feed(events)
     }
-    if (result.done && !this.#ended) {
+    if (done && !this.#ended) {
       if (this.#connection.reason) throw this.#connection.reason
       this.#upstreamEnded = true
       this.#endOfUpstream()
@@ -362,23 +359,26 @@ export class EventRelay {
     )
   }
 
-  async #drain(sink: Sink): Promise<void> {
-    if (this.#out.length === 0) return
+  /** Hands over what is ready; a promise when the caller reads too slowly to take it at once. */
+  #drain(sink: Sink): Promise<void> | undefined {
     const pieces = this.#out
-    this.#out = []
+    if (pieces.length === 0) return undefined
     let waiting: Promise<unknown> | undefined
     for (const piece of pieces) {
       const written = sink.write(piece)
       if (written instanceof Promise) waiting = written
     }
+    pieces.length = 0
     const flushed = sink.flush()
     if (flushed instanceof Promise) waiting = flushed
-    if (waiting) {
-      this.#connection.pause()
-      this.#waitsForCaller = true
-      await untilAborted(waiting, this.#connection.signal)
-      this.#waitsForCaller = false
-    }
+    return waiting && this.#waitForCaller(waiting)
+  }
+
+  async #waitForCaller(waiting: Promise<unknown>): Promise<void> {
+    this.#connection.pause()
+    this.#waitsForCaller = true
+    await untilAborted(waiting, this.#connection.signal)
+    this.#waitsForCaller = false
   }
 
   #close(): void {
@@ -400,7 +400,7 @@ export class EventRelay {
   async #linger(): Promise<void> {
     const patience = watch({ at: performance.now() + lingerMs, expired: this.#cancel })
     try {
-      for (let read = await this.read(); !read.done;) read = await this.read()
+      for (let read = await this.#reader.read(); !read.done;) read = await this.#reader.read()
     } catch {
       // Nobody waits for these bytes; a failure here only costs the connection.
       this.#upstreamEnded = true

@@ -17,8 +17,9 @@ export function eligibleKeys(settings: ProviderSettings, call: Call): readonly K
       `No keys are configured for provider '${name}'${model}.`,
     )
   }
-  const pinned = pinnedKeys(keys, call)
   const { model } = call
+  const pinned = pinnedKeys(keys, call)
+  if (pinned.length === 1 && pinned[0]!.enabled && allows(pinned[0]!, model)) return pinned
   const usable = pinned.filter((key) => key.enabled && allows(key, model))
   if (usable.length === 0) {
     const what = model === undefined ? 'this request' : `model '${model}'`

@@ -28,40 +28,49 @@ export interface Recorder {
 /** Writes one log line for each call that failed, at the level of its error, and one at debug for the others. */
 export function createRecorder(log: Logger): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
-  const debug = log.level === 'debug'
-  return {
-    totals,
-    open(call, release) {
-      let settled = false
-      const close = (): boolean => {
-        if (settled) return false
-        settled = true
-        release()
-        return true
-      }
-      return {
-        get isSettled() {
-          return settled
-        },
-        success(usage) {
-          if (!close()) return
-          totals.succeeded++
-          if (debug) log.debug('request served', facts(call, { usage }))
-        },
-        failure(error, usage) {
-          if (!close()) return
-          if (error.kind === 'client_closed') totals.abandoned++
-          else totals.failed++
-          log[error.level](`request failed: ${error.message}`, {
-            ...facts(call, { usage }),
-            kind: error.kind,
-            status: error.status,
-            fault: error.fault,
-            ...(error.cause !== undefined && { cause: error.cause }),
-          })
-        },
-      }
-    },
+  return { totals, open: (call, release) => new Settlement(call, release, totals, log) }
+}
+
+class Settlement implements Settle {
+  isSettled = false
+  readonly #call: Call
+  readonly #release: () => void
+  readonly #totals: Totals
+  readonly #log: Logger
+
+  constructor(call: Call, release: () => void, totals: Totals, log: Logger) {
+    this.#call = call
+    this.#release = release
+    this.#totals = totals
+    this.#log = log
+  }
+
+  success(usage: Usage | undefined): void {
+    if (!this.#close()) return
+    this.#totals.succeeded++
+    const log = this.#log
+    // Only then are the facts worth collecting.
+    if (log.level === 'debug') log.debug('request served', facts(this.#call, { usage }))
+  }
+
+  failure(error: GatewayError, usage?: Usage): void {
+    if (!this.#close()) return
+    if (error.kind === 'client_closed') this.#totals.abandoned++
+    else this.#totals.failed++
+    this.#log[error.level](`request failed: ${error.message}`, {
+      ...facts(this.#call, { usage }),
+      kind: error.kind,
+      status: error.status,
+      fault: error.fault,
+      ...(error.cause !== undefined && { cause: error.cause }),
+    })
+  }
+
+  #close(): boolean {
+    if (this.isSettled) return false
+    this.isSettled = true
+    this.#release()
+    return true
   }
 }
 
