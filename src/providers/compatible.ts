@@ -17,6 +17,7 @@ export interface Vendor {
   readonly versionPath?: string
   readonly keyEnv?: readonly string[]
   readonly keyless?: boolean
+  readonly detectPath?: string
   readonly offers: readonly KnownEndpoint[] | 'everything'
   readonly passthrough?: boolean
   /** Header for the key, default `authorization` with `Bearer `. */
@@ -38,6 +39,7 @@ export function compatible(vendor: Vendor): Provider {
     keyEnv: vendor.keyEnv ?? [],
     keyless: vendor.keyless ?? false,
     baseUrl: vendor.baseUrl,
+    detectPath: vendor.detectPath,
     offers: vendor.offers === 'everything' ? everything : new Set(vendor.offers),
     passthrough: vendor.passthrough ?? false,
     request(call, target) {
