@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import { ENDPOINTS } from '#core/endpoint.ts'
+import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
 import type { Outbound, Provider, Target } from './provider.ts'
@@ -59,7 +59,9 @@ export function compatible(vendor: Vendor): Provider {
 
 function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {
   const { settings } = target
-  const override = settings.custom?.requestPathOverrides[call.endpoint]
+  const overrides = settings.custom?.requestPathOverrides
+  const override =
+    overrides && (overrides[requestType(call.endpoint, call.stream)] ?? overrides[call.endpoint])
   if (override?.startsWith('http')) return override + call.query
   const base = keyUrl(target, vendor) ?? settings.network.baseUrl ?? vendor.baseUrl
   if (base === undefined) {

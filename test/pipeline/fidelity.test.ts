@@ -95,8 +95,9 @@ describe('a request body', () => {
   test('keeps whatever else is in it, for arbitrary JSON', async () => {
     await fc.assert(
       fc.asyncProperty(
+        // Prefixed, so that none is a field of the API, whose type would be checked.
         fc.dictionary(
-          fc.string({ maxLength: 12 }).filter((key) => !(key in {}) && !RESERVED.has(key)),
+          fc.string({ maxLength: 12 }).map((key) => `x_${key}`),
           fc.jsonValue(),
           { maxKeys: 6 },
         ),
@@ -115,16 +116,6 @@ describe('a request body', () => {
     )
   })
 })
-
-/** Names that the schema of a chat request checks, or that the gateway reads. */
-const RESERVED = new Set([
-  'model',
-  'messages',
-  'stream',
-  'stream_options',
-  'fallbacks',
-  '__proto__',
-])
 
 describe('what vendors want differently', () => {
   const chat = (more: string, provider: string): string => `{"model":"${provider}m",${more}"n":1.0}`
