@@ -1,6 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Target } from '#providers/provider.ts'
 
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
@@ -56,11 +57,11 @@ export async function createRelay(
     if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
     const { network, proxyUrl } = settings
     if (!network.allowPrivateNetwork && !proxyUrl) await assertReachable(outbound.url, name)
-    const socket = new WebSocket(outbound.url.replace(/^http/, 'ws'), {
+    const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
       ...(proxyUrl && { proxy: proxyUrl.reveal() }),
-    } as Bun.WebSocketOptions)
+    })
     socket.binaryType = 'nodebuffer'
     const early = await opened(socket, name, call.signal)
     noteReachable(outbound.url)
@@ -70,6 +71,14 @@ export async function createRelay(
     settle.failure(error)
     throw error
   }
+}
+
+/** The model stands in the query here, and the key may know it by another name. */
+function withModel(url: string, call: Call, target: Target): string {
+  if (target.model === undefined || target.model === call.model) return url
+  const parsed = new URL(url)
+  parsed.searchParams.set('model', target.model)
+  return parsed.href
 }
 
 function protocolsOf(call: Call): string[] {
@@ -163,7 +172,8 @@ function relay(
   function toCaller(message: string | Buffer): void {
     const sent = caller?.send(message)
     if (sent === -1) upstream.pause()
-    else if (sent === 0) end(1013, 'the caller reads too slowly')
+    // An empty message counts no bytes either.
+    else if (sent === 0 && message.length > 0) end(1013, 'the caller reads too slowly')
   }
 
   upstream.addEventListener('close', ({ code, reason }) => {

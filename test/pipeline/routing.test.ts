@@ -264,10 +264,11 @@ describe('headers', () => {
       body: Bun.gzipSync(JSON.stringify(CHAT)),
     })
     expect(response.status).toBe(200)
-    const { headers, json } = rig.upstream.requests[0]!
+    const [request] = rig.upstream.requests
+    const { headers } = request!
     expect(headers.get('content-encoding')).toBeNull()
     expect(headers.get('x-own')).toBe('1')
-    expect(json().model).toBe('gpt-x')
+    expect(request!.json().model).toBe('gpt-x')
   })
 
   test('that are configured are sent, once, in whatever case they are written', async () => {
