@@ -27,7 +27,7 @@ const json = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n'
 const answer = '{"id":"x","choices":[]}'
 
 describe('below HTTP', () => {
-  // `either`: a reset may overtake what was sent before it, and then nothing of that has happened.
+  // `either`: a break may overtake what was sent before it, and then nothing of that has happened.
   const cases: [
     string,
     readonly RawStep[],
@@ -42,7 +42,7 @@ describe('below HTTP', () => {
     ['a header without end', RAW.endlessHeader, bad, bad],
     ['a reset after the headers', RAW.resetAfterHeaders, 'either', reset],
     ['a reset mid-stream', RAW.resetMidStream, 'either', 'either'],
-    ['a last chunk that is missing', RAW.missingLastChunk, bad, 'mid-stream'],
+    ['a last chunk that is missing', RAW.missingLastChunk, bad, 'either'],
     ['a chunk that is cut', RAW.truncatedChunk, bad, reset],
     ['a chunk size that is none', RAW.badChunkSize, bad, bad],
     ['less than it promised', RAW.shortBody, reset, reset],
