@@ -62,7 +62,7 @@ export function openaiSurface(gateway: Gateway): Elysia {
       )
     }
   }
-  return app as unknown as Elysia
+  return app
 }
 
 function handlerOf(

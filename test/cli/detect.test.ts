@@ -13,7 +13,7 @@ const knowing = (...names: string[]): Snapshot =>
 
 test('what answers is found, what does not or is configured is not', async () => {
   const asked: string[] = []
-  await using server = Bun.serve({
+  using server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
     fetch(request) {
