@@ -28,7 +28,6 @@ export interface SocketRelay {
 
 /** What may wait for the provider's socket to take it before the relay is given up. */
 const maxBufferedBytes = 16 * 1024 * 1024
-const openMs = 30_000
 
 /**
  * Opens the provider's WebSocket for a call and relays both ways, message for message. Resolves when the provider
@@ -63,7 +62,7 @@ export async function createRelay(
       ...(proxyUrl && { proxy: proxyUrl.reveal() }),
     })
     socket.binaryType = 'nodebuffer'
-    const early = await opened(socket, name, call.signal)
+    const early = await opened(socket, name, call.signal, network.timers.headersMs)
     noteReachable(outbound.url)
     return relay(socket, early, settle, services.inflight)
   } catch (thrown) {
@@ -93,6 +92,7 @@ function opened(
   socket: WebSocket,
   provider: string,
   signal: AbortSignal,
+  openMs: number,
 ): Promise<(string | Buffer)[]> {
   return new Promise((resolve, reject) => {
     const early: (string | Buffer)[] = []
@@ -108,11 +108,12 @@ function opened(
       socket.terminate()
       refuse(new GatewayError('client_closed', 'The client closed the connection.'))
     }
-    const timer = setTimeout(() => {
+    const late = (): void => {
       socket.terminate()
       const message = `Provider '${provider}' did not accept the WebSocket in time.`
       refuse(new GatewayError('headers_timeout', message))
-    }, openMs)
+    }
+    const timer = openMs === 0 ? undefined : setTimeout(late, openMs)
     signal.addEventListener('abort', left)
     if (signal.aborted) left()
     socket.onmessage = ({ data }) => early.push(data as string | Buffer)

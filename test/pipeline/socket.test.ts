@@ -4,6 +4,7 @@ import type { ServerWebSocket } from 'bun'
 
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
+import { RAW, startRawUpstream } from '../helpers/upstream.ts'
 import { until } from './rig.ts'
 
 // WebSockets through the gateway: message for message, close for close.
@@ -101,8 +102,12 @@ function dial(path: string, options: object = {}): Caller {
 }
 
 /** A handshake that is expected to be answered like any request. */
-function handshake(path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(gateway.url + path, {
+function handshake(
+  path: string,
+  headers: Record<string, string> = {},
+  base = gateway.url,
+): Promise<Response> {
+  return fetch(base + path, {
     headers: {
       upgrade: 'websocket',
       connection: 'Upgrade',
@@ -205,6 +210,25 @@ describe('a handshake that is refused is an HTTP answer', () => {
     const { error }: any = await response.json()
     expect([response.status, error.code]).toEqual([502, 'provider_unreachable'])
     expect(await inFlight()).toBe(0)
+  })
+
+  test('by the gateway, when the provider does not answer in time', async () => {
+    await using raw = await startRawUpstream(RAW.silent)
+    const slow = await startGateway({
+      config: {
+        providers: {
+          openai: {
+            keys: [{ name: 'k', value: 'sk', models: ['*'], weight: 1 }],
+            network_config: { base_url: raw.url, response_headers_timeout_in_seconds: 0.05 },
+          },
+        },
+      },
+    })
+    const response = await handshake(realtime, {}, slow.url)
+    const { error }: any = await response.json()
+    expect([response.status, error.code]).toEqual([504, 'upstream_headers_timeout'])
+    await raw.closed
+    await slow.stop()
   })
 
   test('by the gateway, when the provider has no such thing or the path is none', async () => {
