@@ -31,7 +31,8 @@ function raiseRequestCap(env: Readonly<Record<string, string | undefined>>): voi
   if (process.platform === 'win32') return
   // In a compiled binary the second argument is a path inside it, which only a source run has to repeat.
   const compiled = process.argv[1]?.startsWith('/$bunfs/') ?? false
-  const args = [process.execPath, ...process.argv.slice(compiled ? 2 : 1)]
+  const own = compiled ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)]
+  const args = [process.execPath, ...own]
   process.execve(process.execPath, args, { ...definedOnly(env), [name]: '65535' })
 }
 

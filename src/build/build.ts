@@ -3,14 +3,14 @@ import { basename, join } from 'node:path'
 
 // `bun run build` makes dist/asbru for this machine; with --all, one executable per platform and SHA256SUMS.
 
-interface Target {
+export interface Target {
   readonly name: string
   readonly bun: string
   /** Bytecode halves the start time; it is made only where its output has been run. */
   readonly bytecode: boolean
 }
 
-const targets: readonly Target[] = [
+export const targets: readonly Target[] = [
   { name: 'asbru-linux-x64', bun: 'bun-linux-x64', bytecode: true },
   { name: 'asbru-linux-arm64', bun: 'bun-linux-arm64', bytecode: false },
   { name: 'asbru-linux-x64-musl', bun: 'bun-linux-x64-musl', bytecode: false },
@@ -22,9 +22,9 @@ const targets: readonly Target[] = [
 
 const dist = 'dist'
 
-async function compile(outfile: string, target: Target | undefined): Promise<void> {
-  const command = [
-    process.execPath,
+/** The arguments of `bun` that make `outfile`; without a target for the machine that runs it. */
+export function buildCommand(outfile: string, target: Target | undefined): string[] {
+  return [
     'build',
     '--compile',
     ...(target ? [`--target=${target.bun}`] : []),
@@ -38,6 +38,10 @@ async function compile(outfile: string, target: Target | undefined): Promise<voi
     `--outfile=${outfile}`,
     'src/main.ts',
   ]
+}
+
+async function compile(outfile: string, target: Target | undefined): Promise<void> {
+  const command = [process.execPath, ...buildCommand(outfile, target)]
   const { exitCode, stderr } = Bun.spawnSync(command, { stdout: 'inherit', stderr: 'pipe' })
   if (exitCode !== 0) throw new Error(`building ${outfile} failed:\n${stderr.toString()}`)
   const { size } = statSync(outfile)
@@ -58,13 +62,15 @@ async function buildAll(): Promise<void> {
   console.log(`${join(dist, 'SHA256SUMS')}  ${lines.length} files`)
 }
 
-mkdirSync(dist, { recursive: true })
-try {
-  if (process.argv.includes('--all')) await buildAll()
-  else await compile(join(dist, process.platform === 'win32' ? 'asbru.exe' : 'asbru'), undefined)
-} finally {
-  // Bun leaves its working copy behind when a build is interrupted.
-  for (const file of readdirSync('.')) {
-    if (/^\..*\.bun-build$/.test(basename(file))) rmSync(file, { force: true })
+if (import.meta.main) {
+  mkdirSync(dist, { recursive: true })
+  try {
+    if (process.argv.includes('--all')) await buildAll()
+    else await compile(join(dist, process.platform === 'win32' ? 'asbru.exe' : 'asbru'), undefined)
+  } finally {
+    // Bun leaves its working copy behind when a build is interrupted.
+    for (const file of readdirSync('.')) {
+      if (/^\..*\.bun-build$/.test(basename(file))) rmSync(file, { force: true })
+    }
   }
 }

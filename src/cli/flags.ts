@@ -75,7 +75,8 @@ export function parseFlags(
     const { name, value, rawName } = token
     const type = Object.hasOwn(known, name) ? known[name] : undefined
     if (type === undefined) {
-      return failure(`unknown flag ${rawName}.${didYouMean(name, Object.keys(known))}`)
+      const flags = Object.keys(known).map((flag) => `--${flag}`)
+      return failure(`unknown flag ${rawName}.${didYouMean(`--${name}`, flags)}`)
     }
     if (type === 'boolean') {
       if (value !== undefined && value !== 'true' && value !== 'false') {

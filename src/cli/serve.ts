@@ -4,13 +4,12 @@ import { readSource } from '#config/source.ts'
 import { createLogger } from '#core/log.ts'
 import { VERSION } from '#core/version.ts'
 import { createLineWriter } from '#lib/line-writer.ts'
+import { detectLocal } from '#pipeline/detect.ts'
+import { PROVIDERS } from '#providers/registry.ts'
 
 import { startApp } from '../app.ts'
 import { problemLine } from './check.ts'
 import { parseFlags } from './flags.ts'
-
-const ollamaUrl = 'http://localhost:11434/api/version'
-const detectMs = 500
 
 /** `asbru serve`: runs until SIGTERM or SIGINT. Returns the exit code when it could not start or has ended. */
 export async function serve(argv: readonly string[], env: Environment): Promise<number> {
@@ -67,7 +66,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
     },
     flags.logStyle,
   )
-  void detectOllama(app.snapshot()).then((names) => {
+  void detectLocal(PROVIDERS.values(), app.snapshot()).then((names) => {
     if (names.length > 0) app.detect(names)
     return undefined
   })
@@ -86,17 +85,6 @@ function found(snapshot: Snapshot): Record<string, unknown> {
       origin === 'built-in' ? 'built in, no key needed' : `${origin}, ${keys.length} key(s)`
   }
   return { providers }
-}
-
-async function detectOllama(snapshot: Snapshot): Promise<string[]> {
-  if (snapshot.providers.has('ollama')) return []
-  try {
-    const response = await fetch(ollamaUrl, { signal: AbortSignal.timeout(detectMs) })
-    return response.ok ? ['ollama'] : []
-  } catch {
-    // Nothing listens there, which is the usual case.
-    return []
-  }
 }
 
 /** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */

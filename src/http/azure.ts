@@ -20,11 +20,19 @@ const byPath = new Map(
     .map(([name, facts]) => [facts.path, name as KnownEndpoint]),
 )
 
+/** What a call is for when it names neither provider nor model. These SDKs expect their own service behind it. */
+export function defaultProvider(userAgent: string | undefined): string {
+  return userAgent?.includes('AzureOpenAI') ? DEPLOYMENT_PROVIDER : 'openai'
+}
+
+/** The provider behind a deployment of which only the name is known. */
+export const DEPLOYMENT_PROVIDER = 'azure'
+
 /**
  * Reads the tail of an Azure SDK path, `/{deployment}/chat/completions`. One segment before the operation is a
  * deployment of Azure; more are `provider/model`. Returns the error when it is neither.
  */
-export function azureDeployment(
+export function readDeployment(
   path: string,
 ): { endpoint: KnownEndpoint; path: string; model: string } | GatewayError {
   const segments = path.split('/').slice(1)
@@ -43,7 +51,7 @@ export function azureDeployment(
   } catch (cause) {
     return new GatewayError('invalid_request', 'The path is not valid percent-encoding.', { cause })
   }
-  const model = deployment.includes('/') ? deployment : `azure/${deployment}`
+  const model = deployment.includes('/') ? deployment : `${DEPLOYMENT_PROVIDER}/${deployment}`
   const problem = checkModel(model)
   if (problem) {
     const { message, param, code } = problem

@@ -34,7 +34,7 @@ export function readCaller(
 }
 
 function bearer(value: string | undefined): string | undefined {
-  return direct(value?.replace(/^bearer\s+/i, ''))
+  return direct(value?.replace(/^bearer(?:\s+|$)/i, ''))
 }
 
 function direct(value: string | undefined): string | undefined {

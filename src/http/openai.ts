@@ -10,7 +10,7 @@ import { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/run.ts'
 
 import { assertPlainPath, knownProvider, providerFromQuery } from './address.ts'
-import { azureDeployment } from './azure.ts'
+import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts'
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
 import { arrive, takeIn } from './intake.ts'
@@ -31,7 +31,7 @@ export interface Gateway {
 /** The same routes answer under all of these; the doubled ones are for SDKs that add `/openai` themselves. */
 const prefixes = ['/openai', '/openai/v1', '/openai/openai', '/openai/openai/v1'] as const
 
-/** The OpenAI surface: every endpoint of the table, Azure's deployment paths, and a door for everything else. */
+/** The OpenAI surface: every endpoint of the table, the paths of deployments, and a door for everything else. */
 export function openaiSurface(gateway: Gateway): Elysia {
   const app = new Elysia({ name: 'openai', normalize: false })
   for (const prefix of prefixes) {
@@ -62,7 +62,7 @@ export function openaiSurface(gateway: Gateway): Elysia {
       )
     }
   }
-  return app as unknown as Elysia
+  return app
 }
 
 function handlerOf(
@@ -84,11 +84,6 @@ function elysiaPath(path: string): string {
   return path.replace(/\{\w+\.\.\.\}/g, '*').replace(/\{(\w+)\}/g, ':$1')
 }
 
-/** `AzureOpenAI` clients expect Azure behind the operations that name no deployment in their path. */
-function defaultProvider(arrival: Arrival): string {
-  return arrival.headers['user-agent']?.includes('AzureOpenAI') ? 'azure' : 'openai'
-}
-
 function serve(
   gateway: Gateway,
   endpoint: KnownEndpoint,
@@ -96,17 +91,19 @@ function serve(
   prefixLength: number,
 ): Promise<Response> {
   const arrival = arrive(request, prefixLength)
-  return answer(gateway, endpoint, arrival, { defaultProvider: defaultProvider(arrival) })
+  return answer(gateway, endpoint, arrival, {
+    defaultProvider: defaultProvider(arrival.headers['user-agent']),
+  })
 }
 
 function serveDeployment(gateway: Gateway, request: Request): Promise<Response> {
   const arrival = arrive(request, '/openai/openai/deployments'.length)
-  const target = azureDeployment(arrival.path)
+  const target = readDeployment(arrival.path)
   if (target instanceof Error) {
     return Promise.resolve(
       respondError(
         target,
-        { provider: 'azure', modelRequested: undefined, requestType: 'unknown' },
+        { provider: DEPLOYMENT_PROVIDER, modelRequested: undefined, requestType: 'unknown' },
         arrival.id,
       ),
     )
@@ -117,7 +114,7 @@ function serveDeployment(gateway: Gateway, request: Request): Promise<Response> 
     gateway,
     endpoint,
     { ...arrival, path, query: '' },
-    { model, defaultProvider: 'azure' },
+    { model, defaultProvider: DEPLOYMENT_PROVIDER },
   )
 }
 
@@ -163,7 +160,7 @@ async function passThrough(
       query,
       body,
       modelRequested: undefined,
-      provider: knownProvider(provider, snapshot) ?? defaultProvider(arrival),
+      provider: knownProvider(provider, snapshot) ?? defaultProvider(headers['user-agent']),
       model: undefined,
       stream: false,
       wantsUsage: false,

@@ -34,13 +34,13 @@ function streamOf(pump: (sink: Sink) => Promise<void>): ReadableStream {
     type: 'direct',
     async pull(controller) {
       try {
-        await pump(controller as unknown as Sink)
+        await pump(controller)
       } catch {
         // The pump has settled and logged the call. A rejection cuts the connection, as it should; Bun prints what
         // the rejection holds, so it holds nothing.
         await Promise.reject()
       }
-      await controller.close()
+      controller.close()
     },
   })
 }

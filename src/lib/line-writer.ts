@@ -10,10 +10,18 @@ export interface LineWriter {
   flush(): Promise<void>
 }
 
+/** Where lines go; both may fail at once or later. */
+export interface LineSink {
+  write(text: string): number | Promise<number>
+  flush(): number | Promise<number>
+}
+
 /** Collects lines for standard output and writes them once per turn. Never throws, whoever has closed the pipe. */
-export function createLineWriter(): LineWriter {
-  const sink = Bun.stdout.writer()
+export function createLineWriter(sink: LineSink = Bun.stdout.writer()): LineWriter {
   let pending: string[] = []
+  /** Of the lines that wait for this turn's end. */
+  let waitingBytes = 0
+  /** Of all lines that have not left. */
   let pendingBytes = 0
   let dropped = 0
   let scheduled = false
@@ -24,7 +32,8 @@ export function createLineWriter(): LineWriter {
     if (pending.length === 0) return
     const lines = pending.join('')
     pending = []
-    const size = pendingBytes
+    const size = waitingBytes
+    waitingBytes = 0
     try {
       writing = Promise.all([sink.write(lines), sink.flush()]).then(
         () => (pendingBytes -= size),
@@ -47,6 +56,7 @@ export function createLineWriter(): LineWriter {
       dropped = 0
     }
     pending.push(line)
+    waitingBytes += line.length
     pendingBytes += line.length
     if (!scheduled) {
       scheduled = true

@@ -9,15 +9,10 @@ import type { Target } from '#providers/provider.ts'
  */
 export function nameModels(call: Call, target: Target, text: string): string {
   const { name } = target.settings
-  switch (call.endpoint) {
-    case 'list_models':
-      return prefixList(text, name)
-    case 'model_retrieve':
-    case 'model_delete':
-      return applyEdits(text, idEdits(text, scanJson(text).open, name))
-    default:
-      return text
-  }
+  const { endpoint } = call
+  if (endpoint === 'list_models') return prefixList(text, name)
+  if (endpoint !== 'model_retrieve' && endpoint !== 'model_delete') return text
+  return applyEdits(text, idEdits(text, scanJson(text).open, name))
 }
 
 function prefixList(text: string, provider: string): string {

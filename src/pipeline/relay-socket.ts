@@ -1,6 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Target } from '#providers/provider.ts'
 
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
@@ -27,7 +28,6 @@ export interface SocketRelay {
 
 /** What may wait for the provider's socket to take it before the relay is given up. */
 const maxBufferedBytes = 16 * 1024 * 1024
-const openMs = 30_000
 
 /**
  * Opens the provider's WebSocket for a call and relays both ways, message for message. Resolves when the provider
@@ -56,13 +56,13 @@ export async function createRelay(
     if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
     const { network, proxyUrl } = settings
     if (!network.allowPrivateNetwork && !proxyUrl) await assertReachable(outbound.url, name)
-    const socket = new WebSocket(outbound.url.replace(/^http/, 'ws'), {
+    const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
       ...(proxyUrl && { proxy: proxyUrl.reveal() }),
-    } as Bun.WebSocketOptions)
+    })
     socket.binaryType = 'nodebuffer'
-    const early = await opened(socket, name, call.signal)
+    const early = await opened(socket, name, call.signal, network.timers.headersMs)
     noteReachable(outbound.url)
     return relay(socket, early, settle, services.inflight)
   } catch (thrown) {
@@ -70,6 +70,14 @@ export async function createRelay(
     settle.failure(error)
     throw error
   }
+}
+
+/** The model stands in the query here, and the key may know it by another name. */
+function withModel(url: string, call: Call, target: Target): string {
+  if (target.model === undefined || target.model === call.model) return url
+  const parsed = new URL(url)
+  parsed.searchParams.set('model', target.model)
+  return parsed.href
 }
 
 function protocolsOf(call: Call): string[] {
@@ -84,6 +92,7 @@ function opened(
   socket: WebSocket,
   provider: string,
   signal: AbortSignal,
+  openMs: number,
 ): Promise<(string | Buffer)[]> {
   return new Promise((resolve, reject) => {
     const early: (string | Buffer)[] = []
@@ -99,11 +108,12 @@ function opened(
       socket.terminate()
       refuse(new GatewayError('client_closed', 'The client closed the connection.'))
     }
-    const timer = setTimeout(() => {
+    const late = (): void => {
       socket.terminate()
       const message = `Provider '${provider}' did not accept the WebSocket in time.`
       refuse(new GatewayError('headers_timeout', message))
-    }, openMs)
+    }
+    const timer = openMs === 0 ? undefined : setTimeout(late, openMs)
     signal.addEventListener('abort', left)
     if (signal.aborted) left()
     socket.onmessage = ({ data }) => early.push(data as string | Buffer)
@@ -163,7 +173,8 @@ function relay(
   function toCaller(message: string | Buffer): void {
     const sent = caller?.send(message)
     if (sent === -1) upstream.pause()
-    else if (sent === 0) end(1013, 'the caller reads too slowly')
+    // An empty message counts no bytes either.
+    else if (sent === 0 && message.length > 0) end(1013, 'the caller reads too slowly')
   }
 
   upstream.addEventListener('close', ({ code, reason }) => {

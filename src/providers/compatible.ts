@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import { ENDPOINTS } from '#core/endpoint.ts'
+import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
 import type { Outbound, Provider, Target } from './provider.ts'
@@ -17,6 +17,7 @@ export interface Vendor {
   readonly versionPath?: string
   readonly keyEnv?: readonly string[]
   readonly keyless?: boolean
+  readonly detectPath?: string
   readonly offers: readonly KnownEndpoint[] | 'everything'
   readonly passthrough?: boolean
   /** Header for the key, default `authorization` with `Bearer `. */
@@ -38,6 +39,7 @@ export function compatible(vendor: Vendor): Provider {
     keyEnv: vendor.keyEnv ?? [],
     keyless: vendor.keyless ?? false,
     baseUrl: vendor.baseUrl,
+    detectPath: vendor.detectPath,
     offers: vendor.offers === 'everything' ? everything : new Set(vendor.offers),
     passthrough: vendor.passthrough ?? false,
     request(call, target) {
@@ -57,7 +59,9 @@ export function compatible(vendor: Vendor): Provider {
 
 function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {
   const { settings } = target
-  const override = settings.custom?.requestPathOverrides[call.endpoint]
+  const overrides = settings.custom?.requestPathOverrides
+  const override =
+    overrides && (overrides[requestType(call.endpoint, call.stream)] ?? overrides[call.endpoint])
   if (override?.startsWith('http')) return override + call.query
   const base = keyUrl(target, vendor) ?? settings.network.baseUrl ?? vendor.baseUrl
   if (base === undefined) {

@@ -36,6 +36,8 @@ export interface Provider {
   /** Undefined when only the configuration can know it. */
   readonly baseUrl: string | undefined
   readonly offers: ReadonlySet<KnownEndpoint>
+  /** A path below `baseUrl` that answers 200 when such a server runs on this machine; it is then used unasked. */
+  readonly detectPath?: string | undefined
   /** Routes without an entry in the endpoint table, and the WebSocket relays, may go here. */
   readonly passthrough: boolean
   /** Throws `GatewayError` when the configuration lacks what this vendor needs, such as a base URL. */

@@ -206,6 +206,7 @@ export const VENDORS: readonly Vendor[] = [
     name: 'ollama',
     baseUrl: 'http://localhost:11434',
     keyless: true,
+    detectPath: '/api/version',
     keyUrl: ['ollama_key_config', 'url'],
     offers: [...chat, ...text, ...embeddings, ...responses],
     quirks: { drop: [...openaiOnly, 'logit_bias', 'service_tier', 'parallel_tool_calls', 'user'] },

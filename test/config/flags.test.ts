@@ -132,7 +132,7 @@ describe('the environment', () => {
 
 describe('complaints', () => {
   const cases: readonly [line: string, words: string][] = [
-    ['--prot 1', 'unknown flag --prot. Did you mean "port"?'],
+    ['--prot 1', 'unknown flag --prot. Did you mean "--port"?'],
     ['-prot 1', 'unknown flag --prot.'],
     ['--no-such', 'unknown flag --no-such.'],
     ['-x', 'unknown flag -x.'],

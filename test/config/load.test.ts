@@ -181,7 +181,7 @@ describe('defaults', () => {
     })
     expect(snapshot.client).toEqual({
       allowDirectKeys: false,
-      allowedOrigins: ['*'],
+      allowedOrigins: [],
       allowedHeaders: [],
       requiredHeaders: [],
       headerFilter: { allowlist: [], denylist: [] },

@@ -32,7 +32,7 @@ test.each([
   ['a body in chunks', { 'transfer-encoding': 'chunked' }, '3\r\nabc\r\n'],
   ['a body that never starts', { 'content-length': '100' }, ''],
 ])('%s that stops coming is given up, and the connection with it', async (_, headers, start) => {
-  await using server = startReader()
+  using server = startReader()
   const connection = await openRaw(server.url.origin)
   // Nobody asks for the connection to be closed.
   connection.send(head('POST', '/', { ...headers, connection: 'keep-alive' }) + start)

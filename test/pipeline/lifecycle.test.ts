@@ -70,7 +70,7 @@ describe('a caller who leaves', () => {
     ],
   ])('%s ends the upstream call', async (_, body, reply) => {
     await using rig = await startRig()
-    rig.upstream.reply(reply as any)
+    rig.upstream.reply(reply)
     const controller = new AbortController()
     const answered = rig
       .post('/chat/completions', body, { signal: controller.signal })

@@ -318,6 +318,46 @@ describe('with the default settings', () => {
     expect(stream.events).toHaveLength(3)
   })
 
+  test.each([
+    ['half an object', '{"id":"c","choices":[{"index":0\n\n'],
+    ['no object', '"text"\n\n'],
+    ['lines that do not add up', `${chatChunk('b')}\ndata: {"x":1}\n\n`],
+  ])('an event mid-stream that is %s ends it, and never reaches the caller', async (_, data) => {
+    const gate = Promise.withResolvers<void>()
+    rig.upstream.reply({ chunks: [sse(chatChunk('a')), `data: ${data}`], gate: gate.promise })
+    // The headers are here, so what follows takes the short way.
+    const response = await rig.chat()
+    gate.resolve()
+    const stream = await strictStream(response)
+    expect(stream.events.map(({ data: { error } }) => error?.code)).toEqual([
+      undefined,
+      'bad_gateway',
+    ])
+  })
+
+  test('events in a row that look alike pass whole, odd ones among them do not', async () => {
+    const gate = Promise.withResolvers<void>()
+    const run = [`data: ${chatChunk('b')}\r\n\r\n`, `data: ${chatChunk('c')}\r\n\r\n`]
+    const odd = `data: ${chatChunk('d')}\n\nevent: ping\n\n\n: note\n\ndata: ${chatChunk('', { finish: 'stop' })}\n\n`
+    rig.upstream.reply({
+      chunks: [sse(chatChunk('a')), run.join(''), odd],
+      gate: [undefined, gate.promise, gate.promise],
+    })
+    const response = await rig.chat()
+    gate.resolve()
+    const stream = await strictStream(response)
+    expect(stream.text).toContain(run.join(''))
+    expect(contentOf(stream)).toBe('abcd')
+    expect(stream.comments).toBe(1)
+    expect(stream.events.at(-1)!.data.extra_fields.chunk_index).toBe(4)
+  })
+
+  test('a byte order mark is not passed on: something may stand before it', async () => {
+    rig.upstream.reply({ chunks: [`\ufeff${sse(chatChunk('', { finish: 'stop' }), '[DONE]')}`] })
+    const bytes = new Uint8Array(await (await rig.chat()).arrayBuffer())
+    expect(String.fromCharCode(...bytes.subarray(0, 5))).toBe('data:')
+  })
+
   test('the connection of a stream that ended is used again', async () => {
     rig.upstream.reply([{ sse: events }, { sse: events }])
     await strictStream(await rig.chat())

@@ -181,8 +181,11 @@ describe('connecting', () => {
       () => connection.enter('headers_timeout', 20),
     )
     await asked.promise
-    connection.enter('idle_timeout', 40)
+    connection.enter('idle_timeout', 0)
     probed.resolve(false)
+    await Bun.sleep(0)
+    expect(connection.reason).toBeUndefined()
+    connection.enter('idle_timeout', 20)
     await aborted(connection)
     expect(connection.reason?.kind).toBe('idle_timeout')
     connection.close()
