@@ -15,10 +15,9 @@ export interface Caller {
 /** A request body in the form its endpoint needs. */
 export type Body =
   | { readonly kind: 'none' }
-  /** What came, as bytes, as text and parsed; what is sent is spliced from the first two. */
+  /** The text that came and its parsed form; what is sent is spliced from the text. */
   | {
       readonly kind: 'json'
-      readonly bytes: Uint8Array<ArrayBuffer>
       readonly text: string
       readonly value: Readonly<Record<string, unknown>>
       readonly scan: Scan

@@ -13,7 +13,7 @@ import { readCaller } from './caller.ts'
 import { addField, partText, readForm } from './form.ts'
 import type { FormPart } from './form.ts'
 import { headersOf } from './headers.ts'
-import { parseJson, readBytes, requireJson } from './read.ts'
+import { parseJson, readBytes, readText, requireJson } from './read.ts'
 import { pathOf, queryOf } from './target.ts'
 
 /** What is known of a request before its body has been read; errors are reported with it. */
@@ -135,13 +135,15 @@ async function readBody(
   const { headers, request } = arrival
   const contentType = headers['content-type']
   const isForm = contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)
-  if (facts.body === 'json') requireJsonOrNothing(endpoint, contentType, headers)
-  else if (facts.body === 'multipart' && !isForm) throw formExpected(contentType)
-  const bytes = await readBytes(request, headers, maxBytes)
-  if (bytes.length === 0 && OPTIONAL_BODIES.has(endpoint)) return nothing
-  if (isForm && facts.body !== 'json') return readFormBody(endpoint, bytes, contentType, pathModel)
-  requireJson(contentType)
-  return readJsonBody(endpoint, parseJson(bytes), pathModel)
+  if (facts.body === 'multipart' && !isForm) throw formExpected(contentType)
+  if (isForm && facts.body !== 'json') {
+    const bytes = await readBytes(request, headers, maxBytes)
+    return readFormBody(endpoint, bytes, contentType, pathModel)
+  }
+  requireJsonOrNothing(endpoint, contentType, headers)
+  const text = await readText(request, headers, maxBytes)
+  if (text === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
+  return readJsonBody(endpoint, parseJson(text), pathModel)
 }
 
 function requireJsonOrNothing(

@@ -41,10 +41,7 @@ export async function readBytes(
     else if (Number(declared) > maxBytes) throw tooLarge(maxBytes)
     else bytes = await readDeclared(request, Number(declared), patience)
   } catch (thrown) {
-    if (thrown instanceof GatewayError) throw thrown
-    throw new GatewayError('client_closed', 'The request body ended before it was complete.', {
-      cause: thrown,
-    })
+    throw cutShort(thrown)
   }
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
   if (encoding === 'identity' || bytes.length === 0) return bytes
@@ -54,19 +51,79 @@ export async function readBytes(
 async function readDeclared(
   request: Request,
   length: number,
-  { baseMs, slowestBytesPerMs }: Patience,
+  patience: Patience,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { promise, resolve, reject } = Promise.withResolvers<ArrayBuffer>()
+  return new Uint8Array(await inTime(request.arrayBuffer(), length, patience))
+}
+
+/** What `reading` resolves to, or 408 when `length` bytes should long have come. */
+async function inTime<T>(
+  reading: Promise<T>,
+  length: number,
+  { baseMs, slowestBytesPerMs }: Patience,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
   const deadline = watch({
     at: inMs(baseMs + length / slowestBytesPerMs),
     expired: () => reject(tooSlow()),
   })
-  request.arrayBuffer().then(resolve, reject)
+  reading.then(resolve, reject)
   try {
-    return new Uint8Array(await promise)
+    return await promise
   } finally {
     release(deadline)
   }
+}
+
+/**
+ * The whole request body as text, without a byte order mark. Throws as `readBytes` does, and 400 for bad UTF-8.
+ */
+export async function readText(
+  request: Request,
+  headers: Readonly<Record<string, string>>,
+  maxBytes: number,
+  patience: Patience = usualPatience,
+): Promise<string> {
+  const length = Number(headers['content-length'] ?? Number.NaN)
+  if (!(length <= maxBytes) || headers['content-encoding'] !== undefined) {
+    return decode(await readBytes(request, headers, maxBytes, patience))
+  }
+  let text: string
+  try {
+    // Bun makes the string straight from what it received; bytes in between would be a second copy of the body.
+    text = await inTime(request.text(), length, patience)
+  } catch (thrown) {
+    throw cutShort(thrown)
+  }
+  if (!isFaithful(text, length)) throw notUtf8()
+  return text
+}
+
+/**
+ * Bad bytes have become U+FFFD, which takes three. So a text that holds one and is no longer than what came was
+ * sent with it, but for a character cut after three of its four bytes, which then reads as one U+FFFD.
+ */
+function isFaithful(text: string, length: number): boolean {
+  return !text.includes('\uFFFD') || Buffer.byteLength(text) <= length
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return strict.decode(bytes)
+  } catch {
+    throw notUtf8()
+  }
+}
+
+function notUtf8(): GatewayError {
+  return new GatewayError('invalid_json', 'The request body is not valid UTF-8.')
+}
+
+function cutShort(thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown
+  return new GatewayError('client_closed', 'The request body ended before it was complete.', {
+    cause: thrown,
+  })
 }
 
 async function readChunks(
@@ -151,17 +208,10 @@ export function requireJson(contentType: string | undefined): void {
 }
 
 /**
- * A JSON object as text and as value. Throws 400 for bad UTF-8, malformed JSON, another root than an object,
- * nesting beyond 512 levels and duplicate keys (which two parsers may read differently).
+ * A JSON object as text and as value. Throws 400 for malformed JSON, another root than an object, nesting beyond
+ * 512 levels and duplicate keys (which two parsers may read differently).
  */
-export function parseJson(bytes: Uint8Array<ArrayBuffer>): Body & { kind: 'json' } {
-  let text: string
-  try {
-    // The decoder drops a byte order mark.
-    text = strict.decode(bytes)
-  } catch (cause) {
-    throw new GatewayError('invalid_json', 'The request body is not valid UTF-8.', { cause })
-  }
+export function parseJson(text: string): Body & { kind: 'json' } {
   const scan = scanJson(text, maxDepth)
   if (scan.depth > maxDepth) {
     throw new GatewayError(
@@ -185,8 +235,7 @@ export function parseJson(bytes: Uint8Array<ArrayBuffer>): Body & { kind: 'json'
     const param = findDuplicateKey(text)?.slice(0, maxParamLength)
     throw new GatewayError('duplicate_key', `The request body has '${param}' twice.`, { param })
   }
-  const sent = bytes[0] === 0xef && text.charCodeAt(0) !== 0xfeff ? bytes.subarray(3) : bytes
-  return { kind: 'json', bytes: sent, text, value: value as Record<string, unknown>, scan }
+  return { kind: 'json', text, value: value as Record<string, unknown>, scan }
 }
 
 /** The parser's reason without the caller's own words, which may be long or secret. */

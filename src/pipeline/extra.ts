@@ -38,9 +38,7 @@ export function rawWanted(
 /** The JSON that was sent upstream, for showing it; undefined for other bodies. */
 export function sentText(outbound: Outbound): string | undefined {
   if (outbound.headers['content-type'] !== 'application/json') return undefined
-  const { body } = outbound
-  if (body instanceof Uint8Array) return new TextDecoder().decode(body)
-  return typeof body === 'string' ? body : undefined
+  return typeof outbound.body === 'string' ? outbound.body : undefined
 }
 
 /**

@@ -58,7 +58,7 @@ export function rewriteBody(
       return { body: rewriteForm(body, model), contentType: body.contentType, dropped: [] }
     case 'json': {
       const { edits, dropped } = jsonEdits(call, body, model, quirks)
-      const sent = edits.length === 0 ? body.bytes : applyEdits(body.text, edits)
+      const sent = edits.length === 0 ? body.text : applyEdits(body.text, edits)
       return { body: sent, contentType: 'application/json', dropped }
     }
   }
