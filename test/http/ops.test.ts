@@ -54,6 +54,10 @@ describe('health', () => {
     kept.send('GET /health/ready HTTP/1.1\r\nhost: gateway\r\n\r\n')
     await kept.until('"ok"')
     const drained = own.gateway.drain()
+    // A signal reaches another process when it does; the line says that it has.
+    if (own.gateway.pid !== undefined) {
+      await own.gateway.logged(({ message }) => /^SIGTERM: /.test(String(message)))
+    }
     const ask = async (path: string, sign: string): Promise<void> => {
       kept.send(`GET ${path} HTTP/1.1\r\nhost: gateway\r\n\r\n`)
       await kept.until(sign)
