@@ -141,9 +141,9 @@ async function readBody(
     return readFormBody(endpoint, bytes, contentType, pathModel)
   }
   requireJsonOrNothing(endpoint, contentType, headers)
-  const text = await readText(request, headers, maxBytes)
-  if (text === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
-  return readJsonBody(endpoint, parseJson(text), pathModel)
+  const written = await readText(request, headers, maxBytes)
+  if (written === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
+  return readJsonBody(endpoint, parseJson(written), pathModel)
 }
 
 function requireJsonOrNothing(

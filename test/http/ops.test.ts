@@ -56,7 +56,7 @@ describe('health', () => {
     const drained = own.gateway.drain()
     // A signal reaches another process when it does; the line says that it has.
     if (own.gateway.pid !== undefined) {
-      await own.gateway.logged(({ message }) => /^SIGTERM: /.test(String(message)))
+      await own.gateway.logged(({ message }) => String(message).startsWith('SIGTERM: '))
     }
     const ask = async (path: string, sign: string): Promise<void> => {
       kept.send(`GET ${path} HTTP/1.1\r\nhost: gateway\r\n\r\n`)
