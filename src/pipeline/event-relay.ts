@@ -26,13 +26,11 @@ import { extraFields, rawWanted, sentText, wantsExtraFields } from './extra.ts'
 import { needsReading, promisesTerminal, readEvent } from './framing.ts'
 import type { Meaning } from './framing.ts'
 import { startKeepAlive } from './keep-alive.ts'
+import { linger } from './linger.ts'
 import type { Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
-
-/** After the last event the upstream gets this long to close, so that its connection can be used again. */
-const lingerMs = 1000
 
 type Piece = Uint8Array | string
 type Read = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']>>
@@ -391,21 +389,8 @@ export class EventRelay {
       this.#cancel()
     } else {
       this.#settle.success(this.#usage)
-      if (!this.#upstreamEnded) void this.#linger()
+      if (!this.#upstreamEnded) void linger(this.#reader, this.#cancel)
     }
     connection.close()
-  }
-
-  /** Reads on to the end of the body: a connection whose answer was read whole is used again. */
-  async #linger(): Promise<void> {
-    const patience = watch({ at: performance.now() + lingerMs, expired: this.#cancel })
-    try {
-      for (let read = await this.#reader.read(); !read.done;) read = await this.#reader.read()
-    } catch {
-      // Nobody waits for these bytes; a failure here only costs the connection.
-      this.#upstreamEnded = true
-    } finally {
-      release(patience)
-    }
   }
 }
