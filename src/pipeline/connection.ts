@@ -37,6 +37,7 @@ export class Connection {
   readonly #inflight: Inflight
   #probe: (() => Promise<void>) | undefined
   #closed = false
+  slot: number | undefined
 
   constructor(callSignal: AbortSignal, totalMs: number, inflight: Inflight) {
     this.#callSignal = callSignal
