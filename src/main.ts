@@ -21,6 +21,9 @@ Flags of serve and check (one dash works too)
   --log-style STYLE   json or pretty
 `
 
+/** Bun refuses larger headers with a bare 431; below that the gateway answers. A build has this flag built in. */
+const headerFlag = '--max-http-header-size=262144'
+
 /**
  * Bun reads the cap on concurrent outbound requests once, when the process starts; its default of 256 would make
  * the others wait where none of our timers sees them. So the process replaces itself with the cap raised.
@@ -31,7 +34,9 @@ function raiseRequestCap(env: Readonly<Record<string, string | undefined>>): voi
   if (process.platform === 'win32') return
   // In a compiled binary the second argument is a path inside it, which only a source run has to repeat.
   const compiled = process.argv[1]?.startsWith('/$bunfs/') ?? false
-  const own = compiled ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)]
+  const own = compiled
+    ? process.argv.slice(2)
+    : [headerFlag, ...process.execArgv, ...process.argv.slice(1)]
   const args = [process.execPath, ...own]
   process.execve(process.execPath, args, { ...definedOnly(env), [name]: '65535' })
 }

@@ -35,6 +35,8 @@ export function buildCommand(outfile: string, target: Target | undefined): strin
     '--minify-whitespace',
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
+    // Headers up to here reach the gateway, whose refusal of large ones is an answer in the envelope.
+    '--compile-exec-argv=--max-http-header-size=262144',
     `--outfile=${outfile}`,
     'src/main.ts',
   ]

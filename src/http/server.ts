@@ -13,6 +13,9 @@ import { pathOf } from './target.ts'
 import { openRelay } from './websocket.ts'
 import type { RelayData } from './websocket.ts'
 
+/** Of all names and values together; providers take no more either. */
+const maxHeaderChars = 64 * 1024
+
 /** Silence after which Bun drops a connection that is not waiting for an answer of ours. */
 const idleSeconds = 120
 
@@ -72,7 +75,9 @@ export function listen(options: {
       // Without a usable Host, Bun gives the bare path as the URL, in which routes would be looked up wrongly.
       if (!request.url.startsWith('http')) return withoutHost(request)
       if (lifecycle.draining && !pathOf(request.url).startsWith('/health')) return draining()
-      const { origin, upgrade } = headersOf(request)
+      const headers = headersOf(request)
+      if (isLarger(headers, maxHeaderChars)) return tooLarge()
+      const { origin, upgrade } = headers
       if (upgrade?.toLowerCase() === 'websocket') {
         // Browsers open sockets to anywhere without asking first; only the origin tells.
         return isForeign(origin) ? foreign() : openRelay(request, bun, gateway(), log)
@@ -103,6 +108,19 @@ export function listen(options: {
     close: () => server.stop(true),
     patient: (request) => server.timeout(request, 0),
   }
+}
+
+function isLarger(headers: Readonly<Record<string, string>>, maxChars: number): boolean {
+  let chars = 0
+  for (const name in headers) chars += name.length + headers[name]!.length
+  return chars > maxChars
+}
+
+function tooLarge(): Response {
+  const kb = maxHeaderChars / 1024
+  return plainError(
+    new GatewayError('headers_too_large', `The request headers are larger than ${kb} KB.`),
+  )
 }
 
 function plainError(error: GatewayError): Response {

@@ -1,9 +1,9 @@
 // One coarse timer for all calls. A timer per call costs little, but moving it on every chunk of a stream
 // does not: here moving a deadline is one assignment, and a tick looks at all of them.
 
-const tickMs = 20
+const tickMs = 50
 
-/** A deadline that is checked every 20 ms; `at` may be moved freely. */
+/** A deadline that is checked every 50 ms; `at` may be moved freely. */
 export interface Deadline {
   /** On the `performance.now()` clock; Infinity = never. */
   at: number

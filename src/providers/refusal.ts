@@ -43,9 +43,33 @@ export function readEmbeddedError(root: unknown): UpstreamFailure | undefined {
   if (!isObject(root) || !root['error']) return undefined
   const failure = readRefusal(502, JSON.stringify(root), {})
   const status = Number(failure.code)
-  const isStatus = Number.isInteger(status) && status >= 400 && status <= 599
-  return isStatus ? { ...failure, status } : failure
+  if (Number.isInteger(status) && status >= 400 && status <= 599) return { ...failure, status }
+  const named = statusByName.get(failure.code ?? '') ?? statusByName.get(failure.type ?? '')
+  return named === undefined ? failure : { ...failure, status: named }
 }
+
+/** The status that goes with a code or type where none was sent, so that SDKs raise the class that fits. */
+const statusByName: ReadonlyMap<string, number> = new Map([
+  ['invalid_request_error', 400],
+  ['invalid_value', 400],
+  ['context_length_exceeded', 400],
+  ['content_filter', 400],
+  ['content_policy_violation', 400],
+  ['authentication_error', 401],
+  ['invalid_api_key', 401],
+  ['permission_error', 403],
+  ['permission_denied', 403],
+  ['not_found_error', 404],
+  ['model_not_found', 404],
+  ['request_too_large', 413],
+  ['rate_limit_error', 429],
+  ['rate_limit_exceeded', 429],
+  ['insufficient_quota', 429],
+  ['overloaded_error', 503],
+  ['overloaded', 503],
+  ['service_unavailable', 503],
+  ['timeout_error', 504],
+])
 
 /** Milliseconds until a retry may succeed, from `retry-after-ms` or `retry-after`; at most ten minutes. */
 export function readRetryAfter(headers: Readonly<Record<string, string>>): number | undefined {

@@ -43,6 +43,22 @@ describe('a start', () => {
     expect(await answer.json()).toMatchObject({ choices: [{ message: { role: 'assistant' } }] })
   })
 
+  test('refuses large headers with an answer in the envelope, where Bun alone would send a bare 431', async () => {
+    using dir = scratch()
+    await using program = await serve(['--app-dir', dir.path])
+    const headers = { 'x-large': 'a'.repeat(70_000) }
+    const answer = await fetch(`${program.url}/openai/v1/models`, { headers })
+    expect(answer.status).toBe(431)
+    expect(await answer.json()).toMatchObject({
+      is_bifrost_error: true,
+      status_code: 431,
+      error: { type: 'invalid_request_error', code: 'headers_too_large' },
+    })
+    expect(
+      (await fetch(`${program.url}/health`, { headers: { 'x-a': 'a'.repeat(40_000) } })).status,
+    ).toBe(200)
+  })
+
   test('finds keys in the environment and never prints them', async () => {
     using dir = scratch()
     const env = { OPENAI_API_KEY: 'sk-env-0123456789', GROQ_API_KEY: 'gsk-env-0123456789' }

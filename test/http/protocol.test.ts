@@ -214,14 +214,14 @@ describe('a method', () => {
 
 describe('headers', () => {
   test.each([
-    ['one of 20 KB', { 'x-a': 'a'.repeat(20_000) }],
+    ['one of 70 KB', { 'x-a': 'a'.repeat(70_000) }],
     ['one of 10 MB', { 'x-a': 'a'.repeat(10_000_000) }],
     ['300 of them', Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`x-${i}`, '1']))],
     [
       '100,000 of them',
       Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`x-${i}`, '1'])),
     ],
-    ['a name of 20 KB', { ['x'.repeat(20_000)]: '1' }],
+    ['a name of 70 KB', { ['x'.repeat(70_000)]: '1' }],
   ])('%s are too much', async (_, headers) => {
     const { status } = await get('/openai/v1/files', headers)
     expect(status).toBe(431)
