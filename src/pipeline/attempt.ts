@@ -38,8 +38,12 @@ export async function attempt(
         call.trace.add('queue', 'waited for a free place')
       }
       const gate = services.gates.of(target.settings.name)
-      holding.release = () => gate.leave()
-      upstream = await dispatch(call, target, snapshot, services.inflight)
+      const pool = gate.pools.take()
+      holding.release = () => {
+        gate.pools.give(pool)
+        gate.leave()
+      }
+      upstream = await dispatch(call, target, snapshot, services.inflight, pool)
       return await readAnswer(call, upstream, snapshot, settle)
     } catch (thrown) {
       failure = upstream ? giveUp(upstream, thrown) : toGatewayError(thrown)

@@ -7,6 +7,7 @@ import type { Outbound, Target } from '#providers/provider.ts'
 import { Connection } from './connection.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
 import type { Inflight } from './inflight.ts'
+import { poolOptions } from './pools.ts'
 import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
 import { redact } from './redact.ts'
 
@@ -28,13 +29,14 @@ const errorBodyMs = 10_000
 /**
  * Sends one attempt and waits for its status line. This is the only place that opens connections to providers.
  * Throws `GatewayError`: the provider's refusal, a timer, a network failure or the caller's departure.
- * On success the caller of this function owns `connection` and must `close` it.
+ * On success the caller of this function owns `connection` and must `close` it. `pool` is of the provider's `Pools`.
  */
 export async function dispatch(
   call: Call,
   target: Target,
   snapshot: Snapshot,
   inflight: Inflight,
+  pool: number,
 ): Promise<Upstream> {
   const { provider, settings } = target
   const outbound = provider.request(call, target)
@@ -52,7 +54,7 @@ export async function dispatch(
   try {
     response = provider.transport
       ? await local(provider.transport, outbound, headers, connection)
-      : await remote(outbound, headers, target, connection)
+      : await remote(outbound, headers, target, connection, pool)
     if (!provider.transport) noteReachable(outbound.url)
   } catch (thrown) {
     const error = connection.explain(thrown, settings.name)
@@ -73,6 +75,7 @@ function remote(
   headers: Record<string, string>,
   target: Target,
   connection: Connection,
+  pool: number,
 ): Promise<Response> {
   const { network, proxyUrl, name } = target.settings
   const { timers } = network
@@ -98,11 +101,16 @@ function remote(
   }
   if (outbound.body !== undefined) options.body = outbound.body
   if (proxyUrl) options.proxy = proxyUrl.reveal()
+  // Only measured for direct TLS; everything else stays in the pool it has.
+  const ofPool = !proxyUrl && outbound.url.startsWith('https:') ? poolOptions(pool) : undefined
   if (network.insecureSkipVerify || network.caCertPem !== undefined) {
     options.tls = {
       rejectUnauthorized: !network.insecureSkipVerify,
       ...(network.caCertPem !== undefined && { ca: network.caCertPem }),
+      ...ofPool,
     }
+  } else if (ofPool) {
+    options.tls = ofPool
   }
   const check =
     network.allowPrivateNetwork || proxyUrl ? undefined : assertReachable(outbound.url, name)

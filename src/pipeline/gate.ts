@@ -1,5 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 
+import { Pools } from './pools.ts'
+
 interface Waiter {
   readonly admit: () => void
 }
@@ -13,6 +15,8 @@ export class Gate {
   /** As the latest call was told; a reload may have changed it. */
   #concurrency = 1
   readonly #waiting = new Set<Waiter>()
+  /** Where the calls that were let in have their connections. */
+  readonly pools = new Pools()
 
   get inFlight(): number {
     return this.#inFlight
