@@ -28,8 +28,8 @@ export type Body =
       readonly contentType: string
       /** Where the text of the `model` field of a form stands, if it has one. */
       readonly model?: { readonly start: number; readonly end: number } | undefined
-      /** Field that only the gateway reads, cut out before sending. */
-      readonly cut?: { readonly start: number; readonly end: number } | undefined
+      /** Fields of a form that only the gateway reads, cut out before sending; they do not overlap. */
+      readonly cuts?: readonly { readonly start: number; readonly end: number }[]
     }
   /** Forwarded while it arrives. */
   | {

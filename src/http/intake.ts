@@ -28,6 +28,9 @@ export interface Arrival {
   readonly query: string
 }
 
+/** Fields of a form that speak to the gateway, and that no provider knows. */
+const gatewayFields = new Set(['provider', 'fallbacks'])
+
 const idPattern = /^[\w.:-]{1,128}$/
 
 /** Takes note of a request. The caller's `x-request-id` is kept when it is a plain token. */
@@ -230,7 +233,7 @@ function readFormBody(
       bytes,
       contentType,
       model: model && { start: model.contentStart, end: model.contentEnd },
-      cut: provider && { start: provider.start, end: provider.end },
+      cuts: parts.filter(({ name }) => gatewayFields.has(name)),
     },
     model: read(model),
     provider: read(provider),

@@ -171,7 +171,9 @@ function rewriteForm(body: Body & { kind: 'bytes' }, model: string | undefined):
   if (body.model && model !== undefined) {
     spans.push({ ...body.model, bytes: encoder.encode(model) })
   }
-  if (body.cut) spans.push({ ...body.cut, bytes: new Uint8Array() })
+  for (const { start, end } of body.cuts ?? []) {
+    spans.push({ start, end, bytes: new Uint8Array() })
+  }
   if (spans.length === 0) return body.bytes
   spans.sort((a, b) => a.start - b.start)
   const pieces: Uint8Array[] = []

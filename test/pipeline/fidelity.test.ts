@@ -285,4 +285,53 @@ describe('a form', () => {
     const purpose = `--${boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n`
     expect(await sentForm(form('m', purpose + part), '/files')).toEqual(form('m', purpose))
   })
+
+  describe('loses its fallbacks', () => {
+    const field = (name: string, value: string): string =>
+      `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`
+    const kept = field('language', 'de')
+    // What is not one of them stays, however much it looks like it.
+    const alike = field('fallback', 'x') + field('x', 'fallbacks') + field('Fallbacks', 'y')
+    test.each([
+      ['one', field('fallbacks', 'groq/a') + kept, kept],
+      ['one with brackets', kept + field('fallbacks[]', 'groq/a'), kept],
+      ['an empty one', field('fallbacks', '') + kept, kept],
+      ['one with a boundary in it', field('fallbacks', `x--${boundary}--`) + kept, kept],
+      [
+        'one after the other',
+        kept + field('fallbacks[]', 'a') + field('fallbacks[]', 'groq/b') + field('fallbacks', 'c'),
+        kept,
+      ],
+      ['apart', field('fallbacks', 'a') + kept + alike + field('fallbacks', 'b'), kept + alike],
+      ['none', alike, alike],
+    ])('%s', async (_, more, left) => {
+      const path = '/audio/transcriptions'
+      expect(await sentForm(form('whisper', more), path)).toEqual(form('whisper', left))
+      expect(await sentForm(form('openai/whisper', more), path)).toEqual(form('whisper', left))
+    })
+
+    test('with its provider, while its model changes', async () => {
+      const purpose = field('purpose', 'batch')
+      const provider = field('provider', 'openai')
+      const fallbacks = field('fallbacks[]', 'groq/a') + field('fallbacks[]', 'groq/b')
+      const orders = [
+        provider + fallbacks + purpose,
+        fallbacks + purpose + provider,
+        fallbacks + provider + fallbacks + purpose,
+      ]
+      for (const order of orders) {
+        const sentBody = await sentForm(form('openai/m', order), '/audio/transcriptions')
+        expect(sentBody).toEqual(form('m', purpose))
+      }
+    })
+
+    test('at either end of it', async () => {
+      const whole = (parts: string): Buffer => Buffer.from(`${parts}--${boundary}--\r\n`)
+      const speech = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nnoise\r\n`
+      const fallbacks = field('fallbacks', 'groq/a')
+      const ends = fallbacks + field('model', 'openai/whisper') + speech + fallbacks
+      const sentWhole = await sentForm(whole(ends), '/audio/transcriptions')
+      expect(sentWhole).toEqual(whole(field('model', 'whisper') + speech))
+    })
+  })
 })
