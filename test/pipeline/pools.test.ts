@@ -133,33 +133,33 @@ describe('connections over TLS', () => {
       },
       /** The models that were answered, in the order they were asked in. */
       async answered(): Promise<unknown[]> {
-        return (await Promise.all(answers)).map(({ status, json }) => [status, json().id])
+        return (await Promise.all(answers)).map((answer) => [answer.status, answer.json().id])
       },
       expected: () => Array.from({ length: sent }, (_, n) => [200, `m${n}`]),
     }
   }
 
   test('are used again by the next burst', async () => {
-    const run = await start()
-    await using _ = run.rig
+    const load = await start()
+    await using _ = load.rig
     for (let round = 0; round < 3; round++) {
-      await run.send(atOnce)
-      await run.answer(atOnce)
+      await load.send(atOnce)
+      await load.answer(atOnce)
     }
-    expect(await run.answered()).toEqual(run.expected())
+    expect(await load.answered()).toEqual(load.expected())
     expect(provider.ports.size).toBe(atOnce)
   })
 
   test('are used again while as many requests as ever are in flight', async () => {
-    const run = await start()
-    await using _ = run.rig
-    await run.send(atOnce)
+    const load = await start()
+    await using _ = load.rig
+    await load.send(atOnce)
     for (const some of [100, 70, 150, 64, 65, 199]) {
-      await run.answer(some)
-      await run.send(some)
+      await load.answer(some)
+      await load.send(some)
     }
-    await run.answer(atOnce)
-    expect(await run.answered()).toEqual(run.expected())
+    await load.answer(atOnce)
+    expect(await load.answered()).toEqual(load.expected())
     expect(provider.ports.size).toBe(atOnce)
   })
 })
