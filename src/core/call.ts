@@ -15,7 +15,10 @@ export interface Caller {
 /** A request body in the form its endpoint needs. */
 export type Body =
   | { readonly kind: 'none' }
-  /** The text that came and its parsed form; what is sent is spliced from the text. */
+  /**
+   * The text that came and its parsed form; what is sent is spliced from the text. In large bodies the strings of
+   * images and documents are cut in `value`: whoever needs them whole parses `text`.
+   */
   | {
       readonly kind: 'json'
       readonly text: string

@@ -4,6 +4,7 @@
 export { countKeys, findDuplicateKey } from './json/keys.ts'
 export { elementsAt, locate, membersAt, scanJson } from './json/scan.ts'
 export type { Member, Scan, Span } from './json/scan.ts'
+export { shortenStrings } from './json/shorten.ts'
 export {
   appendMember,
   applyEdits,
