@@ -8,8 +8,8 @@ import { providerFor } from '#providers/registry.ts'
 
 import { knownProvider, providerFromQuery } from './address.ts'
 import { readCaller } from './caller.ts'
+import type { Gateway } from './gateway.ts'
 import type { Arrival } from './intake.ts'
-import type { Gateway } from './openai.ts'
 import { respond, respondError } from './respond.ts'
 
 /** A provider that has not listed its models by then is left out of the list. */

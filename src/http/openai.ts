@@ -7,26 +7,18 @@ import type { Endpoint, EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { Trace } from '#core/trace.ts'
 import { run } from '#pipeline/run.ts'
-import type { Services } from '#pipeline/run.ts'
 
 import { assertPlainPath, knownProvider, providerFromQuery } from './address.ts'
 import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts'
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
+import type { Gateway } from './gateway.ts'
 import { arrive, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
 import { readBytes } from './read.ts'
 import { respond, respondError } from './respond.ts'
 import { pathOf } from './target.ts'
-
-/** What the surfaces need of the running process. */
-export interface Gateway {
-  readonly services: Services
-  snapshot(): Snapshot
-  /** Called once a request has arrived whole: from then on only our own timers limit how long its answer takes. */
-  patient(request: Request): void
-}
 
 /** The same routes answer under all of these; the doubled ones are for SDKs that add `/openai` themselves. */
 const prefixes = ['/openai', '/openai/v1', '/openai/openai', '/openai/openai/v1'] as const

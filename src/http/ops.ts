@@ -3,7 +3,7 @@ import { Elysia } from 'elysia'
 import { configJsonSchema } from '#config/schema-document.ts'
 import { VERSION } from '#core/version.ts'
 
-import type { Gateway } from './openai.ts'
+import type { Gateway } from './gateway.ts'
 
 /** Where the process stands between start and end. */
 export interface Lifecycle {

@@ -9,10 +9,10 @@ import type { SocketRelay } from '#pipeline/relay-socket.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
 import { readCaller } from './caller.ts'
+import type { Gateway } from './gateway.ts'
 import { arrive } from './intake.ts'
 import type { Arrival } from './intake.ts'
 import { parseModel } from './model.ts'
-import type { Gateway } from './openai.ts'
 import { respondError } from './respond.ts'
 
 /** What Bun keeps with a caller's socket. */

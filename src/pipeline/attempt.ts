@@ -9,7 +9,7 @@ import type { Upstream } from './dispatch.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Plan } from './routing.ts'
-import type { Services } from './run.ts'
+import type { Services } from './services.ts'
 
 /** What one call holds until it is settled. */
 export interface Holding {

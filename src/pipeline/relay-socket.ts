@@ -8,7 +8,7 @@ import type { Abortable, Inflight } from './inflight.ts'
 import { assertReachable, noteReachable } from './reach.ts'
 import type { Settle } from './record.ts'
 import { plan } from './routing.ts'
-import type { Services } from './run.ts'
+import type { Services } from './services.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
 export interface CallerSocket {

@@ -4,18 +4,9 @@ import { toGatewayError } from '#core/errors.ts'
 
 import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
-import type { Gates } from './gates.ts'
-import type { Inflight } from './inflight.ts'
 import type { Outcome } from './outcome.ts'
-import type { Recorder } from './record.ts'
 import { plan } from './routing.ts'
-
-/** What a call needs of the running process. */
-export interface Services {
-  readonly gates: Gates
-  readonly inflight: Inflight
-  readonly recorder: Recorder
-}
+import type { Services } from './services.ts'
 
 /**
  * The story of a call: plan where it may go, try, settle. The snapshot is the one the call started with.

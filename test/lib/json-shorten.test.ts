@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { shortenStrings } from '#lib/json.ts'
 
@@ -36,11 +36,10 @@ describe('long strings', () => {
   })
 })
 
+/** `JSON.stringify` writes exactly the characters of a plain string, and more of any other. */
 const shortened = (value: unknown): unknown => {
   if (typeof value === 'string') {
-    return value.length > 20 &&
-      !/[\\"\0-\u001f]/.test(value) &&
-      JSON.stringify(value).length === value.length + 2
+    return value.length > 20 && JSON.stringify(value).length === value.length + 2
       ? value.slice(0, 5)
       : value
   }

@@ -1,6 +1,8 @@
 import { endOfString } from './scan.ts'
 
-const control = /[\0-\u001f]/g
+// Written as a range of what it looks for: the complement, which no linter minds, is searched twenty times slower.
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f]/g
 
 /**
  * The document with every string value of more than `longerThan` characters cut to its first `keep`. Parsing the

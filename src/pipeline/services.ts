@@ -1,0 +1,10 @@
+import type { Gates } from './gates.ts'
+import type { Inflight } from './inflight.ts'
+import type { Recorder } from './record.ts'
+
+/** What a call needs of the running process. */
+export interface Services {
+  readonly gates: Gates
+  readonly inflight: Inflight
+  readonly recorder: Recorder
+}
