@@ -270,6 +270,7 @@ describe('shutdown', () => {
     await until(() => said.includes('"ok"'))
     const response = await rig.chat()
     const drained = rig.gateway.drain()
+    await isDraining(rig.gateway.url)
     said = ''
     idle.write('GET /openai/v1/models HTTP/1.1\r\nhost: x\r\n\r\n')
     await until(() => said.includes('shutting_down') || idle.closed)
@@ -280,6 +281,13 @@ describe('shutdown', () => {
     idle.destroy()
   })
 })
+
+/** A signal takes its time to arrive; the ready check says when it has. */
+async function isDraining(url: string): Promise<void> {
+  for (let status = 200; status !== 503;) {
+    status = (await fetch(`${url}/health/ready`)).status
+  }
+}
 
 describe('a provider that takes few calls at once', () => {
   const limits = (concurrency: number, buffer_size: number) => ({
