@@ -29,7 +29,7 @@ export function describeMachine(): Machine {
   return {
     cpu: processors[0]?.model.trim() || 'unknown processor',
     cores: processors.length,
-    os: `${process.platform} ${process.arch} ${release()}`,
+    os: `${process.platform} ${process.arch} ${release().split('-')[0]}`,
     bun: Bun.version,
     date: new Date().toISOString().slice(0, 10),
     load: loadavg()[0] ?? 0,
