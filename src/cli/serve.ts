@@ -1,3 +1,4 @@
+import { takeProxiesOver } from '#config/env.ts'
 import type { Environment } from '#config/reference.ts'
 import type { Snapshot } from '#config/snapshot.ts'
 import { readSource } from '#config/source.ts'
@@ -24,6 +25,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
     console.error(`asbru: serve takes no argument '${stray}'.\nSee asbru help.`)
     return 2
   }
+  takeProxiesOver()
   const source = await readSource(flags.configPath)
   if (source.kind === 'unreadable' || (source.kind === 'missing' && flags.configGiven)) {
     const why = source.kind === 'missing' ? 'does not exist' : source.problem.message

@@ -7,6 +7,17 @@ export function readEnvironment(): Record<string, string | undefined> {
   return { ...process.env }
 }
 
+/**
+ * Takes the proxy variables out of this process, whose copy of the environment has been read: `fetch` would obey
+ * them for every call, also for one whose configuration says that it goes through no proxy or another one.
+ */
+export function takeProxiesOver(): void {
+  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']) {
+    delete process.env[name]
+    delete process.env[name.toLowerCase()]
+  }
+}
+
 /** A value and the variable it came from, so that a complaint can name it. */
 export interface Setting {
   readonly name: string

@@ -10,6 +10,7 @@ import { parseConfig } from './parse.ts'
 import { below, createReport } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { buildProvider, plainProvider } from './provider.ts'
+import { ambientProxy } from './proxy.ts'
 import type { Environment } from './reference.ts'
 import { BIFROST_PROVIDERS } from './schema/provider.ts'
 import type { ProviderConfig } from './schema/provider.ts'
@@ -154,7 +155,7 @@ export function loadConfig(input: LoadInput): LoadResult {
 
   /** As in Bifrost, keys of the environment are only looked for when the file has no providers at all. */
   function addFromEnvironment(): void {
-    for (const { name, keyEnv } of input.vendors) {
+    for (const { name, keyEnv, baseUrl } of input.vendors) {
       for (const variable of keyEnv) {
         const value = input.env[variable]?.trim()
         if (!value) continue
@@ -162,7 +163,9 @@ export function loadConfig(input: LoadInput): LoadResult {
           report.warn('', `environment variable ${variable} holds no usable key and is ignored`)
           continue
         }
-        providers.set(name, plainProvider(name, 'environment', [environmentKey(variable, value)]))
+        const keys = [environmentKey(variable, value)]
+        const proxyUrl = ambientProxy(baseUrl, input.env)
+        providers.set(name, { ...plainProvider(name, 'environment', keys), proxyUrl })
         break
       }
     }

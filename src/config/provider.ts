@@ -4,7 +4,7 @@ import { withHiddenValues } from './freeze.ts'
 import { refuseHeader } from './headers.ts'
 import { buildKeys } from './keys.ts'
 import { below } from './problem.ts'
-import { buildProxy } from './proxy.ts'
+import { ambientProxy, buildProxy } from './proxy.ts'
 import { isRecord } from './record.ts'
 import { resolveOrReport } from './reference.ts'
 import type { CustomProviderConfig, NetworkConfig, ProviderConfig } from './schema/provider.ts'
@@ -111,14 +111,14 @@ export function buildProvider(
     network: { ...network, baseUrl },
     concurrency: queue.concurrency,
     bufferSize: queue.buffer_size,
-    proxyUrl:
-      config.proxy_config &&
-      buildProxy(
-        config.proxy_config,
-        baseUrl ?? facts.baseUrl,
-        below(pointer, 'proxy_config'),
-        context,
-      ),
+    proxyUrl: config.proxy_config
+      ? buildProxy(
+          config.proxy_config,
+          baseUrl ?? facts.baseUrl,
+          below(pointer, 'proxy_config'),
+          context,
+        )
+      : ambientProxy(baseUrl ?? facts.baseUrl, context.env),
     sendBackRawRequest: config.send_back_raw_request ?? false,
     sendBackRawResponse: config.send_back_raw_response ?? false,
     custom,

@@ -48,6 +48,16 @@ export function buildProxy(
   return new Secret(trimmed(proxy))
 }
 
+/**
+ * The proxy for a provider without a `proxy_config`: what the environment says, as every client does. Undefined also
+ * when what it says is no URL, since nobody asked for it here.
+ */
+export function ambientProxy(target: string | undefined, env: Environment): Secret | undefined {
+  const found = proxyFromEnvironment(target, env)
+  const proxy = found && httpUrl(found.value)
+  return proxy && new Secret(trimmed(proxy))
+}
+
 function httpUrl(text: string): URL | undefined {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined

@@ -59,6 +59,28 @@ describe('a start', () => {
     ).toBe(200)
   })
 
+  test('goes through the proxy of the environment, but not where the configuration says otherwise', async () => {
+    await using proxy = await startUpstream()
+    await using upstream = await startUpstream()
+    using dir = scratch()
+    const to = (base_url: string, more: object = {}): object => ({
+      keys: [{ value: 'sk-0123456789', weight: 1 }],
+      network_config: { base_url },
+      ...more,
+    })
+    const text = JSON.stringify({
+      providers: { openai: to('http://llm.example.com'), groq: to(upstream.url) },
+    })
+    writeFileSync(`${dir.path}/config.json`, text)
+    const env = { HTTP_PROXY: proxy.url, http_proxy: proxy.url }
+    await using program = await serve(['--app-dir', dir.path], { env })
+    expect((await chat(program.url, { model: 'openai/echo' })).status).toBe(200)
+    expect(proxy.requests.length).toBe(1)
+    expect((await chat(program.url, { model: 'groq/echo' })).status).toBe(200)
+    expect(upstream.requests.length).toBe(1)
+    expect(proxy.requests.length).toBe(1)
+  })
+
   test('finds keys in the environment and never prints them', async () => {
     using dir = scratch()
     const env = { OPENAI_API_KEY: 'sk-env-0123456789', GROQ_API_KEY: 'gsk-env-0123456789' }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 
+import { loadConfig } from '#config/load.ts'
+import type { Snapshot } from '#config/snapshot.ts'
 import { Secret } from '#lib/secret.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 
@@ -549,6 +551,30 @@ describe('proxies', () => {
     for (const NO_PROXY of ['ample.com', 'llm.example.com:8443', 'x.llm.example.com', ', ,']) {
       expect(proxy(from, { ...env, NO_PROXY }, remote)).toBe('http://s:1')
     }
+  })
+})
+
+describe('without a word about proxies', () => {
+  const env = { HTTPS_PROXY: 'http://s:1', OPENAI_API_KEY: openaiKey }
+  const ambient = (snapshot: Snapshot): string | undefined =>
+    snapshot.providers.get('openai')?.proxyUrl?.reveal()
+  const load = (text: string | undefined, more: Record<string, string>): Snapshot =>
+    loadConfig({ text, env: more, vendors: VENDOR_FACTS, operations: [], generation: 1 }).snapshot!
+
+  test('the environment is obeyed, and loopback is reached directly', () => {
+    expect(ambient(load(undefined, env))).toBe('http://s:1')
+    expect(ambient(load('{"providers":{"openai":{}}}', env))).toBe('http://s:1')
+    expect(ambient(load(undefined, { ...env, NO_PROXY: 'api.openai.com' }))).toBeUndefined()
+    const local = '{"providers":{"openai":{"network_config":{"base_url":"https://127.0.0.1:1"}}}}'
+    expect(ambient(load(local, env))).toBeUndefined()
+    const none = '{"providers":{"openai":{"proxy_config":{"type":"none"}}}}'
+    expect(ambient(load(none, env))).toBeUndefined()
+  })
+
+  test('nonsense in the environment stops nobody', () => {
+    expect(
+      ambient(load('{"providers":{"openai":{}}}', { ...env, HTTPS_PROXY: 'ftp://x' })),
+    ).toBeUndefined()
   })
 })
 
