@@ -81,7 +81,7 @@ export async function readAnswer(
   connection.close()
   const answer = decorate(call, upstream, snapshot, text, document)
   settle.success(usage)
-  return { ...base, kind: 'json', text: answer, usage }
+  return { ...base, kind: 'json', text: answer }
 }
 
 /** Nothing is an answer to a deletion, and to what we do not know. */

@@ -1,4 +1,3 @@
-import type { Usage } from '#openai/usage.ts'
 import type { Target } from '#providers/provider.ts'
 
 /** Where a stream is written to. `write` returns a promise when the reader on the other side is slow. */
@@ -16,7 +15,7 @@ export type Outcome = {
 } & (
   | { readonly kind: 'empty' }
   /** JSON text in the caller's dialect. */
-  | { readonly kind: 'json'; readonly text: string; readonly usage: Usage | undefined }
+  | { readonly kind: 'json'; readonly text: string }
   /** Server-sent events or bytes. `pump` writes all of them, settles the call, and throws only to cut the connection. */
   | {
       readonly kind: 'stream'
