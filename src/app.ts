@@ -14,6 +14,7 @@ import type { Lifecycle } from '#http/ops.ts'
 import { listen } from '#http/server.ts'
 import type { RunningServer } from '#http/server.ts'
 import { warmCheckers } from '#openai/check.ts'
+import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
@@ -101,7 +102,12 @@ export function startApp(options: AppOptions): StartResult {
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
-    services: { gates: createGates(), inflight: createInflight(), recorder: createRecorder(log) },
+    services: {
+      credentials: createCredentials(),
+      gates: createGates(),
+      inflight: createInflight(),
+      recorder: createRecorder(log),
+    },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
   }

@@ -63,6 +63,7 @@ const openers = new Set([
   'pipeline/reach.ts',
   'pipeline/relay-socket.ts',
   'pipeline/detect.ts',
+  'pipeline/errand.ts',
 ])
 
 const opensConnections: Rule = ({ path, text }) => {

@@ -4,6 +4,7 @@ import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { composeRoutes } from '#http/compose.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
+import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
@@ -552,6 +553,7 @@ const OPS = [
 test('no route is open that is not meant to be', () => {
   const log = { level: 'error', debug() {}, info() {}, warn() {}, error() {} } as const
   const services = {
+    credentials: createCredentials(),
     gates: createGates(),
     inflight: createInflight(),
     recorder: createRecorder(log),

@@ -31,6 +31,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
       Math.floor((config.max_request_body_size_mb ?? 100) * 1024 ** 2),
     ),
     dropExcessRequests: config.drop_excess_requests ?? false,
+    strictParams: config.strict_params ?? false,
     extraFields: config.extra_fields ?? true,
     streamExtraFields: config.stream_extra_fields ?? 'last',
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),

@@ -1,5 +1,6 @@
 import { Secret } from '#lib/secret.ts'
 
+import { buildAmbient } from './ambient.ts'
 import { buildClient, warnOpenDoors } from './client.ts'
 import type { Context } from './context.ts'
 import { deepFreeze } from './freeze.ts'
@@ -155,7 +156,8 @@ export function loadConfig(input: LoadInput): LoadResult {
 
   /** As in Bifrost, keys of the environment are only looked for when the file has no providers at all. */
   function addFromEnvironment(): void {
-    for (const { name, keyEnv, baseUrl } of input.vendors) {
+    for (const facts of input.vendors) {
+      const { name, keyEnv, baseUrl } = facts
       for (const variable of keyEnv) {
         const value = input.env[variable]?.trim()
         if (!value) continue
@@ -165,7 +167,8 @@ export function loadConfig(input: LoadInput): LoadResult {
         }
         const keys = [environmentKey(variable, value)]
         const proxyUrl = ambientProxy(baseUrl, input.env)
-        providers.set(name, { ...plainProvider(name, 'environment', keys), proxyUrl })
+        const ambient = buildAmbient(facts, input.env)
+        providers.set(name, { ...plainProvider(name, 'environment', keys), proxyUrl, ambient })
         break
       }
     }

@@ -1,4 +1,5 @@
 import { checkUrl } from './address.ts'
+import { buildAmbient } from './ambient.ts'
 import type { Context } from './context.ts'
 import { withHiddenValues } from './freeze.ts'
 import { refuseHeader } from './headers.ts'
@@ -42,6 +43,7 @@ export function plainProvider(
     sendBackRawRequest: false,
     sendBackRawResponse: false,
     custom: undefined,
+    ambient: {},
   }
 }
 
@@ -122,6 +124,7 @@ export function buildProvider(
     sendBackRawRequest: config.send_back_raw_request ?? false,
     sendBackRawResponse: config.send_back_raw_response ?? false,
     custom,
+    ambient: buildAmbient(facts, context.env),
     references,
   }
 }

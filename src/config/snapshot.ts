@@ -11,6 +11,8 @@ export interface VendorFacts {
   readonly keyless: boolean
   /** Undefined when only configuration can know it (self-hosted servers, Azure resources). */
   readonly baseUrl: string | undefined
+  /** Environment variables that tell the vendor's adapter where and as whom this process runs. */
+  readonly ambient?: readonly { readonly name: string; readonly isFile?: boolean }[] | undefined
 }
 
 export interface Key {
@@ -82,6 +84,8 @@ export interface ProviderSettings {
   readonly sendBackRawRequest: boolean
   readonly sendBackRawResponse: boolean
   readonly custom: CustomProvider | undefined
+  /** The variables of `VendorFacts.ambient` that are set; of those that name a file, the file's content. */
+  readonly ambient: Readonly<Record<string, Secret>>
   /** Field → `env.NAME` for what came from the environment, so that it can be shown as such. */
   readonly references?: Readonly<Record<string, string>>
 }
@@ -99,6 +103,8 @@ export interface ClientSettings {
   readonly allowPerRequestRawOverride: boolean
   readonly maxRequestBodyBytes: number
   readonly dropExcessRequests: boolean
+  /** A parameter that the provider cannot take is an error, and not left out; `x-bf-strict` decides per request. */
+  readonly strictParams: boolean
   /** `extra_fields` in answers at all. */
   readonly extraFields: boolean
   /** On the last chunk of a stream, or on every chunk. */

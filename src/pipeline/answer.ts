@@ -15,6 +15,8 @@ import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayEvents } from './relay-events.ts'
+import { readTranslated } from './translated.ts'
+import { readText, wrongForm } from './whole.ts'
 
 /** Answers of these are the caller's own bytes, whatever they look like. */
 const bytesOnly = new Set([
@@ -26,7 +28,6 @@ const bytesOnly = new Set([
 /** Answers of these may be something other than JSON. */
 const bytesToo = new Set(['speech', 'transcription', 'translation'])
 
-const maxAnswerBytes = 256 * 1024 * 1024
 /** An answer nested deeper than this is no answer of the OpenAI API. */
 const maxAnswerDepth = 2000
 /** Up to this length an answer is parsed whole. */
@@ -45,6 +46,8 @@ export async function readAnswer(
   const { response, connection, target } = upstream
   const type = response.headers.get('content-type') ?? ''
   const headers = relayedHeaders(response.headers)
+  const { dropped } = upstream.outbound
+  if (dropped.length > 0) headers['x-bf-dropped-params'] = droppedHeader(dropped)
   const { status } = response
   const base = { target, status, headers }
   if (status === 204 || status === 205) {
@@ -57,6 +60,9 @@ export async function readAnswer(
     connection.close()
     settle.success(undefined)
     return { ...base, kind: 'empty' }
+  }
+  if (upstream.outbound.reading) {
+    return await readTranslated(call, upstream, upstream.outbound.reading, base, snapshot, settle)
   }
   if (type.startsWith('text/event-stream') && call.endpoint !== 'passthrough') {
     if (!call.stream) throw wrongForm(target.settings.name, 'a stream, which was not asked for')
@@ -84,35 +90,20 @@ export async function readAnswer(
   return { ...base, kind: 'json', text: answer }
 }
 
+const maxListed = 50
+
+/** The parameters that were left out, as a header; their names may be the caller's own invention. */
+function droppedHeader(dropped: readonly string[]): string {
+  const listed = dropped.slice(0, maxListed).map((param) => {
+    const short = param.slice(0, 100)
+    return /^[\w.[\]-]+$/.test(short) ? short : encodeURIComponent(short.toWellFormed())
+  })
+  return listed.join(',')
+}
+
 /** Nothing is an answer to a deletion, and to what we do not know. */
 function mayBeEmpty(call: Call): boolean {
   return call.method === 'DELETE' || call.endpoint === 'passthrough'
-}
-
-function wrongForm(provider: string, what: string): GatewayError {
-  return new GatewayError('upstream_malformed', `Provider '${provider}' answered with ${what}.`)
-}
-
-async function readText(response: Response, provider: string): Promise<string> {
-  const declared = Number(response.headers.get('content-length') ?? Number.NaN)
-  // Compressed, it may be any length.
-  if (declared <= maxAnswerBytes && !response.headers.has('content-encoding'))
-    return await response.text()
-  if (!response.body) return ''
-  const decoder = new TextDecoder()
-  let size = 0
-  let text = ''
-  for await (const chunk of response.body) {
-    size += chunk.byteLength
-    if (size > maxAnswerBytes) {
-      throw new GatewayError(
-        'upstream_malformed',
-        `Provider '${provider}' sent an answer of more than ${maxAnswerBytes} bytes.`,
-      )
-    }
-    text += decoder.decode(chunk, { stream: true })
-  }
-  return text + decoder.decode()
 }
 
 function isHtml(type: string): boolean {

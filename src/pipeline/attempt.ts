@@ -6,6 +6,7 @@ import type { Target } from '#providers/provider.ts'
 import { readAnswer } from './answer.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
+import { sendParts } from './fan-out.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Plan } from './routing.ts'
@@ -30,7 +31,6 @@ export async function attempt(
 ): Promise<Outcome> {
   let failure: GatewayError | undefined
   for (const target of plan.candidates) {
-    let upstream: Upstream | undefined
     try {
       const waiting = enter(call, target, snapshot, services)
       if (waiting) {
@@ -43,16 +43,37 @@ export async function attempt(
         gate.pools.give(pool)
         gate.leave()
       }
-      upstream = await dispatch(call, target, snapshot, services.inflight, pool)
-      return await readAnswer(call, upstream, snapshot, settle)
+      const parts = target.provider.fanOut?.(call, target)
+      if (parts) {
+        const send = (part: Call, books: Settle) =>
+          serve(part, target, snapshot, services, books, pool)
+        return await sendParts(parts, send, settle)
+      }
+      return await serve(call, target, snapshot, services, settle, pool)
     } catch (thrown) {
-      failure = upstream ? giveUp(upstream, thrown) : toGatewayError(thrown)
+      failure = toGatewayError(thrown)
       call.trace.add('attempt', `${target.settings.name}: ${failure.kind}`)
       holding.release?.()
       holding.release = undefined
     }
   }
   throw failure ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
+}
+
+async function serve(
+  call: Call,
+  target: Target,
+  snapshot: Snapshot,
+  services: Services,
+  settle: Settle,
+  pool: number,
+): Promise<Outcome> {
+  const upstream = await dispatch(call, target, snapshot, services, pool)
+  try {
+    return await readAnswer(call, upstream, snapshot, settle)
+  } catch (thrown) {
+    throw giveUp(upstream, thrown)
+  }
 }
 
 function enter(

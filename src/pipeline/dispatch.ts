@@ -2,14 +2,19 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Secret } from '#lib/secret.ts'
+import type { CredentialSource } from '#providers/credential.ts'
+import { noResources } from '#providers/provider.ts'
 import type { Outbound, Target } from '#providers/provider.ts'
 
+import { authorize } from './authorize.ts'
+import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
-import type { Inflight } from './inflight.ts'
 import { poolOptions } from './pools.ts'
 import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
 import { redact } from './redact.ts'
+import { fetchResources } from './resources.ts'
+import type { Services } from './services.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
 export interface Upstream {
@@ -35,20 +40,69 @@ export async function dispatch(
   call: Call,
   target: Target,
   snapshot: Snapshot,
-  inflight: Inflight,
+  services: Services,
   pool: number,
 ): Promise<Upstream> {
+  const { provider } = target
+  const resources = provider.resources ? await fetchResources(call, target) : noResources
+  const outbound = provider.request(call, target, resources)
+  if (outbound.dropped.length > 0) refuseOrNote(call, outbound, target, snapshot)
+  const first = await send(call, target, outbound, snapshot, services, pool)
+  if (!(first instanceof Refused)) return first
+  // A token may be withdrawn before it expires; a new one is worth one more try.
+  if (!first.source || !first.credential || first.error.status !== 401) throw first.error
+  services.credentials.forget(first.source, first.credential)
+  const second = await send(call, target, outbound, snapshot, services, pool)
+  if (second instanceof Refused) throw second.error
+  return second
+}
+
+/** A caller who asked for strictness gets an error instead of a request with something missing. */
+function refuseOrNote(call: Call, outbound: Outbound, target: Target, snapshot: Snapshot): void {
+  const { name } = target.settings
+  const asked = call.headers['x-bf-strict']
+  const isStrict = asked === undefined ? snapshot.client.strictParams : asked === 'true'
+  if (isStrict) {
+    const [param] = outbound.dropped
+    throw new GatewayError(
+      'invalid_request',
+      `Provider '${name}' cannot take ${outbound.dropped.map((each) => `'${each}'`).join(', ')}, and x-bf-strict forbids leaving it out.`,
+      { param, code: 'unsupported_parameter' },
+    )
+  }
+  call.trace.add('attempt', `left out ${outbound.dropped.join(', ')}`)
+}
+
+/** The provider said no. */
+class Refused {
+  readonly error: GatewayError
+  readonly credential: Secret | undefined
+  readonly source: CredentialSource | undefined
+
+  constructor(error: GatewayError, { credential, source }: Authorized) {
+    this.error = error
+    this.credential = credential
+    this.source = source
+  }
+}
+
+async function send(
+  call: Call,
+  target: Target,
+  outbound: Outbound,
+  snapshot: Snapshot,
+  services: Services,
+  pool: number,
+): Promise<Upstream | Refused> {
   const { provider, settings } = target
-  const outbound = provider.request(call, target)
   const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
-  const credential = call.caller.directKey ?? target.key?.value
-  if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
-  if (outbound.dropped.length > 0)
-    call.trace.add('attempt', `left out ${outbound.dropped.join(', ')}`)
+  const authorizing = authorize(call, target, outbound, headers, services)
+  const authorized = authorizing instanceof Promise ? await authorizing : authorizing
+  const { credential } = authorized
 
   const { timers } = settings.network
   const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs
-  const connection = new Connection(call.signal, totalMs, inflight)
+  const connection = new Connection(call.signal, totalMs, services.inflight)
   const sentAt = performance.now()
   let response: Response
   try {
@@ -66,7 +120,7 @@ export async function dispatch(
   }
   const error = await refusal(response, target, connection, credential)
   connection.close()
-  throw error
+  return new Refused(error, authorized)
 }
 
 /** Not async itself: on the common path it adds no promise to that of `fetch`. */

@@ -5,7 +5,6 @@ import type { StreamFraming } from '#core/endpoint.ts'
 import { errorEnvelope, GatewayError } from '#core/errors.ts'
 import { release, watch } from '#lib/deadline.ts'
 import type { Deadline } from '#lib/deadline.ts'
-import { createEventSplitter } from '#lib/sse.ts'
 import { DONE, errorFrame, KEEP_ALIVE } from '#openai/frames.ts'
 import type { Usage } from '#openai/usage.ts'
 
@@ -22,6 +21,8 @@ import {
   withoutMark,
 } from './event-bytes.ts'
 import type { EventSlice } from './event-bytes.ts'
+import { createEventSource, readerOf } from './event-source.ts'
+import type { EventSource, Read } from './event-source.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields } from './extra.ts'
 import { needsReading, promisesTerminal, readEvent } from './framing.ts'
 import type { Meaning } from './framing.ts'
@@ -33,7 +34,6 @@ import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
 
 type Piece = Uint8Array | string
-type Read = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']>>
 
 /**
  * One stream from upstream to caller, from the first byte to exactly one well-formed end. Runs of events that
@@ -48,7 +48,7 @@ export class EventRelay {
   readonly #settle: Settle
   readonly #framing: StreamFraming
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
-  readonly #splitter = createEventSplitter()
+  readonly #source: EventSource
   readonly #extra: 'none' | 'last' | 'all'
   readonly #unfinished: Unfinished
   #pendingRead: Promise<Read> | undefined
@@ -72,10 +72,9 @@ export class EventRelay {
     this.#snapshot = snapshot
     this.#settle = settle
     this.#framing = framingOf(call.endpoint)
+    this.#source = createEventSource(upstream.outbound.reading)
     this.#unfinished = createUnfinished(call, upstream.outbound.dropped)
-    const body =
-      upstream.response.body ?? new ReadableStream<Uint8Array>({ start: (c) => c.close() })
-    this.#reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>
+    this.#reader = readerOf(upstream.response)
     this.#extra = wantsExtraFields(call, snapshot) ? snapshot.client.streamExtraFields : 'none'
   }
 
@@ -161,15 +160,20 @@ export class EventRelay {
   }
 
   #take({ done, value }: Read): void {
-    if (value) {
-      const events = this.#splitter.push(value)
-      if (events && !this.#ended) this.#feed(events)
-    }
+    if (value) this.#feedOn(this.#source.push(value))
     if (done && !this.#ended) {
       if (this.#connection.reason) throw this.#connection.reason
       this.#upstreamEnded = true
+      this.#feedOn(this.#source.end())
       this.#endOfUpstream()
     }
+  }
+
+  #feedOn(events: Uint8Array | undefined): void {
+    if (this.#ended) return
+    if (events) this.#feed(events)
+    const { failure } = this.#source
+    if (failure !== undefined && !this.#ended) throw failure
   }
 
   #feed(run: Uint8Array): void {
@@ -257,11 +261,14 @@ export class EventRelay {
   /** One more event is on its way; the one held before it was not the last after all. */
   #advance(): void {
     this.#opened = true
-    if (this.#held) {
-      this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held.bytes)
-      this.#held = undefined
-    }
+    this.#letGo()
     this.#chunks++
+  }
+
+  #letGo(): void {
+    if (!this.#held) return
+    this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held.bytes)
+    this.#held = undefined
   }
 
   #decorate(event: EventSlice, raw?: string): Piece {
@@ -307,7 +314,7 @@ export class EventRelay {
    * Answers whether there was no such half.
    */
   #takeRest(): boolean {
-    const rest = this.#splitter.rest
+    const rest = this.#source.rest
     if (!rest || rest.length === 0) return true
     let isWhole = true
     const bytes = new Uint8Array(Buffer.concat([rest, Buffer.from('\n\n')]))
@@ -336,10 +343,7 @@ export class EventRelay {
       this.#finish()
       return
     }
-    if (this.#held) {
-      this.#out.push(this.#extra === 'all' ? this.#decorate(this.#held) : this.#held.bytes)
-    }
-    this.#held = undefined
+    this.#letGo()
     this.#ended = true
     this.#error = error
     const call = this.#call

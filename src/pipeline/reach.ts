@@ -86,6 +86,23 @@ async function check(url: string, origin: string, provider: string): Promise<voi
   if (addresses.length > 0) remember(permittedUntil, origin)
 }
 
+/**
+ * An address of `hostname` that is on the public internet, or undefined when any of its addresses is not: loopback,
+ * private networks, link-local with its metadata services, and the ranges that lead there by other names.
+ */
+export async function publicAddress(hostname: string): Promise<string | undefined> {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const addresses = isAddress(host) ? [host] : await lookup(host)
+  return addresses.some((address) => isPrivate(address) || isLoopback(address))
+    ? undefined
+    : addresses[0]
+}
+
+function isLoopback(address: string): boolean {
+  const mapped = /^::(?:ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
+  return mapped === '::1' || mapped.startsWith('127.') || /^::ffff:7f/i.test(mapped)
+}
+
 async function lookup(host: string): Promise<string[]> {
   const timer = new Promise<string[]>((resolve) => setTimeout(resolve, lookupMs, []).unref())
   const found = Bun.dns.lookup(host).then(

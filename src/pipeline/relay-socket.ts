@@ -1,8 +1,10 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import { noResources } from '#providers/provider.ts'
 import type { Target } from '#providers/provider.ts'
 
+import { authorize } from './authorize.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
 import { assertReachable, noteReachable } from './reach.ts'
@@ -50,10 +52,9 @@ export async function createRelay(
     const limits = { concurrency, bufferSize, provider: name }
     await gate.enter({ ...limits, dropExcess: snapshot.client.dropExcessRequests }, call.signal)
     release = () => gate.leave()
-    const outbound = provider.request(call, target)
+    const outbound = provider.request(call, target, noResources)
     const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
-    const credential = call.caller.directKey ?? target.key?.value
-    if (credential && !credential.isEmpty) provider.authorize(headers, credential.reveal())
+    await authorize(call, target, outbound, headers, services)
     const { network, proxyUrl } = settings
     if (!network.allowPrivateNetwork && !proxyUrl) await assertReachable(outbound.url, name)
     const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {

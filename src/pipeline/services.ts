@@ -1,9 +1,11 @@
+import type { Credentials } from './credentials.ts'
 import type { Gates } from './gates.ts'
 import type { Inflight } from './inflight.ts'
 import type { Recorder } from './record.ts'
 
 /** What a call needs of the running process. */
 export interface Services {
+  readonly credentials: Credentials
   readonly gates: Gates
   readonly inflight: Inflight
   readonly recorder: Recorder

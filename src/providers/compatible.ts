@@ -49,7 +49,7 @@ export function compatible(vendor: Vendor): Provider {
       const url = urlOf(call, target, vendor, versionPath)
       return { method: call.method, url, headers, body, dropped } satisfies Outbound
     },
-    authorize(headers, credential) {
+    authorize({ headers }, credential) {
       if (keyHeader === undefined) headers['authorization'] = `Bearer ${credential}`
       else headers[keyHeader] = credential
     },

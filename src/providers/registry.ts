@@ -13,7 +13,7 @@ export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
 
 /** What the configuration needs to know of them. */
 export const VENDOR_FACTS: readonly VendorFacts[] = [...PROVIDERS.values()].map(
-  ({ name, keyEnv, keyless, baseUrl }) => ({ name, keyEnv, keyless, baseUrl }),
+  ({ name, keyEnv, keyless, baseUrl, ambient }) => ({ name, keyEnv, keyless, baseUrl, ambient }),
 )
 
 const custom = new WeakMap<ProviderSettings, Provider>()

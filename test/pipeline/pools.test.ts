@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Snapshot } from '#config/snapshot.ts'
 import { createLogger } from '#core/log.ts'
 import { arrive, takeIn } from '#http/intake.ts'
+import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import type { Outcome } from '#pipeline/outcome.ts'
@@ -180,11 +181,17 @@ describe('in every pool', () => {
 
   /** One call when the pools before `pool` are full. */
   async function ask(snapshot: Snapshot, pool: number): Promise<Outcome> {
+    const credentials = createCredentials()
     const gates = createGates()
     const busy = gates.of('openai').pools
     for (let n = 0; n < pool * POOL_SIZE; n++) busy.take()
     const log = createLogger({ level: 'error', style: 'json', write: () => undefined })
-    const services = { gates, inflight: createInflight(), recorder: createRecorder(log) }
+    const services = {
+      credentials,
+      gates,
+      inflight: createInflight(),
+      recorder: createRecorder(log),
+    }
     const request = new Request('http://127.0.0.1/openai/v1/chat/completions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -5,6 +5,7 @@ import type { Call } from '#core/call.ts'
 import { OPERATION_NAMES } from '#core/endpoint.ts'
 import { createLogger } from '#core/log.ts'
 import { Trace } from '#core/trace.ts'
+import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
@@ -22,6 +23,7 @@ beforeEach(async () => void (upstream = await startUpstream()))
 afterEach(() => upstream.stop())
 
 const services = () => ({
+  credentials: createCredentials(),
   gates: createGates(),
   inflight: createInflight(),
   recorder: createRecorder(createLogger({ level: 'error', style: 'json', write: () => undefined })),

@@ -30,6 +30,12 @@ export const ClientConfig = closed({
       },
     ),
   ),
+  strict_params: Type.Optional(
+    flag(
+      false,
+      'Refuse a request with a parameter that its provider cannot take, instead of leaving the parameter out.',
+    ),
+  ),
   extra_fields: Type.Optional(flag(true, 'Add `extra_fields` to answers.')),
   stream_extra_fields: Type.Optional(
     oneOf(['last', 'all'], {

@@ -1,10 +1,13 @@
 // What an endpoint of the mock gives back before faults and HTTP get at it.
 
-/** Status, type and body; a list of strings is a stream, one server-sent event each. */
+/** One piece of a stream: a server-sent event, a line, a binary message. */
+export type Frame = string | Uint8Array<ArrayBuffer>
+
+/** Status, type and body; a list is a stream, one frame each. */
 export interface Answer {
   readonly status: number
   readonly contentType: string
-  readonly body: string | Uint8Array<ArrayBuffer> | readonly string[]
+  readonly body: Frame | readonly Frame[]
   readonly headers?: Readonly<Record<string, string>>
 }
 

@@ -5,6 +5,7 @@
 import { ENDPOINTS } from '#core/endpoint.ts'
 
 import { type Answer, failure, MockFailure } from './answer.ts'
+import { type DialectRequest, findDialect, type MockDialect } from './dialects.ts'
 import { ENDPOINT_HANDLERS } from './endpoints.ts'
 import { type Faults, FaultSyntaxError, parseFaults } from './faults.ts'
 import { newMemory } from './memory.ts'
@@ -72,20 +73,39 @@ export function createMock(options: MockOptions = {}): Mock {
     request.signal.throwIfAborted()
     let faults = always
     let answer: Answer
+    let dialect: MockDialect | undefined
     try {
       const url = new URL(request.url)
       const own = request.headers.get('x-mock-fault')
       const ownFaults = own === null ? noFaults : readFaults(own, 'x-mock-fault')
       faults = { ...always, ...ownFaults }
+      const foreign = await readForeign(request, url)
+      if (foreign) {
+        dialect = foreign.dialect
+        const mark = foreign.model.indexOf('!')
+        const behaviour = mark === -1 ? foreign.model : foreign.model.slice(0, mark)
+        const modelFaults =
+          mark === -1 ? noFaults : readFaults(foreign.model.slice(mark + 1), 'model')
+        faults = { ...always, ...modelFaults, ...ownFaults }
+        const now = Math.floor(Date.now() / 1000)
+        if (behaviour === 'missing') throw noSuchModel(behaviour)
+        return await send(
+          dialect.answer({ ...foreign, behaviour, faults, now }),
+          faults,
+          request.signal,
+          dialect,
+        )
+      }
       const route = routeOf(request.method, url.pathname)
       const { body, files } = await readBody(request, route)
       const prepared = prepare({ route, query: url.searchParams, body, files, ownFaults })
       faults = prepared.faults
       answer = await answerTo(prepared)
     } catch (error) {
-      answer = failureOf(error)
+      if (!(error instanceof MockFailure)) throw error
+      answer = dialect ? dialect.failure(error.problem) : failure(error.problem)
     }
-    return send(answer, faults, request.signal)
+    return send(answer, faults, request.signal, dialect)
   }
 }
 
@@ -125,6 +145,22 @@ function readFaults(text: string, param: string): Faults {
     if (!(error instanceof FaultSyntaxError)) throw error
     throw new MockFailure({ status: 400, message: error.message, param, code: 'invalid_fault' })
   }
+}
+
+/** A request in another vendor's dialect; undefined for OpenAI's own, whose body is then still unread. */
+async function readForeign(
+  request: Request,
+  url: URL,
+): Promise<
+  (Omit<DialectRequest, 'behaviour' | 'faults' | 'now'> & { dialect: MockDialect }) | undefined
+> {
+  const { method, headers } = request
+  const { pathname, searchParams } = url
+  if (!findDialect(method, pathname, noBody)) return undefined
+  const text = method === 'GET' ? '' : await request.text()
+  const body = text === '' ? noBody : record(parseJson(text))
+  const { dialect, model } = findDialect(method, pathname, body)!
+  return { dialect, model, method, pathname, query: searchParams, headers, body }
 }
 
 interface ReadBody {

@@ -1,6 +1,8 @@
 import { newId } from '#lib/id.ts'
 
 import { type Answer, dataFrame, DONE, errorObject, failure, typedFrame } from './answer.ts'
+import type { Frame, Problem } from './answer.ts'
+import type { MockDialect } from './dialects.ts'
 import type { Faults } from './faults.ts'
 
 const encoder = new TextEncoder()
@@ -10,9 +12,14 @@ const page =
   '<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'
 
 /** Turns an answer into a `Response` and lets the faults happen to it. Rejects with the signal's reason when it aborts first. */
-export async function send(answer: Answer, faults: Faults, signal: AbortSignal): Promise<Response> {
+export async function send(
+  answer: Answer,
+  faults: Faults,
+  signal: AbortSignal,
+  dialect?: MockDialect,
+): Promise<Response> {
   if (faults.latency) await pause(faults.latency, signal)
-  const spoiled = spoil(answer, faults)
+  const spoiled = spoil(answer, faults, dialect)
   const headers: Record<string, string> = {
     'content-type': spoiled.contentType,
     'x-request-id': `req_${newId()}`,
@@ -26,7 +33,8 @@ export async function send(answer: Answer, faults: Faults, signal: AbortSignal):
   const body = faults.gzip ? Bun.gzipSync(whole(spoiled.body)) : spoiled.body
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
     // Bun sends headers along with the first byte of a body; a comment lets them out before the first event.
-    const pieces = faults.firstTokenDelay ? [': waiting\n\n', ...body] : body
+    const lead = dialect ? [] : [': waiting\n\n']
+    const pieces = faults.firstTokenDelay ? [...lead, ...body] : body
     return new Response(paced(pieces, faults, signal), init)
   }
   const steady =
@@ -35,17 +43,22 @@ export async function send(answer: Answer, faults: Faults, signal: AbortSignal):
 }
 
 /** Applies the faults that change what is said, as opposed to how it is sent. */
-export function spoil(answer: Answer, faults: Faults): Answer {
+export function spoil(answer: Answer, faults: Faults, dialect?: MockDialect): Answer {
+  const refuse = dialect ? (problem: Problem) => dialect.failure(problem) : failure
   if (faults.html) return { status: faults.status ?? 200, contentType: 'text/html', body: page }
-  if (faults.status !== undefined) return failure(statusProblem(faults.status, faults.code))
+  if (faults.status !== undefined) return refuse(statusProblem(faults.status, faults.code))
   if (answer.status >= 400) return answer
-  if (faults.errorBody) return { ...failure(statusProblem(500, faults.code)), status: 200 }
+  if (faults.errorBody) return { ...refuse(statusProblem(500, faults.code)), status: 200 }
   const { body } = answer
   if (faults.empty) return { ...answer, body: Array.isArray(body) ? [] : '' }
   if (typeof body === 'string' || body instanceof Uint8Array) {
     return faults.malformed ? { ...answer, body: body.slice(0, body.length >> 1) } : answer
   }
-  return { ...answer, body: spoilFrames(body, faults) }
+  const frames: readonly Frame[] = body
+  return {
+    ...answer,
+    body: dialect ? spoilForeign(frames, faults, dialect) : spoilFrames(frames as string[], faults),
+  }
 }
 
 function spoilFrames(frames: readonly string[], faults: Faults): readonly string[] {
@@ -61,6 +74,26 @@ function spoilFrames(frames: readonly string[], faults: Faults): readonly string
   }
   if (faults.errorEvent !== undefined) {
     const error = errorFrame(frames[0] ?? '', faults)
+    kept = [...kept.slice(0, faults.errorEvent), error]
+  }
+  return kept
+}
+
+function spoilForeign(
+  frames: readonly Frame[],
+  faults: Faults,
+  { frames: rules }: MockDialect,
+): readonly Frame[] {
+  let kept = frames
+  if (faults.noDone || faults.neverEnd || faults.noFinish) {
+    kept = kept.filter((frame) => !rules.isEnd(frame))
+  }
+  if (faults.malformed) {
+    const at = Math.min(1, kept.length - 1)
+    kept = kept.map((frame, index) => (index === at ? rules.broken(frame) : frame))
+  }
+  if (faults.errorEvent !== undefined) {
+    const error = rules.errorFrame(statusProblem(500, faults.code))
     kept = [...kept.slice(0, faults.errorEvent), error]
   }
   return kept
@@ -91,7 +124,8 @@ const PROBLEMS: ReadonlyMap<number, ProblemRow> = new Map<number, ProblemRow>([
 ])
 
 function whole(body: Answer['body']): string | Uint8Array<ArrayBuffer> {
-  return typeof body === 'string' || body instanceof Uint8Array ? body : body.join('')
+  if (typeof body === 'string' || body instanceof Uint8Array) return body
+  return new Uint8Array(Buffer.concat(body.map((frame) => Buffer.from(frame as string))))
 }
 
 /** A body sent piece by piece, which ends, stalls or breaks as the faults say. */
@@ -126,7 +160,11 @@ function paced(
 
   function more(length: number): string {
     let text = ''
-    for (; next < pieces.length && length + text.length < 4096; next++) text += String(pieces[next])
+    for (; next < pieces.length && length + text.length < 4096; next++) {
+      const piece = pieces[next]
+      if (typeof piece !== 'string') break
+      text += piece
+    }
     return text
   }
 

@@ -1,0 +1,113 @@
+import type { ProviderSettings } from '#config/snapshot.ts'
+import { Secret } from '#lib/secret.ts'
+import type {
+  CredentialAnswer,
+  CredentialRequest,
+  CredentialSource,
+  Obtained,
+} from '#providers/credential.ts'
+
+import { runErrand } from './errand.ts'
+import { assertReachable } from './reach.ts'
+
+/** Credentials that had to be obtained, kept until shortly before they expire. */
+export interface Credentials {
+  /** Throws `GatewayError` when the source cannot give one. Callers who come together wait for the same request. */
+  get(source: CredentialSource, settings: ProviderSettings): Promise<Secret>
+  /** The provider refused it: the next `get` obtains a new one. */
+  forget(source: CredentialSource, refused: Secret): void
+}
+
+/** A credential is renewed this long before it expires, or at half its life if that is shorter. */
+const earlyMs = 5 * 60_000
+const timeoutMs = 10_000
+const maxAnswerBytes = 256 * 1024
+const maxFileBytes = 256 * 1024
+const maxKept = 1000
+
+interface Kept {
+  readonly secret: Secret
+  readonly renewAtMs: number
+}
+
+export function createCredentials(): Credentials {
+  const kept = new Map<string, Kept>()
+  const pending = new Map<string, Promise<Secret>>()
+
+  async function obtain(source: CredentialSource, settings: ProviderSettings): Promise<Secret> {
+    const nowMs = Date.now()
+    const obtained = await source.obtain({
+      nowMs,
+      send: (request) => sendFor(request, settings),
+      readFile,
+    })
+    const secret = new Secret(obtained.credential)
+    if (kept.size >= maxKept) kept.clear()
+    kept.set(source.cacheKey, { secret, renewAtMs: renewAt(obtained, nowMs) })
+    return secret
+  }
+
+  return {
+    async get(source, settings) {
+      const { cacheKey } = source
+      const known = kept.get(cacheKey)
+      if (known && known.renewAtMs > Date.now()) return known.secret
+      const waiting = pending.get(cacheKey)
+      if (waiting) return await waiting
+      const obtaining = obtain(source, settings)
+      pending.set(cacheKey, obtaining)
+      try {
+        return await obtaining
+      } finally {
+        pending.delete(cacheKey)
+      }
+    },
+    forget(source, refused) {
+      if (kept.get(source.cacheKey)?.secret === refused) kept.delete(source.cacheKey)
+    },
+  }
+}
+
+function renewAt({ expiresAtMs }: Obtained, nowMs: number): number {
+  return expiresAtMs - Math.min(earlyMs, (expiresAtMs - nowMs) / 2)
+}
+
+async function sendFor(
+  request: CredentialRequest,
+  settings: ProviderSettings,
+): Promise<CredentialAnswer> {
+  const { url, method, headers, body, isMetadataService } = request
+  const { network, proxyUrl, name } = settings
+  // The metadata service is on this very machine: no proxy leads there, and no rule for the outside applies.
+  const proxy = isMetadataService ? undefined : proxyUrl?.reveal()
+  if (!isMetadataService && proxy === undefined && !network.allowPrivateNetwork) {
+    await assertReachable(url, name)
+  }
+  const answer = await runErrand(
+    {
+      url,
+      method,
+      timeoutMs,
+      maxBytes: maxAnswerBytes,
+      ...(headers && { headers }),
+      ...(body !== undefined && { body }),
+      proxy,
+    },
+    `The server that gives provider '${name}' its credentials`,
+  )
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    text: new TextDecoder().decode(answer.bytes),
+  }
+}
+
+async function readFile(path: string): Promise<string | undefined> {
+  const file = Bun.file(path)
+  try {
+    return file.size > maxFileBytes ? undefined : await file.text()
+  } catch {
+    // The vendor's code says what is missing.
+    return undefined
+  }
+}

@@ -1,0 +1,33 @@
+import { GatewayError } from '#core/errors.ts'
+
+// Answers that are read to their end before anything is said about them.
+
+const maxAnswerBytes = 256 * 1024 * 1024
+
+/** The provider answered, but not with what was asked for. */
+export function wrongForm(provider: string, what: string): GatewayError {
+  return new GatewayError('upstream_malformed', `Provider '${provider}' answered with ${what}.`)
+}
+
+/** The body as text. Throws `GatewayError` when it is too long. */
+export async function readText(response: Response, provider: string): Promise<string> {
+  const declared = Number(response.headers.get('content-length') ?? Number.NaN)
+  // Compressed, it may be any length.
+  if (declared <= maxAnswerBytes && !response.headers.has('content-encoding'))
+    return await response.text()
+  if (!response.body) return ''
+  const decoder = new TextDecoder()
+  let size = 0
+  let text = ''
+  for await (const chunk of response.body) {
+    size += chunk.byteLength
+    if (size > maxAnswerBytes) {
+      throw new GatewayError(
+        'upstream_malformed',
+        `Provider '${provider}' sent an answer of more than ${maxAnswerBytes} bytes.`,
+      )
+    }
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}
