@@ -58,6 +58,13 @@ export function chatStreamWriter(
     emit(`${head}{"index":0,"delta":{${members}},"logprobs":null,"finish_reason":null}]}\n\n`)
   }
 
+  function callArguments(call: number, piece: string): void {
+    if (piece === '') return
+    calls[call] = true
+    const member = customs[call] ? '"custom":{"input"' : '"function":{"arguments"'
+    delta(`"tool_calls":[{"index":${call},${member}:${JSON.stringify(piece)}}}]`)
+  }
+
   return {
     start: openFrames,
     text(piece) {
@@ -78,12 +85,7 @@ export function chatStreamWriter(
       customs[index] = kind === 'custom'
       return index
     },
-    callArguments(call, piece) {
-      if (piece === '') return
-      calls[call] = true
-      const member = customs[call] ? '"custom":{"input"' : '"function":{"arguments"'
-      delta(`"tool_calls":[{"index":${call},${member}:${JSON.stringify(piece)}}}]`)
-    },
+    callArguments,
     annotation(annotation: UrlCitation) {
       delta(`"annotations":[${JSON.stringify(annotation)}]`)
     },
@@ -107,7 +109,7 @@ export function chatStreamWriter(
     end() {
       if (!began) begin()
       calls.forEach((said, call) => {
-        if (!said && !customs[call]) this.callArguments(call, '{}')
+        if (!said && !customs[call]) callArguments(call, '{}')
       })
       const why = reason === undefined || reason === 'stop' ? endOf(calls.length) : reason
       const more = beside ? JSON.stringify(beside).slice(1, -1) : ''
