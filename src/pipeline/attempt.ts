@@ -6,6 +6,7 @@ import type { Target } from '#providers/provider.ts'
 import { readAnswer } from './answer.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
+import { failureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
@@ -52,7 +53,10 @@ export async function attempt(
       return await serve(call, target, snapshot, services, settle, pool)
     } catch (thrown) {
       failure = toGatewayError(thrown)
-      call.trace.add('attempt', `${target.settings.name}: ${failure.kind}`)
+      call.trace.add(
+        'attempt',
+        `${target.settings.name}: ${failure.kind} (${failureClass(failure)})`,
+      )
       holding.release?.()
       holding.release = undefined
     }

@@ -4,6 +4,8 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import type { Usage } from '#openai/usage.ts'
 
+import { failureClass } from './failure.ts'
+
 /** Ends a call's books. The first word counts; whatever is said after it changes nothing. */
 export interface Settle {
   success(usage: Usage | undefined): void
@@ -60,6 +62,7 @@ class Settlement implements Settle {
     this.#log[error.level](`request failed: ${error.message}`, {
       ...facts(this.#call, { usage }),
       kind: error.kind,
+      failure_class: failureClass(error),
       status: error.status,
       fault: error.fault,
       ...(error.cause !== undefined && { cause: error.cause }),
