@@ -68,4 +68,15 @@ export interface Call {
   /** `performance.now()` of arrival. */
   readonly startedAt: number
   readonly trace: Trace
+  /**
+   * Id of the stored response that this Responses call continues. Its conversation is already in `body.input`, so
+   * `previous_response_id` is only to be echoed and never sent to a provider.
+   */
+  readonly continues?: string | undefined
+  /**
+   * Called once by whoever composes a Responses object out of another dialect, with the finished object just before
+   * it is serialised for the terminal event or the whole answer. The response is then kept, if it can be; the
+   * object's `store` is set to whether it was.
+   */
+  readonly onResponse?: ((response: Record<string, unknown>) => void) | undefined
 }
