@@ -13,6 +13,8 @@ export interface Contender {
   name: 'direct' | 'floor' | 'gateway'
   /** Its chat completions endpoint. */
   url: string
+  /** What the model is prefixed with; `openai` when absent. */
+  provider?: string
   /** Undefined for direct: the upstream's own cost is nobody's business. */
   pid: number | undefined
   stop: () => Promise<void>
@@ -136,17 +138,16 @@ function isListening(value: object): value is { url: string } {
   return 'url' in value && typeof value.url === 'string'
 }
 
-/** One provider with one key, everything else as it is by default. */
+/** One provider of each dialect with one key, everything else as it is by default. */
 function writeConfig(folder: string, upstreamUrl: string): string {
   const path = join(folder, 'config.json')
+  const provider = (name: string) => ({
+    keys: [{ name, value: 'sk-bench', models: ['*'], weight: 1 }],
+    network_config: { base_url: upstreamUrl },
+    concurrency_and_buffer_size: { concurrency: 10_000, buffer_size: 10_000 },
+  })
   const config = {
-    providers: {
-      openai: {
-        keys: [{ name: 'bench', value: 'sk-bench', models: ['*'], weight: 1 }],
-        network_config: { base_url: upstreamUrl },
-        concurrency_and_buffer_size: { concurrency: 10_000, buffer_size: 10_000 },
-      },
-    },
+    providers: { openai: provider('bench'), anthropic: provider('bench-anthropic') },
   }
   writeFileSync(path, JSON.stringify(config, null, 2))
   return path

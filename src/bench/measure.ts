@@ -35,7 +35,7 @@ export async function measure(
 
 /** The job with the contender's address; every contender gets the same bytes. */
 export function aimed(contender: Contender, job: Omit<Job, 'url'>): Job {
-  return { ...job, url: contender.url, model: `openai/${job.model}` }
+  return { ...job, url: contender.url, model: `${contender.provider ?? 'openai'}/${job.model}` }
 }
 
 /**

@@ -1,6 +1,7 @@
 // What is measured in full, and against which target. Every scenario starts its own floor and gateway and returns
 // the lines it adds to the table.
 
+import { translation } from './dialect.ts'
 import { concurrent, idle, memory, startTime } from './endurance.ts'
 import type { Job } from './job.ts'
 import { type Round, takeTurns, typical } from './measure.ts'
@@ -70,6 +71,7 @@ export function fullScenarios(quick: boolean): Scenario[] {
     firstToken(Math.max(256, n(1280)), quick ? 1 : 3),
     idle(n(1000), quick ? 2000 : 10_000),
     concurrent(n(2000)),
+    ...translation(quick),
     startTime(5),
     ...(quick ? [] : [memory(200_000)]),
   ]

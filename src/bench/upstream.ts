@@ -3,6 +3,7 @@
 
 import type { Socket } from 'bun'
 
+import { anthropicPath, messageEvents, wholeMessage } from './anthropic.ts'
 import { createReader, feed, type Reader, type Sink } from './wire.ts'
 
 /** What a fixed upstream has served; `GET /stats` answers it as JSON. */
@@ -32,6 +33,7 @@ interface Connection {
   /** The part of the request that decides the answer. */
   text: string
   wantsStats: boolean
+  speech: Speech
   /** What the kernel did not take yet. */
   unsent: Buffer[]
   streaming: boolean
@@ -48,7 +50,38 @@ const finish = chunk(event({ delta: {}, finish_reason: 'stop' }))
 const usage = chunk(
   `data: ${JSON.stringify({ ...frame(), choices: [], usage: usageOf(eventsPerStream) })}\n\n`,
 )
-const done = Buffer.concat([chunk('data: [DONE]\n\n'), Buffer.from('0\r\n\r\n')])
+const end = Buffer.from('0\r\n\r\n')
+const done = Buffer.concat([chunk('data: [DONE]\n\n'), end])
+
+/** The fixed answers in one dialect. */
+interface Speech {
+  readonly whole: Buffer
+  readonly before: readonly Buffer[]
+  /** Events that are no words, terminators and usage aside. */
+  readonly others: number
+  readonly word: Buffer
+  /** What ends a stream; the request may ask for more of it. */
+  readonly after: (request: string) => readonly Buffer[]
+}
+
+const openai: Speech = {
+  whole: unary,
+  before: [role],
+  others: 2,
+  word,
+  after: (request) =>
+    request.includes('"include_usage":true') ? [finish, usage, done] : [finish, done],
+}
+
+const foreign = messageEvents('bench')
+const foreignEnd = [...foreign.after.map(chunk), end]
+const anthropic: Speech = {
+  whole: jsonAnswer(wholeMessage('bench')),
+  before: foreign.before.map(chunk),
+  others: foreign.before.length + foreign.after.length,
+  word: chunk(foreign.word),
+  after: () => foreignEnd,
+}
 
 /** Listens on a free port of 127.0.0.1; `stop` drops every connection. */
 export function startUpstream(): { url: string; stats: Stats; stop: () => void } {
@@ -57,6 +90,7 @@ export function startUpstream(): { url: string; stats: Stats; stop: () => void }
     head(connection, text) {
       connection.text = ''
       connection.wantsStats = text.startsWith('get /stats')
+      connection.speech = text.startsWith(anthropicPath) ? anthropic : openai
     },
     body(connection, bytes, start, end) {
       const room = inspectBytes - connection.text.length
@@ -69,7 +103,7 @@ export function startUpstream(): { url: string; stats: Stats; stop: () => void }
       }
       stats.requests += 1
       if (connection.text.includes('"stream":true')) stream(connection, stats)
-      else send(connection, unary)
+      else send(connection, connection.speech.whole)
     },
   }
   const listener = Bun.listen<Connection>({
@@ -85,6 +119,7 @@ export function startUpstream(): { url: string; stats: Stats; stop: () => void }
           reader: createReader(),
           text: '',
           wantsStats: false,
+          speech: openai,
           unsent: [],
           streaming: false,
           timer: undefined,
@@ -121,13 +156,14 @@ export function startUpstream(): { url: string; stats: Stats; stop: () => void }
 function stream(connection: Connection, stats: Stats): void {
   const { text } = connection
   const short = text.includes('bench-short')
-  const words = (short ? eventsPerShortStream : eventsPerStream) - 2
-  const ending = text.includes('"include_usage":true') ? [finish, usage, done] : [finish, done]
+  const { before, word, after, others } = connection.speech
+  const ending = after(text)
+  const words = (short ? eventsPerShortStream : eventsPerStream) - others
   stats.streams += 1
   stats.open += 1
   connection.streaming = true
   send(connection, streamHead)
-  send(connection, role)
+  for (const bytes of before) send(connection, bytes)
   if (text.includes('bench-idle')) {
     connection.timer = setInterval(() => send(connection, word), idleMs)
     return
