@@ -1,12 +1,13 @@
 import { Secret } from '#lib/secret.ts'
 
+import { buildAliases } from './aliases.ts'
 import type { Context } from './context.ts'
 import { isHeaderValue } from './headers.ts'
 import { below } from './problem.ts'
 import { resolve } from './reference.ts'
 import type { KeyConfig } from './schema/key.ts'
 import type { Key } from './snapshot.ts'
-import { buildVendor, vendorConfigs } from './vendor.ts'
+import { buildVendor } from './vendor.ts'
 
 /** What a key is read against. */
 export interface KeyPlace {
@@ -67,7 +68,7 @@ function buildKey(
     config.blacklisted_models ?? [],
     below(pointer, 'blacklisted_models'),
   )
-  const aliases = buildAliases(config, pointer, context)
+  const aliases = buildAliases(config, pointer, place.allowPrivateNetwork, context)
   const models = allowedModels()
   if (unavailable) {
     report.warn(unavailable.pointer, `${unavailable.why}; key ${JSON.stringify(name)} is skipped`)
@@ -82,7 +83,7 @@ function buildKey(
     weight: config.weight ?? 1,
     enabled: config.enabled ?? true,
     useForBatchApi: config.use_for_batch_api ?? false,
-    aliases,
+    ...aliases,
     vendor: vendor.settings,
     references,
   }
@@ -138,28 +139,4 @@ export function idFromName(name: string): string {
   const hex = new Bun.CryptoHasher('sha256').update(`key:${name}`).digest('hex')
   const part = (from: number, to: number) => hex.slice(from, to)
   return [part(0, 8), part(8, 12), `8${part(13, 16)}`, `a${part(17, 20)}`, part(20, 32)].join('-')
-}
-
-function buildAliases(config: KeyConfig, pointer: string, { report }: Context) {
-  const aliases = new Map<string, string>()
-  const add = (list: string, entries: NonNullable<KeyConfig['aliases']>, keepFirst: boolean) => {
-    for (const [name, target] of Object.entries(entries)) {
-      const here = below(list, name)
-      const model = typeof target === 'string' ? target : target.model_id
-      const key = name.toLowerCase()
-      if (name.trim() === '' || name !== name.trim() || model !== model.trim() || model === '') {
-        report.problem(here, 'an alias and its model must not be empty or padded', 'name')
-      } else if (!aliases.has(key)) {
-        aliases.set(key, model)
-      } else if (!keepFirst) {
-        report.problem(here, 'this alias stands twice; case is ignored', 'name')
-      }
-    }
-  }
-  add(below(pointer, 'aliases'), config.aliases ?? {}, false)
-  for (const [field, settings] of vendorConfigs(config)) {
-    if ('deployments' in settings && settings.deployments)
-      add(below(pointer, field, 'deployments'), settings.deployments, true)
-  }
-  return aliases
 }

@@ -29,6 +29,8 @@ export interface Key {
   readonly useForBatchApi: boolean
   /** Alias (lower case) → upstream model id, resolved after the key was chosen. */
   readonly aliases: ReadonlyMap<string, string>
+  /** Alias (lower case) → the fields of an alias written as an object, `model_id` and `description` aside. */
+  readonly aliasSettings?: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** The vendor's own `*_key_config` objects as given, secrets resolved to `Secret`. */
   readonly vendor: Readonly<Record<string, unknown>>
   /** Field → `env.NAME` for what came from the environment, so that it can be shown as such. */

@@ -29,7 +29,12 @@ const vendorFields = {
       client_secret: Type.Optional(secret()),
       tenant_id: Type.Optional(text()),
       scopes: Type.Optional(words()),
-      api_version: Type.Optional(text()),
+      api_version: Type.Optional(
+        text({
+          description:
+            '`v1` (the default), `preview`, or a date such as `2024-10-21` for the older paths.',
+        }),
+      ),
       deployments,
     }),
   ),
@@ -73,25 +78,31 @@ const vendorFields = {
   openai_key_config: Type.Optional(closed({ use_responses_api: Type.Optional(Type.Boolean()) })),
 }
 
-const alias = Type.Union([
-  Type.String({ minLength: 1 }),
-  closed({
-    model_id: Type.String({ minLength: 1 }),
-    description: Type.Optional(Type.String()),
-    model_name: idle(Type.String()),
-    model_family: idle(Type.String()),
-    region: idle(text()),
-    project_id: idle(text()),
-    project_number: idle(text()),
-    force_single_region: idle(Type.Boolean()),
-    api_version: idle(text()),
-    anthropic_version: idle(text()),
-    endpoint: idle(text()),
-    inference_profile_arn: idle(text()),
-    use_deployments_endpoint: idle(Type.Boolean()),
-    use_anthropic_endpoints: idle(Type.Boolean()),
-  }),
-])
+/** An alias that sets more than the model. Who reads which field is the business of the vendor's adapter. */
+export const AliasObject = closed({
+  model_id: Type.String({ minLength: 1 }),
+  description: Type.Optional(Type.String()),
+  model_name: Type.Optional(
+    Type.String({ description: 'The model behind a deployment whose name does not say it.' }),
+  ),
+  model_family: Type.Optional(
+    Type.String({ description: 'Whose request format the model takes, such as `anthropic`.' }),
+  ),
+  region: Type.Optional(text({ description: 'Instead of the region of the key.' })),
+  project_id: Type.Optional(text({ description: 'Instead of the project of the key.' })),
+  project_number: Type.Optional(text()),
+  force_single_region: idle(Type.Boolean()),
+  api_version: Type.Optional(text({ description: 'Instead of the API version of the key.' })),
+  anthropic_version: Type.Optional(text()),
+  endpoint: Type.Optional(url({ description: 'Instead of the endpoint of the key.' })),
+  inference_profile_arn: Type.Optional(text()),
+  use_deployments_endpoint: idle(Type.Boolean()),
+  use_anthropic_endpoints: Type.Optional(
+    Type.Boolean({ description: "The deployment takes Anthropic's requests." }),
+  ),
+})
+
+const alias = Type.Union([Type.String({ minLength: 1 }), AliasObject])
 
 export const KeyConfig = closed({
   id: Type.Optional(
