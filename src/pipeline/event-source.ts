@@ -1,4 +1,5 @@
-import { createEventSplitter } from '#lib/sse.ts'
+import { GatewayError } from '#core/errors.ts'
+import { createEventSplitter, SseOverflow } from '#lib/sse.ts'
 import type { Reading } from '#providers/provider.ts'
 
 /** What comes from upstream as runs of whole OpenAI events, whatever dialect the provider speaks. */
@@ -18,6 +19,18 @@ const encoder = new TextEncoder()
 /** Cuts OpenAI's own events out of the bytes, or translates with the vendor's reading. */
 export function createEventSource(reading: Reading | undefined): EventSource {
   return reading?.stream ? translating(reading.stream) : cutting()
+}
+
+/** A reader that stumbles over what a provider sent has met an answer that is none, not a fault of ours to hide. */
+export function unreadable(thrown: unknown): unknown {
+  if (thrown instanceof GatewayError || thrown instanceof SseOverflow) return thrown
+  return new GatewayError(
+    'upstream_malformed',
+    'The provider sent an answer that cannot be read.',
+    {
+      cause: thrown,
+    },
+  )
 }
 
 function cutting(): EventSource {
@@ -42,7 +55,7 @@ function translating(open: NonNullable<Reading['stream']>): EventSource {
     try {
       read()
     } catch (thrown) {
-      failure = thrown
+      failure = unreadable(thrown)
     }
     if (written === '') return undefined
     const events = encoder.encode(written)

@@ -5,6 +5,7 @@ import { readUsage } from '#openai/usage.ts'
 import type { Reading, Translated } from '#providers/provider.ts'
 
 import type { Upstream } from './dispatch.ts'
+import { unreadable } from './event-source.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
 import { plainHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
@@ -42,7 +43,9 @@ export async function readTranslated(
     connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
     original = await readText(response, provider)
     if (isStream || call.stream) throw unexpected(original, upstream, isStream)
-    translated = reading.whole({ text: original, headers: plainHeaders(response.headers) })
+    translated = read(() =>
+      reading.whole({ text: original!, headers: plainHeaders(response.headers) }),
+    )
   }
   connection.close()
   const usage = translated.usage === undefined ? undefined : readUsage(translated.usage)
@@ -60,6 +63,14 @@ export async function readTranslated(
   return { ...base, kind: 'json', text: nameModels(call, target, text) }
 }
 
+function read<T>(reading: () => T): T {
+  try {
+    return reading()
+  } catch (thrown) {
+    throw unreadable(thrown)
+  }
+}
+
 /** Reads a stream for a caller who wants the answer whole. */
 async function collect(
   { response, connection, target }: Upstream,
@@ -73,13 +84,13 @@ async function collect(
   }
   for (;;) {
     connection.enter('idle_timeout', idleMs)
-    const read = await reader?.read()
-    if (read?.value) collecting.push(read.value)
-    if (!read || read.done) break
+    const { value, done = true } = (await reader?.read()) ?? {}
+    if (value) read(() => collecting.push(value))
+    if (done) break
   }
   connection.onAbort = undefined
   if (connection.reason) throw connection.reason
-  collecting.end()
+  read(() => collecting.end())
   const result = collecting.result()
   if (result) return result
   throw new GatewayError(
