@@ -1,7 +1,7 @@
 import type { Key, ProviderSettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import type { UpstreamFailure } from '#core/errors.ts'
+import type { GatewayError, UpstreamFailure } from '#core/errors.ts'
 
 import type { CredentialSource } from './credential.ts'
 
@@ -16,6 +16,27 @@ export interface Outbound {
   readonly dropped: readonly string[]
   /** How the answer is read where it comes in the vendor's own dialect; OpenAI's passes as it is. */
   readonly reading?: Reading | undefined
+  /** What has to be mended in a stream that is otherwise OpenAI's. */
+  readonly mending?: Mending | undefined
+  /** The JSON text of an answer that is known without asking: nothing is sent. */
+  readonly known?: string | undefined
+  /** The caller named the address: it must be a public one, and gets none of the configuration's headers. */
+  readonly isCallersAddress?: true | undefined
+}
+
+/** Events of a stream in OpenAI's dialect that OpenAI's own clients trip over. */
+export interface Mending {
+  /** Finds them in a run of bytes, read as Latin-1; a superset costs only time. Without flags. */
+  readonly pattern: RegExp
+  /** For one stream. */
+  open(): Mender
+}
+
+export interface Mender {
+  /** What is sent as the event's data; undefined leaves the event out. Data that is no JSON comes back as it is. */
+  mend(data: string): string | undefined
+  /** The next event has to be seen, whatever is in it. */
+  readonly isWaiting: boolean
 }
 
 /** How answers to one request are turned into OpenAI's. */
@@ -54,6 +75,8 @@ export interface StreamReader {
   push(bytes: Uint8Array): void
   /** The connection has ended, in good order as far as HTTP is concerned. */
   end(): void
+  /** Writes the last event of a stream that failed; absent where the endpoint's usual error event does. */
+  fail?(error: GatewayError): void
 }
 
 /** Reads a stream for a caller who wants the answer whole. */
