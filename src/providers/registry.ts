@@ -1,14 +1,23 @@
 import type { ProviderSettings, VendorFacts } from '#config/snapshot.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 
+import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
+import { translated } from './dialect.ts'
+import type { Dialect } from './dialect.ts'
 import { mockProvider } from './mock/index.ts'
 import type { Provider } from './provider.ts'
 import { VENDORS } from './vendors.ts'
 
+/** Vendors with a dialect of their own. */
+const DIALECTS: readonly Dialect[] = [cohere]
+
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [...VENDORS.map(compatible), mockProvider].map((provider) => [provider.name, provider]),
+  [...VENDORS.map(compatible), ...DIALECTS.map(translated), mockProvider].map((provider) => [
+    provider.name,
+    provider,
+  ]),
 )
 
 /** What the configuration needs to know of them. */

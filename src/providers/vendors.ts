@@ -74,16 +74,6 @@ export const VENDORS: readonly Vendor[] = [
     quirks: { drop: openaiOnly },
   },
   {
-    name: 'cohere',
-    baseUrl: 'https://api.cohere.ai/compatibility',
-    keyEnv: ['COHERE_API_KEY', 'CO_API_KEY'],
-    offers: ['chat_completion', ...embeddings],
-    quirks: {
-      drop: [...openaiOnly, 'n', 'logit_bias', 'user', 'parallel_tool_calls', 'service_tier'],
-      rename: { max_completion_tokens: 'max_tokens' },
-    },
-  },
-  {
     name: 'mistral',
     baseUrl: 'https://api.mistral.ai',
     keyEnv: ['MISTRAL_API_KEY', 'MISTRAL_KEY'],
