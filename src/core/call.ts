@@ -10,6 +10,8 @@ export interface Caller {
   readonly directKey: Secret | undefined
   /** `x-bf-azure-endpoint`, kept for the adapter that needs it. */
   readonly azureEndpoint: string | undefined
+  /** The `api-version` of the query that came with a direct key. */
+  readonly azureApiVersion?: string | undefined
 }
 
 /** A request body in the form its endpoint needs. */

@@ -15,6 +15,7 @@ const virtualKeyPrefix = 'sk-bf-'
 export function readCaller(
   headers: Readonly<Record<string, string>>,
   client: ClientSettings,
+  apiVersion?: string,
 ): Caller {
   for (const name of client.requiredHeaders) {
     if (headers[name.toLowerCase()] === undefined) {
@@ -30,6 +31,7 @@ export function readCaller(
   return {
     directKey: key === undefined ? undefined : new Secret(key),
     azureEndpoint: headers['x-bf-azure-endpoint'],
+    azureApiVersion: apiVersion,
   }
 }
 

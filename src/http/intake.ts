@@ -26,6 +26,8 @@ export interface Arrival {
   readonly path: string
   /** With its `?`, or empty. */
   readonly query: string
+  /** The query's `api-version`, which is no part of `query`. */
+  readonly apiVersion?: string | undefined
 }
 
 /** Fields of a form that speak to the gateway, and that no provider knows. */
@@ -38,23 +40,31 @@ export function arrive(request: Request, prefixLength: number): Arrival {
   const headers = headersOf(request)
   const own = headers['x-request-id']
   const { url } = request
+  const query = queryOf(url)
+  const apiVersion = query.includes(versionParam) ? versionIn(query) : undefined
   return {
     id: own !== undefined && idPattern.test(own) ? own : newId(),
     request,
     headers,
     startedAt: performance.now(),
     path: pathOf(url).slice(prefixLength),
-    query: withoutApiVersion(queryOf(url)),
+    query: apiVersion === undefined ? query : withoutApiVersion(query),
+    apiVersion,
   }
+}
+
+const versionParam = 'api-version='
+
+function versionIn(query: string): string | undefined {
+  return new URLSearchParams(query).get('api-version') ?? undefined
 }
 
 /** Azure's SDKs add `api-version` to every path; the versionless paths that are sent upstream refuse it. */
 function withoutApiVersion(query: string): string {
-  if (!query.includes('api-version=')) return query
   const kept = query
     .slice(1)
     .split('&')
-    .filter((pair) => !pair.startsWith('api-version='))
+    .filter((pair) => !pair.startsWith(versionParam))
   return kept.length === 0 ? '' : `?${kept.join('&')}`
 }
 
@@ -77,7 +87,7 @@ export async function takeIn(
   snapshot: Snapshot,
 ): Promise<Call> {
   const { headers, request } = arrival
-  const caller = readCaller(headers, snapshot.client)
+  const caller = readCaller(headers, snapshot.client, arrival.apiVersion)
   const facts: EndpointFacts = ENDPOINTS[endpoint]
   assertPlainPath(arrival.path)
   const maxBytes = snapshot.client.maxRequestBodyBytes

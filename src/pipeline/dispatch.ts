@@ -11,7 +11,7 @@ import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
 import { poolOptions } from './pools.ts'
-import { assertReachable, isKnownReachable, noteReachable, probe } from './reach.ts'
+import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
 import { redact } from './redact.ts'
 import { fetchResources } from './resources.ts'
 import type { Services } from './services.ts'
@@ -47,6 +47,8 @@ export async function dispatch(
   const resources = provider.resources ? await fetchResources(call, target) : noResources
   const outbound = provider.request(call, target, resources)
   if (outbound.dropped.length > 0) refuseOrNote(call, outbound, target, snapshot)
+  if (outbound.known !== undefined)
+    return knownAnswer(outbound.known, call, target, outbound, services)
   const first = await send(call, target, outbound, snapshot, services, pool)
   if (!(first instanceof Refused)) return first
   // A token may be withdrawn before it expires; a new one is worth one more try.
@@ -55,6 +57,24 @@ export async function dispatch(
   const second = await send(call, target, outbound, snapshot, services, pool)
   if (second instanceof Refused) throw second.error
   return second
+}
+
+/** An answer that nobody had to be asked for. */
+function knownAnswer(
+  text: string,
+  call: Call,
+  target: Target,
+  outbound: Outbound,
+  { inflight }: Services,
+): Upstream {
+  return {
+    response: new Response(text, { headers: { 'content-type': 'application/json' } }),
+    connection: new Connection(call.signal, target.settings.network.timers.totalMs, inflight),
+    outbound,
+    target,
+    credential: undefined,
+    sentAt: performance.now(),
+  }
 }
 
 /** A caller who asked for strictness gets an error instead of a request with something missing. */
@@ -95,7 +115,7 @@ async function send(
   pool: number,
 ): Promise<Upstream | Refused> {
   const { provider, settings } = target
-  const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
+  const headers = outboundHeaders(call, snapshot.client, settings, outbound)
   const authorizing = authorize(call, target, outbound, headers, services)
   const authorized = authorizing instanceof Promise ? await authorizing : authorizing
   const { credential } = authorized
@@ -131,10 +151,12 @@ function remote(
   connection: Connection,
   pool: number,
 ): Promise<Response> {
-  const { network, proxyUrl, name } = target.settings
+  const { network, proxyUrl } = target.settings
   const { timers } = network
   const { connectMs, headersMs } = timers
-  const connectsFirst = connectMs > 0 && (headersMs === 0 || connectMs < headersMs)
+  // A caller's address is not knocked at before it is known to be a public one.
+  const connectsFirst =
+    connectMs > 0 && (headersMs === 0 || connectMs < headersMs) && !outbound.isCallersAddress
   if (connectsFirst && !isKnownReachable(outbound.url)) {
     const sentAt = performance.now()
     connection.enterConnect(
@@ -166,8 +188,7 @@ function remote(
   } else if (ofPool) {
     options.tls = ofPool
   }
-  const check =
-    network.allowPrivateNetwork || proxyUrl ? undefined : assertReachable(outbound.url, name)
+  const check = permit(outbound, target.settings)
   return check ? check.then(() => fetch(outbound.url, options)) : fetch(outbound.url, options)
 }
 

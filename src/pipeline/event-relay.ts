@@ -72,7 +72,7 @@ export class EventRelay {
     this.#snapshot = snapshot
     this.#settle = settle
     this.#framing = framingOf(call.endpoint)
-    this.#source = createEventSource(upstream.outbound.reading)
+    this.#source = createEventSource(upstream.outbound)
     this.#unfinished = createUnfinished(call, upstream.outbound.dropped)
     this.#reader = readerOf(upstream.response)
     this.#extra = wantsExtraFields(call, snapshot) ? snapshot.client.streamExtraFields : 'none'

@@ -1,6 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 import { createEventSplitter, SseOverflow } from '#lib/sse.ts'
-import type { Reading } from '#providers/provider.ts'
+import type { Mending, Outbound, Reading } from '#providers/provider.ts'
+
+import { eventsIn, latin1 } from './event-bytes.ts'
 
 /** What comes from upstream as runs of whole OpenAI events, whatever dialect the provider speaks. */
 export interface EventSource {
@@ -17,8 +19,11 @@ export interface EventSource {
 const encoder = new TextEncoder()
 
 /** Cuts OpenAI's own events out of the bytes, or translates with the vendor's reading. */
-export function createEventSource(reading: Reading | undefined): EventSource {
-  return reading?.stream ? translating(reading.stream) : cutting()
+export function createEventSource({
+  reading,
+  mending,
+}: Pick<Outbound, 'reading' | 'mending'>): EventSource {
+  return reading?.stream ? translating(reading.stream) : cutting(mending)
 }
 
 /** A reader that stumbles over what a provider sent has met an answer that is none, not a fault of ours to hide. */
@@ -33,15 +38,36 @@ export function unreadable(thrown: unknown): unknown {
   )
 }
 
-function cutting(): EventSource {
+function cutting(mending: Mending | undefined): EventSource {
   const splitter = createEventSplitter()
   return {
-    push: splitter.push,
+    push: mending ? mended(splitter.push, mending) : splitter.push,
     end: () => undefined,
     failure: undefined,
     get rest() {
       return splitter.rest
     },
+  }
+}
+
+/** The events that `push` gives, with those changed that need it. */
+function mended(push: EventSource['push'], mending: Mending): EventSource['push'] {
+  const mender = mending.open()
+  return (bytes) => {
+    const run = push(bytes)
+    if (!run) return undefined
+    const view = latin1(run)
+    if (!mender.isWaiting && !mending.pattern.test(view)) return run
+    const pieces: Uint8Array[] = []
+    for (const { bytes: original, name, data } of eventsIn(run, view)) {
+      const wanted = data === undefined ? data : mender.mend(data)
+      if (wanted === data) pieces.push(original)
+      else if (wanted !== undefined) {
+        const line = name === undefined ? '' : `event: ${name}\n`
+        pieces.push(encoder.encode(`${line}data: ${wanted}\n\n`))
+      }
+    }
+    return pieces.length === 0 ? undefined : new Uint8Array(Buffer.concat(pieces))
   }
 }
 

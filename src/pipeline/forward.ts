@@ -1,6 +1,7 @@
 import type { ClientSettings, ProviderSettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { VERSION } from '#core/version.ts'
+import type { Outbound } from '#providers/provider.ts'
 
 // Which headers travel: from the caller to the provider by allowlist, from the provider to the caller by denylist.
 
@@ -21,7 +22,7 @@ export function outboundHeaders(
   call: Call,
   client: ClientSettings,
   settings: ProviderSettings,
-  own: Readonly<Record<string, string>>,
+  outbound: Pick<Outbound, 'headers' | 'isCallersAddress'>,
 ): Record<string, string> {
   const headers: Record<string, string> = { 'user-agent': userAgent }
   const { allowlist, denylist } = client.headerFilter
@@ -42,10 +43,12 @@ export function outboundHeaders(
       headers[name] = call.headers[name]!
     }
   }
-  const { extraHeaders } = settings.network
-  // Names may be written in any case; two spellings of one would both be sent.
-  for (const name in extraHeaders) headers[name.toLowerCase()] = extraHeaders[name]!
-  return Object.assign(headers, own)
+  if (!outbound.isCallersAddress) {
+    const { extraHeaders } = settings.network
+    // Names may be written in any case; two spellings of one would both be sent.
+    for (const name in extraHeaders) headers[name.toLowerCase()] = extraHeaders[name]!
+  }
+  return Object.assign(headers, outbound.headers)
 }
 
 function mayForward(name: string, denylist: readonly string[]): boolean {

@@ -1,4 +1,6 @@
+import type { ProviderSettings } from '#config/snapshot.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { Outbound } from '#providers/provider.ts'
 
 // Whether an address may be and can be reached. Both answers are remembered for a minute, so that a busy
 // provider costs one lookup a minute and not one per request.
@@ -84,6 +86,30 @@ async function check(url: string, origin: string, provider: string): Promise<voi
   }
   // A name that does not resolve is left to `fetch`, whose error says so.
   if (addresses.length > 0) remember(permittedUntil, origin)
+}
+
+/**
+ * Refuses to send a request where the configuration forbids it. Returns undefined at once where nothing has to be
+ * looked up. Addresses that come from a caller must be public ones: loopback is the operator's, not the caller's.
+ */
+export function permit(
+  { url, isCallersAddress }: Pick<Outbound, 'url' | 'isCallersAddress'>,
+  { network, proxyUrl, name }: ProviderSettings,
+): Promise<void> | undefined {
+  if (network.allowPrivateNetwork) return undefined
+  if (isCallersAddress) return assertPublic(url, proxyUrl !== undefined)
+  return proxyUrl ? undefined : assertReachable(url, name)
+}
+
+async function assertPublic(url: string, isProxied: boolean): Promise<void> {
+  const { hostname } = new URL(url)
+  // Behind a proxy names need not resolve here; numbers, and the names of this machine, say enough.
+  if (isProxied && !isAddress(hostname) && !/(?:^|\.)localhost\.?$/.test(hostname)) return
+  if ((await publicAddress(hostname)) !== undefined) return
+  throw new GatewayError(
+    'egress_forbidden',
+    'The address that this request names is not on the public internet, or its name does not resolve.',
+  )
 }
 
 /**

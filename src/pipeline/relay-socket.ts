@@ -7,7 +7,7 @@ import type { Target } from '#providers/provider.ts'
 import { authorize } from './authorize.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
-import { assertReachable, noteReachable } from './reach.ts'
+import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
 import { plan } from './routing.ts'
 import type { Services } from './services.ts'
@@ -53,10 +53,10 @@ export async function createRelay(
     await gate.enter({ ...limits, dropExcess: snapshot.client.dropExcessRequests }, call.signal)
     release = () => gate.leave()
     const outbound = provider.request(call, target, noResources)
-    const headers = outboundHeaders(call, snapshot.client, settings, outbound.headers)
+    const headers = outboundHeaders(call, snapshot.client, settings, outbound)
     await authorize(call, target, outbound, headers, services)
     const { network, proxyUrl } = settings
-    if (!network.allowPrivateNetwork && !proxyUrl) await assertReachable(outbound.url, name)
+    await permit(outbound, settings)
     const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
