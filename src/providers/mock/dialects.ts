@@ -1,4 +1,5 @@
 import type { Answer, Problem } from './answer.ts'
+import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
 
 // The mock speaks other vendors' dialects too, by the path that is asked, so that adapters meet a real socket.
@@ -24,11 +25,15 @@ export interface DialectRequest {
 /** One vendor's wire format. */
 export interface MockDialect {
   readonly name: string
-  /** The model that a request asks for; undefined when the path is not of this dialect. May be empty. */
+  /**
+   * The model that a request asks for; undefined when the path is not of this dialect. May be empty. `query` tells
+   * apart what another dialect has at the same path.
+   */
   modelOf(
     method: string,
     pathname: string,
     body: Readonly<Record<string, unknown>>,
+    query?: URLSearchParams,
   ): string | undefined
   /** Throws `MockFailure` for an error, which `failure` then puts into the vendor's shape. */
   answer(request: DialectRequest): Answer
@@ -49,16 +54,17 @@ export interface FrameRules {
 }
 
 /** Every dialect besides OpenAI's, each in a folder or file of its own. */
-export const DIALECTS: readonly MockDialect[] = []
+export const DIALECTS: readonly MockDialect[] = [cohereDialect]
 
 /** The dialect that a path belongs to, with the model it asks for; undefined for OpenAI's own. */
 export function findDialect(
   method: string,
   pathname: string,
   body: Readonly<Record<string, unknown>>,
+  query?: URLSearchParams,
 ): { readonly dialect: MockDialect; readonly model: string } | undefined {
   for (const dialect of DIALECTS) {
-    const model = dialect.modelOf(method, pathname, body)
+    const model = dialect.modelOf(method, pathname, body, query)
     if (model !== undefined) return { dialect, model }
   }
   return undefined

@@ -46,7 +46,8 @@ function inputsOf(input: unknown): string[] {
   return input.map((one) => (Array.isArray(one) ? one.join(' ') : String(one)))
 }
 
-function unitVector(text: string, dimensions: number): Float32Array {
+/** The vector of a text, of length 1. */
+export function unitVector(text: string, dimensions: number): Float32Array {
   const vector = new Float32Array(dimensions)
   let state = Bun.hash.xxHash32(text) || 1
   let squares = 0

@@ -156,10 +156,10 @@ async function readForeign(
 > {
   const { method, headers } = request
   const { pathname, searchParams } = url
-  if (!findDialect(method, pathname, noBody)) return undefined
+  if (!findDialect(method, pathname, noBody, searchParams)) return undefined
   const text = method === 'GET' ? '' : await request.text()
   const body = text === '' ? noBody : record(parseJson(text))
-  const { dialect, model } = findDialect(method, pathname, body)!
+  const { dialect, model } = findDialect(method, pathname, body, searchParams)!
   return { dialect, model, method, pathname, query: searchParams, headers, body }
 }
 
