@@ -3,7 +3,7 @@ import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import type { ClientConfig } from './schema/client.ts'
 import type { ConfigFile } from './schema/file.ts'
-import type { ClientSettings } from './snapshot.ts'
+import type { ClientSettings, ResponseStoreSettings } from './snapshot.ts'
 import { toMs } from './timers.ts'
 
 /** The `client` section with every default filled in. */
@@ -37,6 +37,20 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),
     headerHoldMs: toMs(config.stream_header_hold_in_seconds ?? 15),
     drainMs: toMs(config.drain_timeout_in_seconds ?? 25),
+  }
+}
+
+const dayMs = 86_400_000
+
+/** The `response_store` section with every default filled in. */
+export function buildResponseStore(
+  config: NonNullable<ConfigFile['response_store']>,
+): ResponseStoreSettings {
+  return {
+    enabled: config.enabled ?? true,
+    maxAgeMs: (config.retention_days ?? 30) * dayMs,
+    maxBytes: Math.floor((config.max_size_mb ?? 1024) * 1024 ** 2),
+    maxCount: config.max_count ?? 100_000,
   }
 }
 

@@ -1,7 +1,7 @@
 import { Secret } from '#lib/secret.ts'
 
 import { buildAmbient } from './ambient.ts'
-import { buildClient, warnOpenDoors } from './client.ts'
+import { buildClient, buildResponseStore, warnOpenDoors } from './client.ts'
 import type { Context } from './context.ts'
 import { deepFreeze } from './freeze.ts'
 import { isHeaderValue } from './headers.ts'
@@ -76,6 +76,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       generation: input.generation,
       source: input.text === undefined ? undefined : input.path,
       client,
+      responseStore: buildResponseStore(file.response_store ?? {}),
       providers,
       warnings: report.warnings,
     }),

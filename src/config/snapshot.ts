@@ -53,11 +53,19 @@ export interface Timers {
   readonly streamTotalMs: number
 }
 
+export interface RetrySettings {
+  /** Tries with the same key after the first. */
+  readonly maxRetries: number
+  readonly initialBackoffMs: number
+  readonly maxBackoffMs: number
+}
+
 export interface NetworkSettings {
   /** Without a trailing slash; undefined = the vendor's own. */
   readonly baseUrl: string | undefined
   readonly extraHeaders: Readonly<Record<string, string>>
   readonly timers: Timers
+  readonly retry: RetrySettings
   readonly insecureSkipVerify: boolean
   readonly caCertPem: string | undefined
   readonly allowPrivateNetwork: boolean
@@ -119,12 +127,22 @@ export interface ClientSettings {
   readonly drainMs: number
 }
 
+/** Bounds of the gateway's own store of responses. */
+export interface ResponseStoreSettings {
+  readonly enabled: boolean
+  readonly maxAgeMs: number
+  /** Of all responses together. */
+  readonly maxBytes: number
+  readonly maxCount: number
+}
+
 export interface Snapshot {
   /** 1, 2, 3 …: how many configurations this process has run with. */
   readonly generation: number
   /** The file it came from, or undefined for a start without one. */
   readonly source: string | undefined
   readonly client: ClientSettings
+  readonly responseStore: ResponseStoreSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]

@@ -17,6 +17,8 @@ export type ErrorKind =
   | 'method_not_allowed'
   | 'request_timeout'
   | 'model_not_found'
+  | 'response_not_found'
+  | 'store_unavailable'
   | 'client_closed'
   | 'queue_full'
   | 'shutting_down'
@@ -64,6 +66,8 @@ const ROWS = {
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed', retryable: false, fault: 'caller', level: 'info' },
   request_timeout: { status: 408, type: 'invalid_request_error', code: 'request_timeout', retryable: true, fault: 'caller', level: 'info' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found', retryable: false, fault: 'caller', level: 'info' },
+  response_not_found: { status: 404, type: 'invalid_request_error', code: 'response_not_found', retryable: false, fault: 'caller', level: 'info' },
+  store_unavailable: { status: 503, type: 'server_error', code: 'store_unavailable', retryable: true, fault: 'gateway', level: 'warn' },
   client_closed: { status: 499, type: 'request_cancelled', code: 'client_closed_request', retryable: false, fault: 'caller', level: 'debug' },
   queue_full: { status: 503, type: 'overloaded_error', code: 'queue_full', retryable: true, fault: 'gateway', level: 'warn' },
   shutting_down: { status: 503, type: 'overloaded_error', code: 'shutting_down', retryable: true, fault: 'gateway', level: 'info' },

@@ -53,6 +53,8 @@ const byKind: Readonly<Record<Exclude<ErrorKind, 'upstream_error'>, FailureClass
   method_not_allowed: 'caller',
   request_timeout: 'caller',
   model_not_found: 'not_found',
+  response_not_found: 'caller',
+  store_unavailable: 'gateway',
   client_closed: 'cancelled',
   queue_full: 'gateway',
   shutting_down: 'gateway',

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { Static } from '@sinclair/typebox'
 
 import { ClientConfig } from './client.ts'
-import { closed, idle, map, named, oneOf, open, secret } from './fields.ts'
+import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
 import { ProviderConfig } from './provider.ts'
 
 const switchable = { enabled: Type.Optional(Type.Boolean()) }
@@ -21,6 +21,36 @@ export const ConfigFile = closed({
     map(ProviderConfig, {
       description: 'Name → provider. A name that is not built in needs `custom_provider_config`.',
     }),
+  ),
+  response_store: Type.Optional(
+    closed(
+      {
+        enabled: Type.Optional(flag(true, 'Keep responses at all; off, `store` is always false.')),
+        retention_days: Type.Optional(
+          Type.Number({
+            default: 30,
+            minimum: 0,
+            maximum: 36_500,
+            description: 'After this long a response is gone.',
+          }),
+        ),
+        max_size_mb: Type.Optional(
+          Type.Number({
+            default: 1024,
+            exclusiveMinimum: 0,
+            maximum: 1_000_000,
+            description: 'Of all responses together; the oldest go first.',
+          }),
+        ),
+        max_count: Type.Optional(
+          count({ default: 100_000, description: 'Responses; the oldest go first.' }),
+        ),
+      },
+      {
+        description:
+          'Responses of providers that keep none themselves, for `previous_response_id` and `GET /responses/{id}`; in `asbru.db` in the app dir.',
+      },
+    ),
   ),
 
   server: idle(open(named('read_buffer_size'))),
