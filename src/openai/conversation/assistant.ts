@@ -83,7 +83,8 @@ function parseObject(written: string): Fields | undefined {
 
 const detailTypes = new Set(['reasoning.text', 'reasoning.summary', 'reasoning.encrypted'])
 
-function readDetail(value: unknown, position: number): ReasoningDetail[] {
+/** A piece of reasoning as a caller sends it back; none for what is something else. */
+export function readDetail(value: unknown, position: number): ReasoningDetail[] {
   if (!isRecord(value) || !detailTypes.has(String(value['type']))) return []
   const texts = Object.fromEntries(
     (['id', 'text', 'summary', 'signature', 'data', 'format'] as const).flatMap((name) => {
