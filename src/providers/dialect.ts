@@ -126,6 +126,7 @@ export function translated(dialect: Dialect): Provider {
   return {
     ...facts,
     passthrough: false,
+    composesResponses: true,
     offers: new Set([...own, ...(besides?.offers ?? [])]),
     resources(call, target) {
       if (

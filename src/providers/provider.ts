@@ -134,6 +134,8 @@ export interface Provider {
   /** Environment variables that say where and as whom this process runs, such as a region or a credentials file. */
   readonly ambient?: readonly AmbientVariable[] | undefined
   readonly offers: ReadonlySet<KnownEndpoint>
+  /** Responses are composed here out of another dialect: the provider keeps none and knows the id of none. */
+  readonly composesResponses?: boolean
   /** A path below `baseUrl` that answers 200 when such a server runs on this machine; it is then used unasked. */
   readonly detectPath?: string | undefined
   /** Routes without an entry in the endpoint table, and the WebSocket relays, may go here. */
