@@ -1,6 +1,7 @@
 import type { ProviderSettings, VendorFacts } from '#config/snapshot.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 
+import { anthropic } from './anthropic/index.ts'
 import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
@@ -10,7 +11,7 @@ import type { Provider } from './provider.ts'
 import { VENDORS } from './vendors.ts'
 
 /** Vendors with a dialect of their own. */
-const DIALECTS: readonly Dialect[] = [cohere]
+const DIALECTS: readonly Dialect[] = [anthropic, cohere]
 
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(

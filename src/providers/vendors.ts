@@ -50,22 +50,6 @@ export const VENDORS: readonly Vendor[] = [
     passthrough: true,
   },
   {
-    // The v1 surface of Azure OpenAI takes OpenAI's own shapes; the resource's address comes with the key.
-    name: 'azure',
-    versionPath: '/openai/v1',
-    keyHeader: 'api-key',
-    keyUrl: ['azure_key_config', 'endpoint'],
-    offers: 'everything',
-    passthrough: true,
-  },
-  {
-    // Anthropic's own OpenAI-compatible door; it takes chat only.
-    name: 'anthropic',
-    baseUrl: 'https://api.anthropic.com',
-    keyEnv: ['ANTHROPIC_API_KEY', 'ANTHROPIC_KEY'],
-    offers: ['chat_completion'],
-  },
-  {
     name: 'gemini',
     baseUrl: 'https://generativelanguage.googleapis.com',
     versionPath: '/v1beta/openai',
