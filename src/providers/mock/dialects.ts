@@ -13,6 +13,8 @@ export interface DialectRequest {
   readonly headers: Headers
   /** The JSON body; empty for GET. */
   readonly body: Readonly<Record<string, unknown>>
+  /** The body as it came, for signatures. */
+  readonly text: string
   /** The model without faults: decides how the mock behaves. */
   readonly behaviour: string
   /** The model as it was asked for, faults included. */

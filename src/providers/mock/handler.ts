@@ -160,7 +160,7 @@ async function readForeign(
   const text = method === 'GET' ? '' : await request.text()
   const body = text === '' ? noBody : record(parseJson(text))
   const { dialect, model } = findDialect(method, pathname, body, searchParams)!
-  return { dialect, model, method, pathname, query: searchParams, headers, body }
+  return { dialect, model, method, pathname, query: searchParams, headers, body, text }
 }
 
 interface ReadBody {
