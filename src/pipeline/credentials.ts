@@ -20,6 +20,8 @@ export interface Credentials {
 
 /** A credential is renewed this long before it expires, or at half its life if that is shorter. */
 const earlyMs = 5 * 60_000
+/** After a renewal that failed, while the old credential still holds. */
+const againMs = 30_000
 const timeoutMs = 10_000
 const maxAnswerBytes = 256 * 1024
 const maxFileBytes = 256 * 1024
@@ -27,40 +29,50 @@ const maxKept = 1000
 
 interface Kept {
   readonly secret: Secret
-  readonly renewAtMs: number
+  readonly expiresAtMs: number
+  renewAtMs: number
 }
 
-export function createCredentials(): Credentials {
+/** `now` gives milliseconds since 1970. */
+export function createCredentials(now: () => number = Date.now): Credentials {
   const kept = new Map<string, Kept>()
   const pending = new Map<string, Promise<Secret>>()
 
   async function obtain(source: CredentialSource, settings: ProviderSettings): Promise<Secret> {
-    const nowMs = Date.now()
+    const nowMs = now()
     const obtained = await source.obtain({
       nowMs,
       send: (request) => sendFor(request, settings),
       readFile,
     })
     const secret = new Secret(obtained.credential)
-    if (kept.size >= maxKept) kept.clear()
-    kept.set(source.cacheKey, { secret, renewAtMs: renewAt(obtained, nowMs) })
+    const { expiresAtMs } = obtained
+    kept.delete(source.cacheKey)
+    const [oldest] = kept.keys()
+    if (oldest !== undefined && kept.size >= maxKept) kept.delete(oldest)
+    kept.set(source.cacheKey, { secret, expiresAtMs, renewAtMs: renewAt(obtained, nowMs) })
     return secret
+  }
+
+  function obtaining(source: CredentialSource, settings: ProviderSettings): Promise<Secret> {
+    const { cacheKey } = source
+    const waiting = pending.get(cacheKey)
+    if (waiting) return waiting
+    const started = obtain(source, settings).finally(() => pending.delete(cacheKey))
+    pending.set(cacheKey, started)
+    return started
   }
 
   return {
     async get(source, settings) {
-      const { cacheKey } = source
-      const known = kept.get(cacheKey)
-      if (known && known.renewAtMs > Date.now()) return known.secret
-      const waiting = pending.get(cacheKey)
-      if (waiting) return await waiting
-      const obtaining = obtain(source, settings)
-      pending.set(cacheKey, obtaining)
-      try {
-        return await obtaining
-      } finally {
-        pending.delete(cacheKey)
+      const known = kept.get(source.cacheKey)
+      if (!known || known.expiresAtMs <= now()) return await obtaining(source, settings)
+      if (known.renewAtMs <= now()) {
+        // Nobody waits for the next one while this one holds, and a server that is down for a moment harms nobody.
+        known.renewAtMs = now() + againMs
+        obtaining(source, settings).catch(() => undefined)
       }
+      return known.secret
     },
     forget(source, refused) {
       if (kept.get(source.cacheKey)?.secret === refused) kept.delete(source.cacheKey)

@@ -2,6 +2,7 @@ import type { ProviderSettings, VendorFacts } from '#config/snapshot.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 
 import { anthropic } from './anthropic/index.ts'
+import { azureProvider } from './azure/index.ts'
 import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
@@ -15,10 +16,9 @@ const DIALECTS: readonly Dialect[] = [anthropic, cohere]
 
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [...VENDORS.map(compatible), ...DIALECTS.map(translated), mockProvider].map((provider) => [
-    provider.name,
-    provider,
-  ]),
+  [...VENDORS.map(compatible), ...DIALECTS.map(translated), azureProvider, mockProvider].map(
+    (provider) => [provider.name, provider],
+  ),
 )
 
 /** What the configuration needs to know of them. */
