@@ -8,6 +8,7 @@ import { below } from './problem.ts'
 import { ambientProxy, buildProxy } from './proxy.ts'
 import { isRecord } from './record.ts'
 import { resolveOrReport } from './reference.ts'
+import { buildRetries } from './retries.ts'
 import type { CustomProviderConfig, NetworkConfig, ProviderConfig } from './schema/provider.ts'
 import type {
   CustomProvider,
@@ -33,6 +34,7 @@ export function plainProvider(
       baseUrl: undefined,
       extraHeaders: withHiddenValues({}),
       timers: buildTimers({}),
+      retry: buildRetries({}),
       insecureSkipVerify: false,
       caCertPem: undefined,
       allowPrivateNetwork: false,
@@ -176,6 +178,7 @@ function buildNetwork(
     baseUrl,
     extraHeaders: withHiddenValues(extraHeaders),
     timers: buildTimers(config),
+    retry: buildRetries(config),
     insecureSkipVerify: config.insecure_skip_verify ?? false,
     caCertPem: read(config.ca_cert_pem, 'ca_cert_pem'),
     allowPrivateNetwork,

@@ -43,6 +43,12 @@ export type Body =
       readonly contentType: string | undefined
     }
 
+/** Another candidate for a call. */
+export interface Fallback {
+  readonly provider: string
+  readonly model: string | undefined
+}
+
 /** One request inside the gateway. */
 export interface Call {
   /** ULID, or the caller's `x-request-id`. */
@@ -59,6 +65,8 @@ export interface Call {
   readonly provider: string
   /** Without the provider prefix. */
   readonly model: string | undefined
+  /** What to try, in this order, when that fails; undefined when the caller named nothing. */
+  readonly fallbacks?: readonly Fallback[] | undefined
   readonly stream: boolean
   /** The caller asked for a usage chunk, or did not stream. */
   readonly wantsUsage: boolean

@@ -1,4 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import type { Body, Fallback } from '#core/call.ts'
 import type { EndpointFacts } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 import { checkModel } from '#openai/check.ts'
@@ -133,6 +134,31 @@ function known(
 /** The provider that a request without a model names, if any. Throws 400 when nobody knows it. */
 export function knownProvider(name: string | undefined, snapshot: Snapshot): string | undefined {
   return known(name, (candidate) => snapshot.providers.has(candidate) || PROVIDERS.has(candidate))
+}
+
+const maxFallbacks = 20
+
+/**
+ * The `fallbacks` of a body: `provider/model`, or a bare model of the provider that was asked. Empty entries and a
+ * list of nothing count as none. Throws 400 for more than twenty.
+ */
+export function readFallbacks(
+  body: Body,
+  provider: string,
+  snapshot: Snapshot,
+): readonly Fallback[] | undefined {
+  const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : undefined
+  if (!Array.isArray(given) || given.length === 0) return undefined
+  if (given.length > maxFallbacks) {
+    throw new GatewayError('invalid_request', `At most ${maxFallbacks} fallbacks can be given.`, {
+      param: 'fallbacks',
+    })
+  }
+  const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
+  const found = given.flatMap((model: unknown) =>
+    typeof model === 'string' && model !== '' ? [parseModel(model, isProvider, provider)] : [],
+  )
+  return found.length === 0 ? undefined : found
 }
 
 const dotSegment = /(?:^|\/|%2f|%5c)(?:\.|%2e){1,2}(?:\/|%2f|%5c|$)/i

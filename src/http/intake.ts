@@ -8,7 +8,7 @@ import { newId } from '#lib/id.ts'
 import { checkModel, checkRequest } from '#openai/check.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
 
-import { address, assertPlainPath, fromProblem } from './address.ts'
+import { address, assertPlainPath, fromProblem, readFallbacks } from './address.ts'
 import { readCaller } from './caller.ts'
 import { addField, partText, readForm } from './form.ts'
 import type { FormPart } from './form.ts'
@@ -109,6 +109,7 @@ export async function takeIn(
     endpoint,
     method: facts.method,
     ...addressed,
+    fallbacks: readFallbacks(reading.body, addressed.provider, snapshot),
     body: reading.body,
     stream: reading.stream || isStreamQuery(facts, arrival.query),
     wantsUsage: reading.wantsUsage,

@@ -8,19 +8,45 @@ import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
 import { failureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
+import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
-import type { Plan } from './routing.ts'
+import { nextStep } from './retry.ts'
+import { targetOf } from './routing.ts'
+import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
+import { pause } from './wait.ts'
 
 /** What one call holds until it is settled. */
 export interface Holding {
   release: (() => void) | undefined
 }
 
+/** What a call needs of its surroundings while it is attempted. */
+interface Attempting {
+  readonly call: Call
+  readonly snapshot: Snapshot
+  readonly services: Services
+  readonly settle: Settle
+  readonly holding: Holding
+}
+
+/** A candidate could not serve the call. */
+class Failed {
+  readonly error: GatewayError
+  /** No other candidate may be asked. */
+  readonly isFinal: boolean
+
+  constructor(error: GatewayError, isFinal: boolean) {
+    this.error = error
+    this.isFinal = isFinal
+  }
+}
+
 /**
- * Walks the plan until a candidate serves. Today a plan has one candidate and each is tried once; retries and
- * fallbacks are more turns of this loop. Throws the `GatewayError` of the last attempt.
+ * Walks the plan until a candidate serves. Nothing has reached the caller when a candidate fails: streams are held
+ * until their first event. Throws the error of the first candidate when all have failed, since that is the one the
+ * caller asked for, or the error that forbids going on.
  */
 export async function attempt(
   call: Call,
@@ -30,38 +56,82 @@ export async function attempt(
   settle: Settle,
   holding: Holding,
 ): Promise<Outcome> {
-  let failure: GatewayError | undefined
-  for (const target of plan.candidates) {
+  const attempting: Attempting = { call, snapshot, services, settle, holding }
+  let first: GatewayError | undefined
+  for (const leg of plan.legs) {
+    if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
+    const result = await tryLeg(leg, attempting)
+    if (!(result instanceof Failed)) {
+      if (leg.index > 0) result.headers['x-bifrost-fallback-index'] = String(leg.index)
+      return result
+    }
+    if (result.isFinal) throw result.error
+    first ??= result.error
+  }
+  throw first ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
+}
+
+/** One candidate, with as many keys and repetitions as its settings and the failures allow. */
+async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Failed> {
+  const { call, services, holding } = attempting
+  const { settings } = leg
+  const { retries: budget } = services.gates.of(settings.name)
+  const keys = new Keyring(leg.keys)
+  budget.earn()
+  for (let retries = 0; ;) {
+    if (keys.current) call.trace.add('key', keys.current.name)
     try {
-      const waiting = enter(call, target, snapshot, services)
-      if (waiting) {
-        await waiting
-        call.trace.add('queue', 'waited for a free place')
-      }
-      const gate = services.gates.of(target.settings.name)
-      const pool = gate.pools.take()
-      holding.release = () => {
-        gate.pools.give(pool)
-        gate.leave()
-      }
-      const parts = target.provider.fanOut?.(call, target)
-      if (parts) {
-        const send = (part: Call, books: Settle) =>
-          serve(part, target, snapshot, services, books, pool)
-        return await sendParts(parts, send, settle)
-      }
-      return await serve(call, target, snapshot, services, settle, pool)
+      return await once(targetOf(leg, keys.current), attempting)
     } catch (thrown) {
-      failure = toGatewayError(thrown)
-      call.trace.add(
-        'attempt',
-        `${target.settings.name}: ${failure.kind} (${failureClass(failure)})`,
-      )
+      const error = toGatewayError(thrown)
       holding.release?.()
       holding.release = undefined
+      const step = nextStep({
+        call,
+        error,
+        settings: settings.network.retry,
+        retries,
+        freshKeys: keys.left,
+        budgetLeft: budget.hasLeft,
+        random: Math.random(),
+      })
+      const what = `${settings.name}: ${error.kind} (${failureClass(error)})`
+      call.trace.add('attempt', `${what}, then ${step.kind}`)
+      if (step.kind === 'stop' || step.kind === 'next')
+        return new Failed(error, step.kind === 'stop')
+      if (step.kind === 'rotate') keys.rotate()
+      else {
+        budget.spend()
+        retries++
+        if (!(await pause(step.waitMs, call.signal))) return new Failed(gone(), true)
+      }
     }
   }
-  throw failure ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
+}
+
+function gone(): GatewayError {
+  return new GatewayError('client_closed', 'The client closed the connection.')
+}
+
+async function once(target: Target, attempting: Attempting): Promise<Outcome> {
+  const { call, snapshot, services, settle, holding } = attempting
+  const waiting = enter(call, target, snapshot, services)
+  if (waiting) {
+    await waiting
+    call.trace.add('queue', 'waited for a free place')
+  }
+  const gate = services.gates.of(target.settings.name)
+  const pool = gate.pools.take()
+  holding.release = () => {
+    gate.pools.give(pool)
+    gate.leave()
+  }
+  const parts = target.provider.fanOut?.(call, target)
+  if (parts) {
+    const send = (part: Call, books: Settle) => serve(part, target, snapshot, services, books, pool)
+    return await sendParts(parts, send, settle)
+  }
+  return await serve(call, target, snapshot, services, settle, pool)
 }
 
 async function serve(
@@ -74,7 +144,10 @@ async function serve(
 ): Promise<Outcome> {
   const upstream = await dispatch(call, target, snapshot, services, pool)
   try {
-    return await readAnswer(call, upstream, snapshot, settle)
+    const outcome = await readAnswer(call, upstream, snapshot, settle)
+    const latencyMs = Math.round(performance.now() - upstream.sentAt)
+    outcome.headers['x-bifrost-upstream-latency-ms'] = String(latencyMs)
+    return outcome
   } catch (thrown) {
     throw giveUp(upstream, thrown)
   }

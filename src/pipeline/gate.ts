@@ -1,6 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 
 import { Pools } from './pools.ts'
+import { createRetryBudget } from './retry-budget.ts'
+import type { RetryBudget } from './retry-budget.ts'
 
 interface Waiter {
   readonly admit: () => void
@@ -17,6 +19,8 @@ export class Gate {
   readonly #waiting = new Set<Waiter>()
   /** Where the calls that were let in have their connections. */
   readonly pools = new Pools()
+  /** How much may be tried again. */
+  readonly retries: RetryBudget = createRetryBudget()
 
   get inFlight(): number {
     return this.#inFlight

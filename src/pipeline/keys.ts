@@ -5,20 +5,24 @@ import { GatewayError } from '#core/errors.ts'
 const batchOperation = /^(file|batch|container|upload)_/
 
 /**
- * The keys of a provider that may serve a call, before one is drawn. Throws `no_key_for_model` naming what
+ * The keys of a provider that may serve a call, before one is drawn; `mayPin`: the caller's choice of a key counts. Throws `no_key_for_model` naming what
  * excluded them all, so that the reason is in the answer and not in the source.
  */
-export function eligibleKeys(settings: ProviderSettings, call: Call): readonly Key[] {
+export function eligibleKeys(
+  settings: ProviderSettings,
+  call: Call,
+  model: string | undefined,
+  mayPin: boolean,
+): readonly Key[] {
   const { keys, name } = settings
   if (keys.length === 0) {
-    const model = call.model === undefined ? '' : ` and model '${call.model}'`
+    const which = model === undefined ? '' : ` and model '${model}'`
     throw new GatewayError(
       'no_key_for_model',
-      `No keys are configured for provider '${name}'${model}.`,
+      `No keys are configured for provider '${name}'${which}.`,
     )
   }
-  const { model } = call
-  const pinned = pinnedKeys(keys, call)
+  const pinned = mayPin ? pinnedKeys(keys, call) : keys
   if (pinned.length === 1 && pinned[0]!.enabled && allows(pinned[0]!, model)) return pinned
   const usable = pinned.filter((key) => key.enabled && allows(key, model))
   if (usable.length === 0) {

@@ -7,9 +7,10 @@ import type { Target } from '#providers/provider.ts'
 import { authorize } from './authorize.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
+import { Keyring } from './keyring.ts'
 import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
-import { plan } from './routing.ts'
+import { plan, targetOf } from './routing.ts'
 import type { Services } from './services.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
@@ -44,8 +45,8 @@ export async function createRelay(
   let release: (() => void) | undefined
   const settle = services.recorder.open(call, () => release?.())
   try {
-    const { candidates } = plan(call, snapshot)
-    const target = candidates[0]!
+    const [leg] = plan(call, snapshot).legs
+    const target = targetOf(leg, new Keyring(leg.keys).current)
     const { settings, provider } = target
     const { concurrency, bufferSize, name } = settings
     const gate = services.gates.of(name)

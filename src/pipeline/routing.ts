@@ -1,39 +1,92 @@
-import type { Snapshot } from '#config/snapshot.ts'
+import type { Key, ProviderSettings, Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import { GatewayError } from '#core/errors.ts'
-import type { Target } from '#providers/provider.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Provider, Target } from '#providers/provider.ts'
 import { providerFor, PROVIDERS } from '#providers/registry.ts'
 
-import { drawKey, eligibleKeys } from './keys.ts'
+import { eligibleKeys } from './keys.ts'
 
-/** Where a call may go, best first, each with the reason it is there. */
-export interface Plan {
-  readonly candidates: readonly Target[]
+/** One candidate: a provider and a model, with the keys that may serve it. */
+export interface Leg {
+  /** 0 for what the caller asked for, 1 … for its fallbacks. */
+  readonly index: number
+  readonly provider: Provider
+  readonly settings: ProviderSettings
+  /** Empty where none is needed: keyless providers, and keys that callers bring. */
+  readonly keys: readonly Key[]
+  /** Without the provider prefix, aliases unresolved. */
+  readonly model: string | undefined
 }
 
-/** Throws a 400 that names provider and operation when nothing can serve the call. */
+/** Where a call may go, best first. */
+export interface Plan {
+  readonly legs: readonly [Leg, ...Leg[]]
+}
+
+/**
+ * What the caller asked for, and then its fallbacks as far as they can serve the call. Throws a 400 that names
+ * provider and operation when nothing can; what is wrong with the first candidate is then what is said.
+ */
 export function plan(call: Call, snapshot: Snapshot): Plan {
-  const settings = snapshot.providers.get(call.provider)
+  const { fallbacks } = call
+  if (fallbacks === undefined) return { legs: [legFor(call, call, 0, snapshot)] }
+  const legs: Leg[] = []
+  let reason: GatewayError | undefined
+  for (const [index, wanted] of [call, ...fallbacks].entries()) {
+    try {
+      legs.push(legFor(call, wanted, index, snapshot))
+    } catch (thrown) {
+      const error = toGatewayError(thrown)
+      call.trace.add(
+        'route',
+        `${wanted.provider}/${wanted.model} is no candidate: ${error.message}`,
+      )
+      reason ??= error
+    }
+  }
+  const [first, ...rest] = legs
+  if (!first) throw reason ?? notConfigured(call.provider)
+  return { legs: [first, ...rest] }
+}
+
+/** A leg with one of its keys, as an attempt sees it. */
+export function targetOf({ provider, settings, model }: Leg, key: Key | undefined): Target {
+  const resolved = key && model !== undefined ? alias(key.aliases, model) : model
+  return { provider, settings, key, model: resolved }
+}
+
+function legFor(
+  call: Call,
+  wanted: { readonly provider: string; readonly model: string | undefined },
+  index: number,
+  snapshot: Snapshot,
+): Leg {
+  const settings = snapshot.providers.get(wanted.provider)
   const provider = settings && providerFor(settings)
-  if (!settings || !provider) throw notConfigured(call.provider)
-  if (!offers(call, provider.offers, provider.passthrough)) throw unsupported(call)
+  if (!settings || !provider) throw notConfigured(wanted.provider)
+  const name = wanted.provider
+  if (!offers(call, provider.offers, provider.passthrough)) throw unsupported(call, name)
   const allowed = settings.custom?.allowedRequests
-  if (allowed && !allowed.has(requestType(call.endpoint, call.stream))) throw unsupported(call)
+  if (allowed && !allowed.has(requestType(call.endpoint, call.stream)))
+    throw unsupported(call, name)
+  const { model } = wanted
+  const leg = { index, provider, settings, model }
 
   if (call.caller.directKey) {
+    // A key is only ever shown to the provider it was brought for.
+    if (name !== call.provider) {
+      throw new GatewayError(
+        'no_key_for_model',
+        `The caller's own key is for '${call.provider}' and not sent to '${name}'.`,
+      )
+    }
     call.trace.add('key', 'direct key of the caller')
-    return { candidates: [{ provider, settings, key: undefined, model: call.model }] }
+    return { ...leg, keys: [] }
   }
-  if (settings.keys.length === 0 && provider.keyless) {
-    return { candidates: [{ provider, settings, key: undefined, model: call.model }] }
-  }
-  const keys = eligibleKeys(settings, call)
-  const key = drawKey(keys, keys.length === 1 ? 0 : Math.random())
-  call.trace.add('key', key.name)
-  const model = call.model === undefined ? undefined : alias(key.aliases, call.model)
-  return { candidates: [{ provider, settings, key, model }] }
+  if (settings.keys.length === 0 && provider.keyless) return { ...leg, keys: [] }
+  return { ...leg, keys: eligibleKeys(settings, call, model, index === 0) }
 }
 
 function alias(aliases: ReadonlyMap<string, string>, model: string): string {
@@ -44,10 +97,10 @@ function offers(call: Call, offered: ReadonlySet<KnownEndpoint>, passthrough: bo
   return call.endpoint in ENDPOINTS ? offered.has(call.endpoint as KnownEndpoint) : passthrough
 }
 
-function unsupported(call: Call): GatewayError {
+function unsupported(call: Call, provider: string): GatewayError {
   return new GatewayError(
     'unsupported_endpoint',
-    `Provider '${call.provider}' does not support ${requestType(call.endpoint, call.stream)} (${call.method} ${call.path}).`,
+    `Provider '${provider}' does not support ${requestType(call.endpoint, call.stream)} (${call.method} ${call.path}).`,
   )
 }
 

@@ -588,7 +588,7 @@ describe('warnings', () => {
   "version": 2,
   "client": { "enable_logging": true, "drop_excess_requests": false, "mcp_agent_depth": 3 },
   "providers": { "ollama": {
-    "network_config": { "max_retries": 2, "retry_backoff_initial": "500ms" }
+    "network_config": { "max_conns_per_host": 2, "enforce_http2": true }
   } },
   "config_store": { "enabled": true, "type": "sqlite", "config": { "path": "./config.db", "new": {} } },
   "plugins": [{ "name": "otel", "anything": [1] }],

@@ -72,7 +72,12 @@ export function url(options: SchemaOptions = {}) {
   return reference('url', options)
 }
 
-export function count(options: { default: number; minimum?: number; description?: string }) {
+export function count(options: {
+  default: number
+  minimum?: number
+  maximum?: number
+  description?: string
+}) {
   return Type.Integer({ minimum: 0, maximum: 1_000_000_000, ...options })
 }
 

@@ -60,11 +60,29 @@ export const NetworkConfig = closed({
       'Lets `base_url` be a private address. Loopback always may; link-local and metadata addresses never.',
     ),
   ),
-  max_retries: idle(count({ default: 0 })),
-  retry_backoff_initial: idle(duration({ default: 500 })),
-  retry_backoff_max: idle(duration({ default: 5000 })),
-  retry_backoff_initial_ms: idle(duration()),
-  retry_backoff_max_ms: idle(duration()),
+  max_retries: Type.Optional(
+    count({
+      default: 0,
+      maximum: 100,
+      description:
+        'How often a failed call is tried again with the same key; other keys are tried besides.',
+    }),
+  ),
+  retry_backoff_initial: Type.Optional(
+    duration({
+      default: 500,
+      description: 'Longest wait before the first retry; it doubles from there.',
+    }),
+  ),
+  retry_backoff_max: Type.Optional(
+    duration({ default: 5000, description: 'Longest wait of all.' }),
+  ),
+  retry_backoff_initial_ms: Type.Optional(
+    duration({ description: 'Older name of `retry_backoff_initial`.' }),
+  ),
+  retry_backoff_max_ms: Type.Optional(
+    duration({ description: 'Older name of `retry_backoff_max`.' }),
+  ),
   keep_alive_timeout_in_seconds: idle(seconds({ default: 30 })),
   max_conns_per_host: idle(count({ default: 5000 })),
   enforce_http2: idle(flag(false)),

@@ -1,0 +1,104 @@
+import type { RetrySettings } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { ENDPOINTS } from '#core/endpoint.ts'
+import type { GatewayError } from '#core/errors.ts'
+
+import { failureClass } from './failure.ts'
+import type { FailureClass } from './failure.ts'
+
+// What to do after an attempt failed. Pure: the same facts give the same step.
+
+/** The next step of a call. */
+export type Step =
+  /** The same provider again, with the same key. */
+  | { readonly kind: 'retry'; readonly waitMs: number }
+  /** The same provider with another key, at once. */
+  | { readonly kind: 'rotate' }
+  /** The next candidate of the plan. */
+  | { readonly kind: 'next' }
+  /** Nothing else would help, or nothing else is allowed. */
+  | { readonly kind: 'stop' }
+
+/** What the decision depends on. */
+export interface Situation {
+  readonly call: Call
+  readonly error: GatewayError
+  readonly settings: RetrySettings
+  /** Retries of this candidate so far, the first attempt not among them. */
+  readonly retries: number
+  /** Keys of this candidate that have neither failed nor been used in this call. */
+  readonly freshKeys: number
+  /** The provider's retry budget has something left. */
+  readonly budgetLeft: boolean
+  /** In [0, 1). */
+  readonly random: number
+}
+
+/** A provider that asks for more patience than this is left for the next candidate. */
+const maxPatienceMs = 30_000
+
+const stop: Step = { kind: 'stop' }
+const next: Step = { kind: 'next' }
+const rotate: Step = { kind: 'rotate' }
+
+/** Decides the next step after a failure that came before anything reached the caller. */
+export function nextStep(situation: Situation): Step {
+  const { call, error, settings, retries, freshKeys, budgetLeft } = situation
+  const what = failureClass(error)
+  if (endsTheCall(what, error)) return stop
+  if (!canBeSentAgain(call)) return stop
+  const mayRetry = retries < settings.maxRetries && budgetLeft
+  switch (what) {
+    case 'auth':
+    case 'permission':
+    case 'quota':
+      // Another key is no repetition: it costs no retry.
+      return freshKeys > 0 ? rotate : next
+    case 'rate_limit':
+      if (freshKeys > 0) return rotate
+      return mayRetry ? patiently(situation) : next
+    case 'network':
+    case 'server':
+    case 'overloaded':
+    case 'timeout':
+    case 'malformed':
+      if (!mayRetry || !isSafe(call, what, error)) return next
+      return patiently(situation)
+    default:
+      return next
+  }
+}
+
+/** Failures after which no other candidate is asked: the request is wrong, or nobody waits any more. */
+function endsTheCall(what: FailureClass, error: GatewayError): boolean {
+  if (what === 'cancelled' || error.kind === 'shutting_down') return true
+  return what === 'caller' && error.upstream === undefined
+}
+
+/** A body that was forwarded while it arrived is gone. */
+function canBeSentAgain({ body }: Call): boolean {
+  return body.kind !== 'stream'
+}
+
+function patiently(situation: Situation): Step {
+  const waitMs = waitBefore(situation)
+  return waitMs > maxPatienceMs ? next : { kind: 'retry', waitMs }
+}
+
+/** Full jitter below an exponential ceiling, and never sooner than the provider asked for. */
+export function waitBefore({ error, settings, retries, random }: Omit<Situation, 'call'>): number {
+  const ceiling = Math.min(settings.maxBackoffMs, settings.initialBackoffMs * 2 ** retries)
+  const own = Math.round(ceiling * random)
+  return Math.max(own, error.upstream?.retryAfterMs ?? 0)
+}
+
+/** Operations that leave something behind are repeated only when the provider cannot have seen them. */
+const leavesSomething =
+  /^(?:file_upload|upload_|batch_create|batch_cancel|container_|video_generation|video_remix|image_|passthrough)/
+
+function isSafe(call: Call, what: FailureClass, error: GatewayError): boolean {
+  if (call.method === 'GET') return true
+  const neverArrived = what === 'network' && error.kind === 'upstream_unreachable'
+  if (neverArrived || error.kind === 'connect_timeout') return true
+  return call.endpoint in ENDPOINTS && !leavesSomething.test(call.endpoint)
+}

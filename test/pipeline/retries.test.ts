@@ -1,0 +1,303 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+
+import { GatewayError } from '#core/errors.ts'
+import type { ErrorKind } from '#core/errors.ts'
+import { createRetryBudget } from '#pipeline/retry-budget.ts'
+import { nextStep, waitBefore } from '#pipeline/retry.ts'
+
+import { startGateway, type TestGateway } from '../helpers/gateway.ts'
+import { refusedUrl, startUpstream, type Upstream } from '../helpers/upstream.ts'
+
+const CHAT = { messages: [{ role: 'user', content: 'hi' }] }
+const refusal = (status: number, code: string, headers: Record<string, string> = {}) => ({
+  status,
+  headers,
+  json: { error: { message: `no (${code})`, type: 'error', code, param: null } },
+})
+const overloaded = refusal(503, 'overloaded')
+const tooFast = refusal(429, 'rate_limit_exceeded')
+const badKey = refusal(401, 'invalid_api_key')
+const badRequest = refusal(400, 'invalid_value')
+
+let first: Upstream
+let second: Upstream
+let gateway: TestGateway
+
+beforeAll(async () => {
+  first = await startUpstream()
+  second = await startUpstream()
+  const retry = { max_retries: 2, retry_backoff_initial: 1, retry_backoff_max: 2 }
+  gateway = await startGateway({
+    config: {
+      providers: {
+        openai: {
+          keys: [{ value: 'k1' }, { value: 'k2' }, { value: 'k3' }],
+          network_config: { base_url: first.url, ...retry },
+        },
+        groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+        mistral: { keys: [{ value: 'm' }], network_config: { base_url: await refusedUrl() } },
+      },
+    },
+  })
+})
+afterAll(async () => {
+  await gateway.stop()
+  await first.stop()
+  await second.stop()
+})
+afterEach(() => {
+  first.clear()
+  second.clear()
+})
+
+async function ask(body: object, headers: Record<string, string> = {}) {
+  const response = await fetch(`${gateway.url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'openai/echo', ...CHAT, ...body }),
+  })
+  return { status: response.status, headers: response.headers, text: await response.text() }
+}
+
+const keysSent = () => first.requests.map(({ headers }) => headers.get('authorization'))
+
+describe('the same provider', () => {
+  test('is tried again when it is in trouble, with the same key', async () => {
+    first.reply([overloaded, refusal(500, 'server_error')])
+    const { status } = await ask({})
+    expect(status).toBe(200)
+    expect(first.requests).toHaveLength(3)
+    expect(new Set(keysSent()).size).toBe(1)
+  })
+
+  test('is tried no more often than the settings say, and its last word is the answer', async () => {
+    first.reply([overloaded, overloaded, refusal(500, 'last_word'), overloaded])
+    const { status, text } = await ask({})
+    expect([status, JSON.parse(text).error.code]).toEqual([500, 'last_word'])
+    expect(first.requests).toHaveLength(3)
+  })
+
+  test('is not asked again after a mistake of the caller', async () => {
+    first.reply(badRequest)
+    expect((await ask({})).status).toBe(400)
+    expect(first.requests).toHaveLength(1)
+  })
+
+  test('gets every other key after a refused one, which costs no retry', async () => {
+    first.reply([badKey, badKey, overloaded, overloaded])
+    expect((await ask({})).status).toBe(200)
+    expect(first.requests).toHaveLength(5)
+    expect(new Set(keysSent()).size).toBe(3)
+  })
+
+  test('gets another key at once when one is too fast', async () => {
+    first.reply([tooFast])
+    expect((await ask({})).status).toBe(200)
+    expect(new Set(keysSent()).size).toBe(2)
+  })
+
+  test('keeps the key that the caller chose', async () => {
+    first.reply([badKey])
+    const { status } = await ask({}, { 'x-bf-api-key': 'openai-key-2' })
+    expect(status).toBe(401)
+    expect(keysSent()).toEqual(['Bearer k2'])
+  })
+
+  test('is tried again when its stream fails before the first event', async () => {
+    first.reply([
+      { sse: ['{"error":{"message":"busy","type":"server_error","code":"overloaded"}}'] },
+    ])
+    const { status, text } = await ask({ stream: true })
+    expect(status).toBe(200)
+    expect(text).toContain('[DONE]')
+    expect(text).not.toContain('busy')
+    expect(first.requests).toHaveLength(2)
+  })
+
+  test('is not tried again once something of its stream has reached the caller', async () => {
+    const chunk =
+      '{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"A"},"finish_reason":null}]}'
+    first.reply([{ sse: [chunk, '{"error":{"message":"broke","type":"server_error"}}'] }])
+    const { text } = await ask({ stream: true, fallbacks: ['groq/echo'] })
+    expect(text).toContain('broke')
+    expect(first.requests).toHaveLength(1)
+    expect(second.requests).toHaveLength(0)
+  })
+})
+
+describe('fallbacks', () => {
+  test('serve in the order the caller gave them', async () => {
+    const { status, headers } = await ask({
+      model: 'mistral/echo',
+      fallbacks: ['', 'mistral/other', 'groq/echo', 'openai/echo'],
+    })
+    expect(status).toBe(200)
+    expect(headers.get('x-bifrost-provider')).toBe('groq')
+    expect(headers.get('x-bifrost-fallback-index')).toBe('2')
+    expect(first.requests).toHaveLength(0)
+  })
+
+  test('are no concern of the provider, and get their own model', async () => {
+    await ask({ model: 'mistral/echo', fallbacks: ['groq/llama'] })
+    expect(second.requests[0]!.json()).toMatchObject({ model: 'llama' })
+    expect(second.requests[0]!.json()).not.toHaveProperty('fallbacks')
+  })
+
+  test('follow a refusal of the provider', async () => {
+    first.reply(badRequest)
+    const { status, headers } = await ask({ fallbacks: ['groq/echo'] })
+    expect([status, headers.get('x-bifrost-provider')]).toEqual([200, 'groq'])
+  })
+
+  test('do not follow a request that is wrong in itself', async () => {
+    const { status } = await ask({ messages: 'none', fallbacks: ['groq/echo'] })
+    expect(status).toBe(400)
+    expect(second.requests).toHaveLength(0)
+  })
+
+  test('that cannot serve the call are passed over', async () => {
+    const wanted = ['parasail/x', 'cerebras/y', 'groq/echo']
+    const { headers } = await ask({ model: 'mistral/echo', fallbacks: wanted })
+    expect(headers.get('x-bifrost-provider')).toBe('groq')
+    expect(headers.get('x-bifrost-fallback-index')).toBe('3')
+  })
+
+  test('all failed: what the first candidate said is the answer', async () => {
+    first.reply(refusal(404, 'model_not_found'))
+    second.reply(refusal(403, 'permission_denied'))
+    const { status, text } = await ask({ fallbacks: ['groq/echo', 'mistral/echo'] })
+    expect([status, JSON.parse(text).error.code]).toEqual([404, 'model_not_found'])
+  })
+
+  test('are refused when there are too many of them', async () => {
+    const { status, text } = await ask({ fallbacks: Array.from({ length: 21 }, () => 'groq/echo') })
+    expect([status, JSON.parse(text).error.param]).toEqual([400, 'fallbacks'])
+  })
+
+  test('of a caller who left are not tried', async () => {
+    const gate = Promise.withResolvers<void>()
+    first.reply(async () => {
+      await gate.promise
+      return new Response('', { status: 500 })
+    })
+    const leaving = new AbortController()
+    const asked = fetch(`${gateway.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'openai/echo', ...CHAT, fallbacks: ['groq/echo'] }),
+      signal: leaving.signal,
+    }).catch(() => undefined)
+    const [arrived] = await first.waitFor(1)
+    leaving.abort()
+    await asked
+    await arrived!.closed
+    gate.resolve()
+    await gateway.logged(({ kind }) => kind === 'client_closed')
+    expect(second.requests).toHaveLength(0)
+  })
+})
+
+test('a key of the caller is not sent to another provider', async () => {
+  const own = await startGateway({
+    config: {
+      client: { allow_direct_keys: true },
+      providers: {
+        openai: { keys: [{ value: 'k' }], network_config: { base_url: first.url } },
+        groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+      },
+    },
+  })
+  first.reply(badKey)
+  const response = await fetch(`${own.url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer sk-of-the-caller' },
+    body: JSON.stringify({
+      model: 'openai/echo',
+      ...CHAT,
+      fallbacks: ['groq/echo', 'openai/echo'],
+    }),
+  })
+  expect(response.status).toBe(200)
+  expect(keysSent()).toEqual(['Bearer sk-of-the-caller', 'Bearer sk-of-the-caller'])
+  expect(second.requests).toHaveLength(0)
+  await own.stop()
+})
+
+describe('what comes after a failure', () => {
+  const settings = { maxRetries: 2, initialBackoffMs: 100, maxBackoffMs: 1000 }
+  const call = (endpoint: string, method = 'POST', body: object = { kind: 'json' }) =>
+    ({ endpoint, method, body }) as never
+  const step = (kind: ErrorKind, more: object = {}) =>
+    nextStep({
+      call: call('chat_completion'),
+      error: new GatewayError(kind, 'x'),
+      settings,
+      retries: 0,
+      freshKeys: 1,
+      budgetLeft: true,
+      random: 0.5,
+      ...more,
+    }).kind
+
+  test('depends on what it was', () => {
+    expect(step('upstream_reset')).toBe('retry')
+    expect(step('idle_timeout')).toBe('retry')
+    expect(step('upstream_malformed')).toBe('retry')
+    expect(step('unsupported_endpoint')).toBe('next')
+    expect(step('queue_full')).toBe('next')
+    expect(step('client_closed')).toBe('stop')
+    expect(step('shutting_down')).toBe('stop')
+    expect(step('invalid_request')).toBe('stop')
+  })
+
+  test('is no retry when they are used up or the budget is', () => {
+    expect(step('upstream_reset', { retries: 2 })).toBe('next')
+    expect(step('upstream_reset', { budgetLeft: false })).toBe('next')
+  })
+
+  test('is no second upload, unless the first never arrived', () => {
+    const upload = { call: call('file_upload') }
+    expect(step('upstream_reset', upload)).toBe('next')
+    expect(step('upstream_unreachable', upload)).toBe('retry')
+    expect(step('upstream_reset', { call: call('file_retrieve', 'GET') })).toBe('retry')
+    expect(step('upstream_reset', { call: call('passthrough') })).toBe('next')
+  })
+
+  test('is nothing when the body is gone', () => {
+    expect(step('upstream_reset', { call: call('file_upload', 'POST', { kind: 'stream' }) })).toBe(
+      'stop',
+    )
+  })
+
+  test('waits longer each time, never longer than told, and as long as the provider asks', () => {
+    const error = new GatewayError('upstream_reset', 'x')
+    const wait = (retries: number, random: number) =>
+      waitBefore({ ...base, error, retries, random })
+    const base = { settings, freshKeys: 0, budgetLeft: true }
+    expect([wait(0, 0.99), wait(1, 0.99), wait(9, 0.99)]).toEqual([99, 198, 990])
+    expect(wait(3, 0)).toBe(0)
+    const asking = { ...refusalOf(429), retryAfterMs: 700 }
+    const patient = new GatewayError('upstream_error', 'x', { upstream: asking })
+    expect(waitBefore({ ...base, error: patient, retries: 0, random: 0 })).toBe(700)
+    const forever = { ...refusalOf(503), retryAfterMs: 600_000 }
+    const late = new GatewayError('upstream_error', 'x', { upstream: forever })
+    expect(step('internal', { error: late, freshKeys: 0 })).toBe('next')
+  })
+})
+
+function refusalOf(status: number) {
+  const nothing = { type: null, code: null, param: null, retryAfterMs: undefined, extra: {} }
+  return { status, message: 'no', ...nothing }
+}
+
+test('retries are a share of the traffic', () => {
+  const budget = createRetryBudget()
+  let spent = 0
+  for (let call = 0; call < 1000; call++) {
+    budget.earn()
+    while (budget.spend()) spent++
+  }
+  expect(spent).toBeGreaterThanOrEqual(200)
+  expect(spent).toBeLessThanOrEqual(211)
+  expect(budget.hasLeft).toBe(false)
+})
