@@ -81,7 +81,8 @@ export interface ModelDialect {
   /** Absent where the vendor cannot be asked for a single model. */
   readonly one?: {
     request(id: string, target: Target): DialectRequest
-    read(answer: unknown): ListedModel
+    /** `id` is what was asked for, since not every answer names its model. */
+    read(answer: unknown, id: string): ListedModel
   }
 }
 
@@ -201,7 +202,8 @@ function modelOutbound(
   const id = target.model ?? decodeURIComponent(call.path.slice('/models/'.length))
   return outbound(one.request(id, target), call, dropped, {
     streamType: '',
-    whole: ({ text }) => unpriced(JSON.stringify(modelObject(one.read(parsed(text, name)), name))),
+    whole: ({ text }) =>
+      unpriced(JSON.stringify(modelObject(one.read(parsed(text, name), id), name))),
   })
 }
 
