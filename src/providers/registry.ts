@@ -8,11 +8,12 @@ import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
 import type { Dialect } from './dialect.ts'
 import { mockProvider } from './mock/index.ts'
+import { ollama } from './ollama/index.ts'
 import type { Provider } from './provider.ts'
 import { VENDORS } from './vendors.ts'
 
 /** Vendors with a dialect of their own. */
-const DIALECTS: readonly Dialect[] = [anthropic, cohere]
+const DIALECTS: readonly Dialect[] = [anthropic, cohere, ollama]
 
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(

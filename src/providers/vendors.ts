@@ -176,13 +176,4 @@ export const VENDORS: readonly Vendor[] = [
     offers: [...chat, ...text, ...embeddings, ...responses],
     quirks: { drop: [...openaiOnly, 'service_tier'] },
   },
-  {
-    name: 'ollama',
-    baseUrl: 'http://localhost:11434',
-    keyless: true,
-    detectPath: '/api/version',
-    keyUrl: ['ollama_key_config', 'url'],
-    offers: [...chat, ...text, ...embeddings, ...responses],
-    quirks: { drop: [...openaiOnly, 'logit_bias', 'service_tier', 'parallel_tool_calls', 'user'] },
-  },
 ]
