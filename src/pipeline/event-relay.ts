@@ -1,11 +1,11 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
-import { framingOf, requestType } from '#core/endpoint.ts'
+import { framingOf } from '#core/endpoint.ts'
 import type { StreamFraming } from '#core/endpoint.ts'
-import { errorEnvelope, GatewayError } from '#core/errors.ts'
+import { GatewayError } from '#core/errors.ts'
 import { release, watch } from '#lib/deadline.ts'
 import type { Deadline } from '#lib/deadline.ts'
-import { DONE, errorFrame, KEEP_ALIVE } from '#openai/frames.ts'
+import { DONE, KEEP_ALIVE } from '#openai/frames.ts'
 import type { Usage } from '#openai/usage.ts'
 
 import { createUnfinished } from './choices.ts'
@@ -24,6 +24,7 @@ import type { EventSlice } from './event-bytes.ts'
 import { createEventSource, readerOf } from './event-source.ts'
 import type { EventSource, Read } from './event-source.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields } from './extra.ts'
+import { failureFrame } from './failure-frame.ts'
 import { needsReading, promisesTerminal, readEvent } from './framing.ts'
 import type { Meaning } from './framing.ts'
 import { startKeepAlive } from './keep-alive.ts'
@@ -346,18 +347,11 @@ export class EventRelay {
     this.#letGo()
     this.#ended = true
     this.#error = error
-    const call = this.#call
-    const envelope = errorEnvelope(
-      error,
-      {
-        provider: this.#upstream.target.settings.name,
-        modelRequested: call.modelRequested,
-        requestType: requestType(call.endpoint, true),
-      },
-      call.id,
-    )
+    const written = this.#source.fail?.(error)
     this.#out.push(
-      errorFrame(this.#framing, JSON.stringify(envelope), envelope.error, this.#chunks),
+      written === undefined
+        ? failureFrame(this.#call, this.#upstream, error, this.#chunks)
+        : redact(written, this.#upstream.credential),
     )
   }
 

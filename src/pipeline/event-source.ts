@@ -14,6 +14,8 @@ export interface EventSource {
   readonly failure: unknown
   /** Bytes of an event that was never finished. */
   readonly rest: Uint8Array | undefined
+  /** The last event of a stream that failed; undefined where the endpoint's usual error event does. */
+  fail?(error: GatewayError): string | undefined
 }
 
 const encoder = new TextEncoder()
@@ -95,6 +97,11 @@ function translating(open: NonNullable<Reading['stream']>): EventSource {
       return failure
     },
     rest: undefined,
+    fail(error) {
+      written = ''
+      reader.fail?.(error)
+      return written === '' ? undefined : written
+    },
   }
 }
 

@@ -3,6 +3,8 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
+import { respondByChat } from './bridge.ts'
+import type { ChatDoor } from './bridge.ts'
 import type { Outbound, Provider, Target } from './provider.ts'
 import { readRefusal } from './refusal.ts'
 import { rewriteBody } from './rewrite.ts'
@@ -18,7 +20,10 @@ export interface Vendor {
   readonly keyEnv?: readonly string[]
   readonly keyless?: boolean
   readonly detectPath?: string
+  /** What it has itself. A vendor with chat and without `responses` is asked for those by chat. */
   readonly offers: readonly KnownEndpoint[] | 'everything'
+  /** How its chat serves Responses. */
+  readonly door?: ChatDoor
   readonly passthrough?: boolean
   /** Header for the key, default `authorization` with `Bearer `. */
   readonly keyHeader?: string
@@ -34,21 +39,30 @@ const everything = new Set(Object.keys(ENDPOINTS) as KnownEndpoint[])
 export function compatible(vendor: Vendor): Provider {
   const versionPath = vendor.versionPath ?? '/v1'
   const keyHeader = vendor.keyHeader
+  const native = vendor.offers === 'everything' ? everything : new Set(vendor.offers)
+  const bridges = native.has('chat_completion') && !native.has('responses')
+
+  function request(call: Call, target: Target): Outbound {
+    if (bridges && call.endpoint === 'responses') {
+      return respondByChat(call, target, vendor.door ?? {}, (chat) => request(chat, target))
+    }
+    const { body, contentType, dropped } = rewriteBody(call, target.model, vendor.quirks)
+    const headers: Record<string, string> = { ...vendor.headers }
+    if (contentType !== undefined) headers['content-type'] = contentType
+    const url = urlOf(call, target, vendor, versionPath)
+    return { method: call.method, url, headers, body, dropped }
+  }
+
   return {
     name: vendor.name,
     keyEnv: vendor.keyEnv ?? [],
     keyless: vendor.keyless ?? false,
     baseUrl: vendor.baseUrl,
     detectPath: vendor.detectPath,
-    offers: vendor.offers === 'everything' ? everything : new Set(vendor.offers),
+    offers: bridges ? new Set<KnownEndpoint>([...native, 'responses']) : native,
+    composesResponses: bridges,
     passthrough: vendor.passthrough ?? false,
-    request(call, target) {
-      const { body, contentType, dropped } = rewriteBody(call, target.model, vendor.quirks)
-      const headers: Record<string, string> = { ...vendor.headers }
-      if (contentType !== undefined) headers['content-type'] = contentType
-      const url = urlOf(call, target, vendor, versionPath)
-      return { method: call.method, url, headers, body, dropped } satisfies Outbound
-    },
+    request,
     authorize({ headers }, credential) {
       if (keyHeader === undefined) headers['authorization'] = `Bearer ${credential}`
       else headers[keyHeader] = credential

@@ -7,9 +7,18 @@ import type { Embeddings } from '#openai/answer/embeddings.ts'
 import { modelObject, modelsAnswer } from '#openai/answer/models.ts'
 import type { ListedModel } from '#openai/answer/models.ts'
 import type { AnswerWriter } from '#openai/answer/writer.ts'
+import { unsupportedTool } from '#openai/bridge/tools.ts'
 import type { Conversation } from '#openai/conversation/conversation.ts'
 
-import { bodyOf, conversationOf, streamWriter, wholeWriter } from './exchange.ts'
+import {
+  bodyOf,
+  bridgedOf,
+  conversationOf,
+  failing,
+  inCallersTerms,
+  streamWriter,
+  wholeWriter,
+} from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { mergeExtra } from './extra-params.ts'
 import { applyFates } from './fates.ts'
@@ -151,10 +160,23 @@ export function translated(dialect: Dialect): Provider {
       if (call.endpoint === 'list_models') return listOutbound(models!, asked)
       if (call.endpoint === 'model_retrieve') return modelOutbound(models!.one!, asked)
       const conversation = conversationOf(call)
+      const bridged = bridgedOf(call)
       const exchange: Exchange = { ...asked, conversation, resources }
-      applyFates(conversation.request, chat.fates, target.settings.name, drop)
-      if (call.endpoint === 'count_tokens') return countOutbound(count!, exchange)
-      return outbound(chat.request(exchange), call, dropped, readingOf(chat, exchange))
+      if (bridged) {
+        bridged.dropped.forEach(drop)
+        exchange.drop = (param) => drop(bridged.placeOf(param))
+        const fate = chat.fates.web_search_options
+        if (bridged.search && fate !== 'carried' && fate !== 'emulated') {
+          throw unsupportedTool(bridged.search.param, bridged.search.type, target.settings.name)
+        }
+      }
+      try {
+        applyFates(conversation.request, chat.fates, target.settings.name, exchange.drop)
+        if (call.endpoint === 'count_tokens') return countOutbound(count!, exchange)
+        return outbound(chat.request(exchange), call, dropped, readingOf(chat, exchange))
+      } catch (thrown) {
+        throw inCallersTerms(call, thrown)
+      }
     },
   }
 }
@@ -235,7 +257,10 @@ function readingOf(chat: ChatDialect, exchange: Exchange): Reading {
       if (answer === undefined) throw incomplete(provider)
       return answer
     },
-    stream: (emit) => chat.stream(streamWriter(call, target, emit), exchange),
+    stream(emit) {
+      const writer = streamWriter(call, target, emit)
+      return failing(chat.stream(writer, exchange), writer)
+    },
     ...(!call.stream &&
       chat.streamsAnyway?.(exchange) && {
         collect: () => {
@@ -267,7 +292,8 @@ function outbound(
   return { method, url: request.url, headers, body, dropped, reading }
 }
 
-function parsed(text: string, provider: string): unknown {
+/** The JSON of an answer. Throws `upstream_malformed` for what is none. */
+export function parsed(text: string, provider: string): unknown {
   try {
     return parseExact(text)
   } catch (cause) {

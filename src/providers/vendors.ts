@@ -74,7 +74,7 @@ export const VENDORS: readonly Vendor[] = [
     name: 'groq',
     baseUrl: 'https://api.groq.com/openai',
     keyEnv: ['GROQ_API_KEY'],
-    offers: [...chat, ...responses, ...listening, ...speech, ...files, ...batches],
+    offers: [...chat, ...listening, ...speech, ...files, ...batches],
     quirks: { drop: [...openaiOnly, 'logprobs', 'top_logprobs', 'logit_bias'] },
   },
   {
@@ -99,7 +99,7 @@ export const VENDORS: readonly Vendor[] = [
     name: 'together',
     baseUrl: 'https://api.together.ai',
     keyEnv: ['TOGETHER_API_KEY'],
-    offers: [...chat, ...text, ...responses, ...embeddings, ...images, ...speech, ...listening],
+    offers: [...chat, ...text, ...embeddings, ...images, ...speech, ...listening],
     quirks: {
       rename: { max_completion_tokens: 'max_tokens' },
       drop: [...openaiOnly, 'service_tier'],
@@ -121,7 +121,8 @@ export const VENDORS: readonly Vendor[] = [
     name: 'openrouter',
     baseUrl: 'https://openrouter.ai/api',
     keyEnv: ['OPENROUTER_API_KEY'],
-    offers: [...chat, ...text, ...responses, ...embeddings, ...speech, 'transcription'],
+    offers: [...chat, ...text, ...embeddings, ...speech, 'transcription'],
+    door: { reasoningObject: true, webSearch: true },
   },
   {
     // Perplexity ended its chat completions on 2026-09-27; the Responses shape replaces them.
@@ -159,7 +160,7 @@ export const VENDORS: readonly Vendor[] = [
     name: 'huggingface',
     baseUrl: 'https://router.huggingface.co',
     keyEnv: ['HF_TOKEN', 'HUGGINGFACE_API_KEY'],
-    offers: [...chat, ...responses],
+    offers: [...chat],
     quirks: { drop: [...openaiOnly, 'logit_bias', 'service_tier'], developerAsSystem: true },
   },
   {
@@ -173,7 +174,7 @@ export const VENDORS: readonly Vendor[] = [
     name: 'sgl',
     keyless: true,
     keyUrl: ['sgl_key_config', 'url'],
-    offers: [...chat, ...text, ...embeddings, ...responses],
+    offers: [...chat, ...text, ...embeddings],
     quirks: { drop: [...openaiOnly, 'service_tier'] },
   },
 ]

@@ -1,0 +1,23 @@
+import type { Call } from '#core/call.ts'
+import { framingOf, requestType } from '#core/endpoint.ts'
+import { errorEnvelope } from '#core/errors.ts'
+import type { GatewayError } from '#core/errors.ts'
+import { errorFrame } from '#openai/frames.ts'
+
+import type { Upstream } from './dispatch.ts'
+
+/** The error event that ends a stream after `chunks` other events, with the envelope's facts in it. */
+export function failureFrame(
+  call: Call,
+  { target }: Upstream,
+  error: GatewayError,
+  chunks: number,
+): string {
+  const context = {
+    provider: target.settings.name,
+    modelRequested: call.modelRequested,
+    requestType: requestType(call.endpoint, true),
+  }
+  const envelope = errorEnvelope(error, context, call.id)
+  return errorFrame(framingOf(call.endpoint), JSON.stringify(envelope), envelope.error, chunks)
+}
