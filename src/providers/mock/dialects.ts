@@ -1,6 +1,7 @@
 import type { Answer, Problem } from './answer.ts'
 import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
+import { ollamaDialect } from './ollama.ts'
 
 // The mock speaks other vendors' dialects too, by the path that is asked, so that adapters meet a real socket.
 
@@ -56,7 +57,7 @@ export interface FrameRules {
 }
 
 /** Every dialect besides OpenAI's, each in a folder or file of its own. */
-export const DIALECTS: readonly MockDialect[] = [cohereDialect]
+export const DIALECTS: readonly MockDialect[] = [cohereDialect, ollamaDialect]
 
 /** The dialect that a path belongs to, with the model it asks for; undefined for OpenAI's own. */
 export function findDialect(
