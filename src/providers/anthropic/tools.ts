@@ -174,7 +174,10 @@ function wantedChoice(
   if (tools.length === 0) return undefined
   if (names.answerTool !== undefined) {
     const mayCall = conversation.tools.length > 0 && choice?.mode !== 'none'
-    return mayCall ? { type: 'any', ...alone } : { type: 'tool', name: names.answerTool }
+    // Either the answer or calls that lead to it, never both at once.
+    return mayCall
+      ? { type: 'any', disable_parallel_tool_use: true }
+      : { type: 'tool', name: names.answerTool }
   }
   switch (choice?.mode) {
     case 'none':

@@ -1,4 +1,5 @@
 import type { Answer, Problem } from './answer.ts'
+import { anthropicDialect } from './anthropic.ts'
 import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
 import { ollamaDialect } from './ollama.ts'
@@ -57,7 +58,7 @@ export interface FrameRules {
 }
 
 /** Every dialect besides OpenAI's, each in a folder or file of its own. */
-export const DIALECTS: readonly MockDialect[] = [cohereDialect, ollamaDialect]
+export const DIALECTS: readonly MockDialect[] = [anthropicDialect, cohereDialect, ollamaDialect]
 
 /** The dialect that a path belongs to, with the model it asks for; undefined for OpenAI's own. */
 export function findDialect(
