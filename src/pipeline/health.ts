@@ -1,0 +1,220 @@
+import type { FailureClass } from './failure.ts'
+
+// What the gateway has learnt of its targets: a target is one key of one provider, asked for one model. Nothing here
+// reads a clock; every method is told the time, in milliseconds of `performance.now()`.
+
+/** Whether a target should be asked. */
+export type Standing =
+  | 'ready'
+  /** It was out, and one call may see whether it is back. */
+  | 'probe'
+  | 'out'
+
+/** Names a target. */
+export interface TargetName {
+  readonly provider: string
+  /** The key's id; empty where no key of ours is used. */
+  readonly key: string
+  /** Empty where the call names none. */
+  readonly model: string
+}
+
+/** How the circuit breaker of a target behaves. */
+export interface BreakerSettings {
+  readonly enabled: boolean
+  /** Share of failed calls, 0 to 1, from which a target is out. */
+  readonly errorRate: number
+  /** Failures, weighted by age, below which a rate says nothing. */
+  readonly minFailures: number
+  /** How long it is out the first time; doubled for each failed probe. */
+  readonly openMs: number
+  readonly maxOpenMs: number
+}
+
+/** A call that is under way, as its target's memory knows it. */
+export interface Ticket {
+  readonly target: TargetName
+  readonly state: State
+}
+
+export interface Health {
+  standing(target: TargetName, nowMs: number): Standing
+  /** A call goes out. Give the ticket to exactly one of `succeeded`, `failed` and `abandoned`. */
+  began(target: TargetName, nowMs: number): Ticket
+  succeeded(ticket: Ticket, nowMs: number, latencyMs: number): void
+  failed(ticket: Ticket, nowMs: number, what: FailureClass, retryAfterMs: number | undefined): void
+  /** It ended in a way that says nothing about the target. */
+  abandoned(ticket: Ticket): void
+  /** Smaller is better: expected milliseconds times the calls that are under way. */
+  load(target: TargetName): number
+  /** Why a target is out, for the trace; undefined when it is not. */
+  reason(target: TargetName, nowMs: number): string | undefined
+}
+
+/** After ten seconds half of what was seen is forgotten. */
+const halfLifeMs = 10_000
+/** Model names come from callers: what is known is bounded, and the oldest is forgotten. */
+const maxTargets = 5000
+/** A probe that never ended does not keep the target out. */
+const probeMs = 30_000
+const latencyWeight = 0.2
+/** Keys that were refused are looked at again after this long; the account may have been paid. */
+const refusedMs: Partial<Record<FailureClass, number>> = {
+  auth: 60_000,
+  quota: 60_000,
+  permission: 30_000,
+}
+const tooFastMs = 1000
+const maxTooFastMs = 60_000
+
+interface State {
+  good: number
+  bad: number
+  /** When `good` and `bad` were last brought up to date. */
+  seenAtMs: number
+  outUntilMs: number
+  /** How often in a row it went out. */
+  trips: number
+  probeUntilMs: number
+  latencyMs: number
+  underway: number
+}
+
+/** A new memory; nothing is known of anybody, so everybody is ready. */
+export function createHealth(settings: () => BreakerSettings): Health {
+  const states = new Map<string, State>()
+  /** Per key, whatever the model: its refusals concern them all. */
+  const cooling = new Map<string, { untilMs: number; what: FailureClass }>()
+
+  function stateOf(target: TargetName): State {
+    const name = `${target.provider}\n${target.key}\n${target.model}`
+    let state = states.get(name)
+    if (!state) {
+      if (states.size >= maxTargets) states.delete(states.keys().next().value!)
+      state = {
+        good: 0,
+        bad: 0,
+        seenAtMs: 0,
+        outUntilMs: 0,
+        trips: 0,
+        probeUntilMs: 0,
+        latencyMs: 0,
+        underway: 0,
+      }
+      states.set(name, state)
+    }
+    return state
+  }
+
+  function cool(target: TargetName, untilMs: number, what: FailureClass): void {
+    if (cooling.size >= maxTargets) cooling.clear()
+    cooling.set(keyName(target, what), { untilMs, what })
+  }
+
+  /** A key that may not use one model may use others. */
+  function keyName({ provider, key, model }: TargetName, what: FailureClass): string {
+    return what === 'permission' || what === 'rate_limit'
+      ? `${provider}\n${key}\n${model}`
+      : `${provider}\n${key}`
+  }
+
+  function coolingOf(target: TargetName, nowMs: number) {
+    if (cooling.size === 0) return undefined
+    for (const what of ['auth', 'rate_limit'] as const) {
+      const name = keyName(target, what)
+      const found = cooling.get(name)
+      if (!found) continue
+      if (found.untilMs > nowMs) return found
+      cooling.delete(name)
+    }
+    return undefined
+  }
+
+  function standing(target: TargetName, nowMs: number): Standing {
+    if (target.key !== '' && coolingOf(target, nowMs)) return 'out'
+    if (!settings().enabled) return 'ready'
+    const state = stateOf(target)
+    if (state.trips === 0) return 'ready'
+    if (state.outUntilMs > nowMs) return 'out'
+    return state.probeUntilMs > nowMs ? 'out' : 'probe'
+  }
+
+  return {
+    standing,
+    began(target, nowMs) {
+      const state = stateOf(target)
+      state.underway++
+      if (state.trips > 0 && state.outUntilMs <= nowMs) state.probeUntilMs = nowMs + probeMs
+      return { target, state }
+    },
+    succeeded({ state }, nowMs, latencyMs) {
+      ended(state)
+      decay(state, nowMs)
+      state.good++
+      state.latencyMs =
+        state.latencyMs === 0
+          ? latencyMs
+          : state.latencyMs + latencyWeight * (latencyMs - state.latencyMs)
+      if (state.trips === 0) return
+      // It is back: what was seen before it went out is no longer true.
+      Object.assign(state, { trips: 0, outUntilMs: 0, probeUntilMs: 0, good: 1, bad: 0 })
+    },
+    failed({ target, state }, nowMs, what, retryAfterMs) {
+      ended(state)
+      if (what === 'rate_limit') {
+        cool(target, nowMs + Math.min(maxTooFastMs, retryAfterMs ?? tooFastMs), what)
+        return
+      }
+      const refused = refusedMs[what]
+      if (refused !== undefined) cool(target, nowMs + refused, what)
+      if (!blames(what)) return
+      decay(state, nowMs)
+      state.bad++
+      const { errorRate, minFailures, openMs, maxOpenMs } = settings()
+      const rate = state.bad / (state.good + state.bad)
+      const wasProbe = state.trips > 0 && state.outUntilMs <= nowMs
+      if (!wasProbe && (state.trips > 0 || state.bad < minFailures || rate < errorRate)) return
+      state.trips++
+      state.outUntilMs = nowMs + Math.min(maxOpenMs, openMs * 2 ** (state.trips - 1))
+      state.probeUntilMs = 0
+    },
+    abandoned({ state }) {
+      ended(state)
+      state.probeUntilMs = 0
+    },
+    load(target) {
+      const { latencyMs, underway } = stateOf(target)
+      return (latencyMs + 1) * (underway + 1)
+    },
+    reason(target, nowMs) {
+      if (standing(target, nowMs) !== 'out') return undefined
+      const cooled = target.key === '' ? undefined : coolingOf(target, nowMs)
+      if (cooled)
+        return `${cooled.what}, for another ${Math.ceil((cooled.untilMs - nowMs) / 1000)} s`
+      const { outUntilMs, trips } = stateOf(target)
+      return `breaker open (${trips}), for another ${Math.max(0, Math.ceil((outUntilMs - nowMs) / 1000))} s`
+    },
+  }
+}
+
+function ended(state: State): void {
+  if (state.underway > 0) state.underway--
+}
+
+function decay(state: State, nowMs: number): void {
+  const share = 2 ** ((state.seenAtMs - nowMs) / halfLifeMs)
+  state.good *= share
+  state.bad *= share
+  state.seenAtMs = nowMs
+}
+
+/** Failures that say something about the provider, and not about the request or the account. */
+function blames(what: FailureClass): boolean {
+  return (
+    what === 'server' ||
+    what === 'overloaded' ||
+    what === 'timeout' ||
+    what === 'network' ||
+    what === 'malformed'
+  )
+}
