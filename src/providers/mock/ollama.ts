@@ -39,7 +39,7 @@ export const ollamaDialect: MockDialect = {
   },
   failure: ({ status, message }) => json({ error: message }, status),
   frames: {
-    isEnd: (frame) => frame.includes('"done":true'),
+    isEnd: (frame) => frame.toString().includes('"done":true'),
     errorFrame: ({ message }) => `${JSON.stringify({ error: message })}\n`,
     broken: (frame) => `${frame.toString().slice(0, -4)}\n`,
   },
