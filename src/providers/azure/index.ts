@@ -1,12 +1,11 @@
 import type { Call } from '#core/call.ts'
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import { GatewayError } from '#core/errors.ts'
 import { modelObject, modelsAnswer } from '#openai/answer/models.ts'
 
 import type { Mending, Outbound, Provider, Target } from '../provider.ts'
+import type { Quirks } from '../quirks.ts'
 import { rewriteBody } from '../rewrite.ts'
-import type { Quirks } from '../rewrite.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
 import { claudeRequest, isClaude } from './claude.ts'
 import { ENTRA_ENVIRONMENT, entraSource } from './entra.ts'
@@ -56,6 +55,7 @@ function openaiRequest(call: Call, target: Target): Outbound {
   const { body, contentType, dropped } = rewriteBody(
     call,
     target.model,
+    target.settings.name,
     quirksOf(call, target, place.dated !== undefined),
   )
   const headers: Record<string, string> = {}
@@ -118,10 +118,6 @@ function knownModels(call: Call, target: Target): string | undefined {
   }
   const wanted = call.model ?? decodeURIComponent(call.path.slice('/models/'.length))
   const id = names.find((known) => known.toLowerCase() === wanted.toLowerCase())
-  if (id === undefined) {
-    throw new GatewayError('model_not_found', `Provider '${name}' has no deployment '${wanted}'.`, {
-      param: 'model',
-    })
-  }
-  return JSON.stringify(modelObject({ id }, name))
+  // A key without a list of models may have more deployments than it names.
+  return id === undefined ? undefined : JSON.stringify(modelObject({ id }, name))
 }
