@@ -158,8 +158,7 @@ export function createSpeaker(writer: AnswerWriter, names: ToolNames): Speaker {
         case 'compaction_delta': {
           const open = blocks.get(index)
           if (open?.kind === 'foreign') {
-            const { type: _, ...members } = delta
-            Object.assign(open.block, members)
+            for (const name in delta) if (name !== 'type') open.block[name] = delta[name]
           }
           break
         }

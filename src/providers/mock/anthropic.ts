@@ -22,7 +22,7 @@ export const anthropicDialect: MockDialect = {
   },
   answer(request) {
     checkHeaders(request.headers)
-    if (request.method === 'GET') return list()
+    if (request.method === 'GET') return listModels()
     if (request.model === '') throw refuse('model: Field required')
     return answerMessages(request, request.pathname.endsWith('/count_tokens'))
   },
@@ -67,7 +67,7 @@ function newRequestId(): string {
   return `req_${newId()}`
 }
 
-function list(): Answer {
+function listModels(): Answer {
   const data = MODELS.map((id) => ({
     type: 'model',
     id,
@@ -188,9 +188,9 @@ function usageOf(body: Fields, heard: readonly Heard[]) {
     ...heard.flatMap(({ content }) => content),
   ].map(record)
   const marked = blocks.findLastIndex(({ cache_control: marker }) => isRecord(marker))
-  const tokens = (list: readonly Fields[]): number =>
-    list.reduce(
-      (sum, { cache_control: _, ...block }) => sum + countTokens(JSON.stringify(block)),
+  const tokens = (some: readonly Fields[]): number =>
+    some.reduce(
+      (sum, block) => sum + countTokens(JSON.stringify({ ...block, cache_control: undefined })),
       0,
     )
   return {
