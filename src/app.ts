@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+
 import { createLive } from '#config/live.ts'
 import type { Live } from '#config/live.ts'
 import { loadConfig } from '#config/load.ts'
@@ -16,9 +18,12 @@ import type { RunningServer } from '#http/server.ts'
 import { warmCheckers } from '#openai/check.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
+import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
+import { createDb } from '#store/db.ts'
+import { createResponseStore } from '#store/responses.ts'
 
 export interface AppOptions {
   readonly host: string
@@ -30,6 +35,8 @@ export interface AppOptions {
   readonly configText: string | undefined
   readonly env: Environment
   readonly log: Logger
+  /** Where the databases are; undefined keeps what they would hold in memory. */
+  readonly appDir?: string | undefined
 }
 
 export type StartResult =
@@ -99,14 +106,19 @@ export function startApp(options: AppOptions): StartResult {
     },
   })
 
+  const { appDir } = options
+  const path = appDir === undefined ? undefined : join(appDir, 'asbru.db')
+  const responses = createResponseStore(createDb({ path, log }), log)
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
       credentials: createCredentials(),
       gates: createGates(),
+      health: createHealth(() => live.current().client.breaker),
       inflight: createInflight(),
       recorder: createRecorder(log),
+      responses,
     },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
@@ -155,10 +167,12 @@ export function startApp(options: AppOptions): StartResult {
         for (let turns = 0; busy() && turns < 50; turns++) await Bun.sleep(pollMs)
         await Bun.sleep(pollMs)
         await running.close()
+        responses.close()
       },
       async stop() {
         live.close()
         await running.close()
+        responses.close()
       },
     },
   }

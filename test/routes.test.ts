@@ -6,8 +6,11 @@ import { composeRoutes } from '#http/compose.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
+import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
+import { createDb } from '#store/db.ts'
+import { createResponseStore } from '#store/responses.ts'
 
 import { startGateway } from './helpers/gateway.ts'
 import type { TestGateway } from './helpers/gateway.ts'
@@ -555,8 +558,16 @@ test('no route is open that is not meant to be', () => {
   const services = {
     credentials: createCredentials(),
     gates: createGates(),
+    health: createHealth(() => ({
+      enabled: false,
+      errorRate: 1,
+      minFailures: 1,
+      openMs: 0,
+      maxOpenMs: 0,
+    })),
     inflight: createInflight(),
     recorder: createRecorder(log),
+    responses: createResponseStore(createDb({ path: undefined, log }), log),
   }
   const app = composeRoutes(
     {

@@ -16,6 +16,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
       return name.toLowerCase()
     })
   const filter = config.header_filter_config ?? {}
+  const breaker = config.circuit_breaker ?? {}
   return {
     allowDirectKeys: config.allow_direct_keys ?? false,
     allowedOrigins: config.allowed_origins ?? [],
@@ -36,6 +37,14 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     streamExtraFields: config.stream_extra_fields ?? 'last',
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),
     headerHoldMs: toMs(config.stream_header_hold_in_seconds ?? 15),
+    loadBalancing: config.load_balancing ?? 'weighted',
+    breaker: {
+      enabled: breaker.enabled ?? true,
+      errorRate: breaker.error_rate ?? 0.5,
+      minFailures: breaker.min_failures ?? 5,
+      openMs: toMs(breaker.open_in_seconds ?? 5),
+      maxOpenMs: toMs(breaker.max_open_in_seconds ?? 60),
+    },
     drainMs: toMs(config.drain_timeout_in_seconds ?? 25),
   }
 }

@@ -123,6 +123,16 @@ export interface ClientSettings {
   readonly keepAliveMs: number
   /** How long response headers are held back for the first meaningful event. */
   readonly headerHoldMs: number
+  /** How a key is chosen among those that may serve: by weight, or the less busy of two drawn by weight. */
+  readonly loadBalancing: 'weighted' | 'least_loaded'
+  readonly breaker: {
+    readonly enabled: boolean
+    /** Share of failed calls from which a target is left alone. */
+    readonly errorRate: number
+    readonly minFailures: number
+    readonly openMs: number
+    readonly maxOpenMs: number
+  }
   /** How long streams may go on after SIGTERM. */
   readonly drainMs: number
 }

@@ -7,6 +7,7 @@ import { readAnswer } from './answer.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
 import { failureClass } from './failure.ts'
+import type { FailureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
 import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
@@ -15,6 +16,7 @@ import { nextStep } from './retry.ts'
 import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
+import { inOrder, nameOf } from './standing.ts'
 import { pause } from './wait.ts'
 
 /** What one call holds until it is settled. */
@@ -58,7 +60,7 @@ export async function attempt(
 ): Promise<Outcome> {
   const attempting: Attempting = { call, snapshot, services, settle, holding }
   let first: GatewayError | undefined
-  for (const leg of plan.legs) {
+  for (const leg of inOrder(plan, call, services.health)) {
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
     const result = await tryLeg(leg, attempting)
     if (!(result instanceof Failed)) {
@@ -73,19 +75,35 @@ export async function attempt(
 
 /** One candidate, with as many keys and repetitions as its settings and the failures allow. */
 async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Failed> {
-  const { call, services, holding } = attempting
+  const { call, snapshot, services, holding } = attempting
   const { settings } = leg
+  const { health } = services
   const { retries: budget } = services.gates.of(settings.name)
-  const keys = new Keyring(leg.keys)
+  const keys = new Keyring(leg.keys, {
+    isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
+    load:
+      snapshot.client.loadBalancing === 'least_loaded'
+        ? (key) => health.load(nameOf(leg, key))
+        : undefined,
+  })
   budget.earn()
   for (let retries = 0; ;) {
     if (keys.current) call.trace.add('key', keys.current.name)
+    const began = performance.now()
+    const ticket = health.began(nameOf(leg, keys.current), began)
     try {
-      return await once(targetOf(leg, keys.current), attempting)
+      const outcome = await once(targetOf(leg, keys.current), attempting)
+      const now = performance.now()
+      health.succeeded(ticket, now, now - began)
+      return outcome
     } catch (thrown) {
       const error = toGatewayError(thrown)
+      const what = failureClass(error)
       holding.release?.()
       holding.release = undefined
+      if (isOfTarget(what)) {
+        health.failed(ticket, performance.now(), what, error.upstream?.retryAfterMs)
+      } else health.abandoned(ticket)
       const step = nextStep({
         call,
         error,
@@ -95,10 +113,10 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
         budgetLeft: budget.hasLeft,
         random: Math.random(),
       })
-      const what = `${settings.name}: ${error.kind} (${failureClass(error)})`
-      call.trace.add('attempt', `${what}, then ${step.kind}`)
-      if (step.kind === 'stop' || step.kind === 'next')
+      call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`)
+      if (step.kind === 'stop' || step.kind === 'next') {
         return new Failed(error, step.kind === 'stop')
+      }
       if (step.kind === 'rotate') keys.rotate()
       else {
         budget.spend()
@@ -107,6 +125,11 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
       }
     }
   }
+}
+
+/** Whether a failure of this class says anything about who was asked. */
+function isOfTarget(what: FailureClass): boolean {
+  return what !== 'caller' && what !== 'cancelled' && what !== 'gateway'
 }
 
 function gone(): GatewayError {

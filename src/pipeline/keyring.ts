@@ -2,14 +2,27 @@ import type { Key } from '#config/snapshot.ts'
 
 import { drawKey } from './keys.ts'
 
-/** The keys of one candidate during one call: which is in use, and which are left. */
+/** What is known of the keys while a call is under way. */
+export interface KeyFacts {
+  /** It should not be asked now, if any other can be. */
+  isOut(key: Key): boolean
+  /** Smaller is better; undefined draws by weight alone. */
+  readonly load?: ((key: Key) => number) | undefined
+}
+
+/**
+ * The keys of one candidate during one call: which is in use, and which are left. A key that is out is drawn only when
+ * all the others are too: some target always stays.
+ */
 export class Keyring {
+  readonly #facts: KeyFacts
   #fresh: readonly Key[]
   /** Undefined where no key is needed. */
   current: Key | undefined
 
-  constructor(keys: readonly Key[]) {
+  constructor(keys: readonly Key[], facts: KeyFacts) {
     this.#fresh = keys
+    this.#facts = facts
     this.#draw()
   }
 
@@ -27,11 +40,27 @@ export class Keyring {
 
   #draw(): void {
     const keys = this.#fresh
-    if (keys.length === 0) return
-    const key = drawKey(keys, keys.length === 1 ? 0 : Math.random())
+    if (keys.length <= 1) {
+      this.current = keys[0]
+      this.#fresh = none
+      return
+    }
+    const up = keys.filter((key) => !this.#facts.isOut(key))
+    const key = this.#choose(up.length > 0 ? up : keys)
     this.current = key
-    // Most calls need one key and never look at the rest.
-    this.#fresh = keys.length === 1 ? none : keys.filter((other) => other !== key)
+    this.#fresh = keys.filter((other) => other !== key)
+  }
+
+  #choose(keys: readonly Key[]): Key {
+    const { load } = this.#facts
+    const one = drawKey(keys, Math.random())
+    if (!load || keys.length === 1) return one
+    // The better of two draws: nearly as good as the best of all, and no herd runs to it.
+    const other = drawKey(
+      keys.filter((key) => key !== one),
+      Math.random(),
+    )
+    return load(other) < load(one) ? other : one
   }
 }
 

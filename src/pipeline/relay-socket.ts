@@ -12,6 +12,7 @@ import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
 import { plan, targetOf } from './routing.ts'
 import type { Services } from './services.ts'
+import { nameOf } from './standing.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
 export interface CallerSocket {
@@ -46,7 +47,12 @@ export async function createRelay(
   const settle = services.recorder.open(call, () => release?.())
   try {
     const [leg] = plan(call, snapshot).legs
-    const target = targetOf(leg, new Keyring(leg.keys).current)
+    const target = targetOf(
+      leg,
+      new Keyring(leg.keys, {
+        isOut: (key) => services.health.standing(nameOf(leg, key), performance.now()) === 'out',
+      }).current,
+    )
     const { settings, provider } = target
     const { concurrency, bufferSize, name } = settings
     const gate = services.gates.of(name)

@@ -1,5 +1,8 @@
+import type { ResponseStore } from '#store/responses.ts'
+
 import type { Credentials } from './credentials.ts'
 import type { Gates } from './gates.ts'
+import type { Health } from './health.ts'
 import type { Inflight } from './inflight.ts'
 import type { Recorder } from './record.ts'
 
@@ -7,6 +10,8 @@ import type { Recorder } from './record.ts'
 export interface Services {
   readonly credentials: Credentials
   readonly gates: Gates
+  readonly health: Health
   readonly inflight: Inflight
   readonly recorder: Recorder
+  readonly responses: ResponseStore
 }

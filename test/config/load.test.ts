@@ -193,6 +193,14 @@ describe('defaults', () => {
       strictParams: false,
       extraFields: true,
       streamExtraFields: 'last',
+      loadBalancing: 'weighted',
+      breaker: {
+        enabled: true,
+        errorRate: 0.5,
+        minFailures: 5,
+        openMs: 5000,
+        maxOpenMs: 60_000,
+      },
       keepAliveMs: 15_000,
       headerHoldMs: 15_000,
       drainMs: 25_000,
@@ -214,6 +222,14 @@ describe('defaults', () => {
         strict_params: true,
         extra_fields: false,
         stream_extra_fields: 'all',
+        load_balancing: 'least_loaded',
+        circuit_breaker: {
+          enabled: false,
+          error_rate: 0.25,
+          min_failures: 3,
+          open_in_seconds: 1,
+          max_open_in_seconds: 2,
+        },
         stream_keep_alive_in_seconds: 0,
         stream_header_hold_in_seconds: 0.25,
         drain_timeout_in_seconds: 3,
@@ -231,6 +247,14 @@ describe('defaults', () => {
       strictParams: true,
       extraFields: false,
       streamExtraFields: 'all',
+      loadBalancing: 'least_loaded',
+      breaker: {
+        enabled: false,
+        errorRate: 0.25,
+        minFailures: 3,
+        openMs: 1000,
+        maxOpenMs: 2000,
+      },
       keepAliveMs: 0,
       headerHoldMs: 250,
       drainMs: 3000,
@@ -595,8 +619,8 @@ describe('warnings', () => {
 }`)
     expect(snapshot.warnings).toEqual([
       'accepted, but without effect in this version: /client/enable_logging (line 4), ' +
-        '/client/mcp_agent_depth (line 4), /providers/ollama/network_config/max_retries (line 6), ' +
-        '/providers/ollama/network_config/retry_backoff_initial (line 6), /config_store (line 8), ' +
+        '/client/mcp_agent_depth (line 4), /providers/ollama/network_config/max_conns_per_host (line 6), ' +
+        '/providers/ollama/network_config/enforce_http2 (line 6), /config_store (line 8), ' +
         '/plugins (line 9)',
     ])
   })

@@ -6,11 +6,14 @@ import { createLogger } from '#core/log.ts'
 import { arrive, takeIn } from '#http/intake.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
+import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import type { Outcome } from '#pipeline/outcome.ts'
 import { MAX_POOLS, POOL_SIZE, poolOptions, Pools } from '#pipeline/pools.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
+import { createDb } from '#store/db.ts'
+import { createResponseStore } from '#store/responses.ts'
 
 import { accepted } from '../config/rig.ts'
 import { exchange, post } from '../http/wire.ts'
@@ -183,14 +186,17 @@ describe('in every pool', () => {
   async function ask(snapshot: Snapshot, pool: number): Promise<Outcome> {
     const credentials = createCredentials()
     const gates = createGates()
+    const health = createHealth(() => snapshot.client.breaker)
     const busy = gates.of('openai').pools
     for (let n = 0; n < pool * POOL_SIZE; n++) busy.take()
     const log = createLogger({ level: 'error', style: 'json', write: () => undefined })
     const services = {
       credentials,
       gates,
+      health,
       inflight: createInflight(),
       recorder: createRecorder(log),
+      responses: createResponseStore(createDb({ path: undefined, log }), log),
     }
     const request = new Request('http://127.0.0.1/openai/v1/chat/completions', {
       method: 'POST',

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
 import { GatewayError } from '#core/errors.ts'
 import type { ErrorKind } from '#core/errors.ts'
@@ -26,6 +26,14 @@ let gateway: TestGateway
 beforeAll(async () => {
   first = await startUpstream()
   second = await startUpstream()
+})
+afterAll(async () => {
+  await first.stop()
+  await second.stop()
+})
+
+// A gateway of its own for each test: it learns from failures, and the next test must not know of them.
+beforeEach(async () => {
   const retry = { max_retries: 2, retry_backoff_initial: 1, retry_backoff_max: 2 }
   gateway = await startGateway({
     config: {
@@ -40,12 +48,8 @@ beforeAll(async () => {
     },
   })
 })
-afterAll(async () => {
+afterEach(async () => {
   await gateway.stop()
-  await first.stop()
-  await second.stop()
-})
-afterEach(() => {
   first.clear()
   second.clear()
 })
@@ -221,6 +225,39 @@ test('a key of the caller is not sent to another provider', async () => {
   expect(keysSent()).toEqual(['Bearer sk-of-the-caller', 'Bearer sk-of-the-caller'])
   expect(second.requests).toHaveLength(0)
   await own.stop()
+})
+
+/** Lets a key fail until its breaker opens. */
+async function wearOut(key: string): Promise<void> {
+  for (let n = 0; n < 5; n++) {
+    first.reply([overloaded, overloaded, overloaded])
+    await ask({ model: 'openai/x' }, { 'x-bf-api-key': key })
+    first.clear()
+  }
+}
+
+describe('what was learnt', () => {
+  test('keeps a refused key away from the next calls, as long as there are others', async () => {
+    first.reply([badKey, badKey])
+    await ask({})
+    const refused = new Set(keysSent().slice(0, 2))
+    first.clear()
+    for (let n = 0; n < 10; n++) await ask({})
+    expect(keysSent().filter((key) => refused.has(key))).toEqual([])
+  })
+
+  test('puts a candidate that keeps failing behind the others, and not out', async () => {
+    await wearOut('openai-key-1')
+    const { headers } = await ask({ model: 'openai/x', fallbacks: ['groq/echo'] })
+    expect(headers.get('x-bifrost-provider')).toBe('openai')
+    await wearOut('openai-key-2')
+    await wearOut('openai-key-3')
+    const other = await ask({ model: 'openai/x', fallbacks: ['groq/echo'] })
+    expect(other.headers.get('x-bifrost-provider')).toBe('groq')
+    expect(first.requests).toHaveLength(0)
+    // Without anybody else it is asked all the same.
+    expect((await ask({ model: 'openai/x' })).status).toBe(200)
+  })
 })
 
 describe('what comes after a failure', () => {

@@ -7,10 +7,13 @@ import { createLogger } from '#core/log.ts'
 import { Trace } from '#core/trace.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
+import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
+import { createDb } from '#store/db.ts'
+import { createResponseStore } from '#store/responses.ts'
 
 import { startUpstream } from '../helpers/upstream.ts'
 import type { Upstream } from '../helpers/upstream.ts'
@@ -25,8 +28,22 @@ afterEach(() => upstream.stop())
 const services = () => ({
   credentials: createCredentials(),
   gates: createGates(),
+  health: createHealth(() => ({
+    enabled: false,
+    errorRate: 1,
+    minFailures: 1,
+    openMs: 0,
+    maxOpenMs: 0,
+  })),
   inflight: createInflight(),
   recorder: createRecorder(createLogger({ level: 'error', style: 'json', write: () => undefined })),
+  responses: createResponseStore(
+    createDb({
+      path: undefined,
+      log: createLogger({ level: 'error', style: 'json', write: () => undefined }),
+    }),
+    createLogger({ level: 'error', style: 'json', write: () => undefined }),
+  ),
 })
 
 function snapshot() {

@@ -56,6 +56,43 @@ export const ClientConfig = closed({
         'How long the status of a stream waits for its first meaningful event, so that an early failure can still be an HTTP error; 0 = not at all.',
     }),
   ),
+  load_balancing: Type.Optional(
+    oneOf(['weighted', 'least_loaded'], {
+      default: 'weighted',
+      description:
+        'How a key is chosen: by weight, or the less busy of two that were drawn by weight.',
+    }),
+  ),
+  circuit_breaker: Type.Optional(
+    closed(
+      {
+        enabled: Type.Optional(flag(true)),
+        error_rate: Type.Optional(
+          Type.Number({
+            default: 0.5,
+            exclusiveMinimum: 0,
+            maximum: 1,
+            description: 'Share of failed calls from which a key and model are left alone.',
+          }),
+        ),
+        min_failures: Type.Optional(
+          count({
+            default: 5,
+            minimum: 1,
+            description: 'Failures below which a rate says nothing.',
+          }),
+        ),
+        open_in_seconds: Type.Optional(
+          seconds({ default: 5, description: 'How long; doubled for each failed try.' }),
+        ),
+        max_open_in_seconds: Type.Optional(seconds({ default: 60 })),
+      },
+      {
+        description:
+          'Keys and models that keep failing are not asked for a while, as long as there are others.',
+      },
+    ),
+  ),
   drain_timeout_in_seconds: Type.Optional(
     seconds({
       default: 25,
