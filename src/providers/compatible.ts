@@ -3,10 +3,13 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
+import { chatByResponses } from './ask-responses.ts'
 import { respondByChat } from './bridge.ts'
 import type { ChatDoor } from './bridge.ts'
 import type { Outbound, Provider, Target } from './provider.ts'
 import { readRefusal } from './refusal.ts'
+import { needsResponses, thinks } from './responses-models.ts'
+import type { ResponsesRule } from './responses-models.ts'
 import { rewriteBody } from './rewrite.ts'
 import type { Quirks } from './rewrite.ts'
 
@@ -24,6 +27,8 @@ export interface Vendor {
   readonly offers: readonly KnownEndpoint[] | 'everything'
   /** How its chat serves Responses. */
   readonly door?: ChatDoor
+  /** Models whose chat has to be asked by Responses. */
+  readonly byResponses?: readonly ResponsesRule[]
   readonly passthrough?: boolean
   /** Header for the key, default `authorization` with `Bearer `. */
   readonly keyHeader?: string
@@ -45,6 +50,10 @@ export function compatible(vendor: Vendor): Provider {
   function request(call: Call, target: Target): Outbound {
     if (bridges && call.endpoint === 'responses') {
       return respondByChat(call, target, vendor.door ?? {}, (chat) => request(chat, target))
+    }
+    if (asksResponses(call, target, vendor.byResponses)) {
+      const seals = thinks(target.model ?? '')
+      return chatByResponses(call, target, seals, (asked) => request(asked, target))
     }
     const { body, contentType, dropped } = rewriteBody(call, target.model, vendor.quirks)
     const headers: Record<string, string> = { ...vendor.headers }
@@ -69,6 +78,13 @@ export function compatible(vendor: Vendor): Provider {
     },
     parseError: readRefusal,
   }
+}
+
+function asksResponses(call: Call, target: Target, rules: Vendor['byResponses']): boolean {
+  if (!rules || call.endpoint !== 'chat_completion') return false
+  const own = target.key?.vendor['openai_key_config'] as Record<string, unknown> | undefined
+  if (own?.['use_responses_api'] === true) return true
+  return needsResponses(call, target.model ?? '', rules)
 }
 
 function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {

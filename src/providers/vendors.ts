@@ -1,6 +1,7 @@
 import type { KnownEndpoint } from '#core/endpoint.ts'
 
 import type { Vendor } from './compatible.ts'
+import { EVERY_MODEL, OPENAI_RESPONSES } from './responses-models.ts'
 
 // The OpenAI-compatible family as data. An entry says where a vendor is, what it offers and where it differs;
 // sources are the vendors' API references as read in November 2026.
@@ -47,15 +48,8 @@ export const VENDORS: readonly Vendor[] = [
     baseUrl: 'https://api.openai.com',
     keyEnv: ['OPENAI_API_KEY', 'OPENAI_KEY'],
     offers: 'everything',
+    byResponses: OPENAI_RESPONSES,
     passthrough: true,
-  },
-  {
-    name: 'gemini',
-    baseUrl: 'https://generativelanguage.googleapis.com',
-    versionPath: '/v1beta/openai',
-    keyEnv: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
-    offers: [...chat, ...embeddings, ...images],
-    quirks: { drop: openaiOnly },
   },
   {
     name: 'mistral',
@@ -129,7 +123,8 @@ export const VENDORS: readonly Vendor[] = [
     name: 'perplexity',
     baseUrl: 'https://api.perplexity.ai',
     keyEnv: ['PERPLEXITY_API_KEY', 'PPLX_API_KEY'],
-    offers: [...responses],
+    offers: ['chat_completion', ...responses],
+    byResponses: EVERY_MODEL,
   },
   {
     name: 'cerebras',
