@@ -43,6 +43,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
       configText: source.kind === 'text' ? source.text : undefined,
       env,
       log,
+      appDir: flags.appDir,
     })
   } catch (thrown) {
     const message = thrown instanceof Error ? thrown.message : String(thrown)

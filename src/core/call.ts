@@ -83,6 +83,8 @@ export interface Call {
    * `previous_response_id` is only to be echoed and never sent to a provider.
    */
   readonly continues?: string | undefined
+  /** How many of the first items of `body.input` came from there. */
+  readonly itemsBefore?: number | undefined
   /**
    * Called once by whoever composes a Responses object out of another dialect, with the finished object just before
    * it is serialised for the terminal event or the whole answer. The response is then kept, if it can be; the

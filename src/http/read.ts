@@ -4,7 +4,7 @@ import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import type { Body } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { inMs, release, watch } from '#lib/deadline.ts'
-import { countKeys, findDuplicateKey, scanJson, shortenStrings } from '#lib/json.ts'
+import { countKeys, findDuplicateKey, parseShort, scanJson } from '#lib/json.ts'
 
 /** A path of keys that the caller chose may be as long as the body; what is shown of it is not. */
 const maxParamLength = 200
@@ -207,15 +207,6 @@ export function requireJson(contentType: string | undefined): void {
   )
 }
 
-/** From here on a body is likely to hold an image or a document, whose string is not copied for being parsed. */
-const largeChars = 256 * 1024
-const longChars = 64 * 1024
-const keptChars = 1024
-
-function shape(text: string): string {
-  return text.length < largeChars ? text : shortenStrings(text, longChars, keptChars)
-}
-
 /**
  * A JSON object as text and as value, in which the longest strings of a large body are cut. Throws 400 for malformed JSON, another root than an object, nesting beyond
  * 512 levels and duplicate keys (which two parsers may read differently).
@@ -230,7 +221,7 @@ export function parseJson(text: string): Body & { kind: 'json' } {
   }
   let value: unknown
   try {
-    value = JSON.parse(shape(text))
+    value = parseShort(text)
   } catch (cause) {
     throw new GatewayError(
       'invalid_json',

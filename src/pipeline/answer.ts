@@ -7,6 +7,7 @@ import { mirrorCachedTokens, readUsage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
 import type { Upstream } from './dispatch.ts'
+import { echoed } from './echo.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
 import { relayedHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
@@ -244,7 +245,11 @@ function decorate(
     const json = extraFields(call, target, performance.now() - sentAt, 0, raw)
     text = withExtraFields(text, close, document.hasMembers, json)
   }
-  return nameModels(call, target, text)
+  return nameModels(
+    call,
+    target,
+    call.continues === undefined ? text : echoed(text, call.continues),
+  )
 }
 
 /** Only usage that counts cache reads or writes gets Bifrost's names for them as well. */

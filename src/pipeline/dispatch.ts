@@ -9,12 +9,15 @@ import type { Outbound, Target } from '#providers/provider.ts'
 import { authorize } from './authorize.ts'
 import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
+import { countHere, countsHere, ESTIMATED } from './count.ts'
+import { echoing } from './echo.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
 import { poolOptions } from './pools.ts'
 import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
 import { redact } from './redact.ts'
 import { fetchResources } from './resources.ts'
 import type { Services } from './services.ts'
+import { asSeenBy } from './stored.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
 export interface Upstream {
@@ -44,11 +47,14 @@ export async function dispatch(
   pool: number,
 ): Promise<Upstream> {
   const { provider } = target
-  const resources = provider.resources ? await fetchResources(call, target) : noResources
-  const outbound = provider.request(call, target, resources)
+  const seen = asSeenBy(call, target, snapshot, services)
+  if (countsHere(call, provider)) {
+    return knownAnswer(await countHere(seen, target), ESTIMATED, call, target, services)
+  }
+  const resources = provider.resources ? await fetchResources(seen, target) : noResources
+  const outbound = echoing(seen, provider.request(seen, target, resources))
   if (outbound.dropped.length > 0) refuseOrNote(call, outbound, target, snapshot)
-  if (outbound.known !== undefined)
-    return knownAnswer(outbound.known, call, target, outbound, services)
+  if (outbound.known !== undefined) return knownAnswer(outbound, {}, call, target, services)
   const first = await send(call, target, outbound, snapshot, services, pool)
   if (!(first instanceof Refused)) return first
   // A token may be withdrawn before it expires; a new one is worth one more try.
@@ -61,14 +67,16 @@ export async function dispatch(
 
 /** An answer that nobody had to be asked for. */
 function knownAnswer(
-  text: string,
+  outbound: Outbound,
+  headers: Readonly<Record<string, string>>,
   call: Call,
   target: Target,
-  outbound: Outbound,
   { inflight }: Services,
 ): Upstream {
   return {
-    response: new Response(text, { headers: { 'content-type': 'application/json' } }),
+    response: new Response(outbound.known, {
+      headers: { ...headers, 'content-type': 'application/json' },
+    }),
     connection: new Connection(call.signal, target.settings.network.timers.totalMs, inflight),
     outbound,
     target,

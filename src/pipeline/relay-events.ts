@@ -1,10 +1,9 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
-import type { Target } from '#providers/provider.ts'
 
 import type { Upstream } from './dispatch.ts'
 import { EventRelay } from './event-relay.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome, Served } from './outcome.ts'
 import type { Settle } from './record.ts'
 
 /**
@@ -14,7 +13,7 @@ import type { Settle } from './record.ts'
 export async function relayEvents(
   call: Call,
   upstream: Upstream,
-  base: { target: Target; status: number; headers: Record<string, string> },
+  base: { target: Served; status: number; headers: Record<string, string> },
   snapshot: Snapshot,
   settle: Settle,
 ): Promise<Outcome> {

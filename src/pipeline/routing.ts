@@ -6,6 +6,7 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Provider, Target } from '#providers/provider.ts'
 import { providerFor, PROVIDERS } from '#providers/registry.ts'
 
+import { countsHere } from './count.ts'
 import { eligibleKeys } from './keys.ts'
 
 /** One candidate: a provider and a model, with the keys that may serve it. */
@@ -67,7 +68,9 @@ function legFor(
   const provider = settings && providerFor(settings)
   if (!settings || !provider) throw notConfigured(wanted.provider)
   const name = wanted.provider
-  if (!offers(call, provider.offers, provider.passthrough)) throw unsupported(call, name)
+  if (!offers(call, provider.offers, provider.passthrough) && !countsHere(call, provider)) {
+    throw unsupported(call, name)
+  }
   const allowed = settings.custom?.allowedRequests
   if (allowed && !allowed.has(requestType(call.endpoint, call.stream)))
     throw unsupported(call, name)

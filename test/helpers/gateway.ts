@@ -78,6 +78,7 @@ function inProcess(
     configText: text,
     env,
     log,
+    appDir: join(configPath, '..'),
   })
   if (!app) throw new Error(`The test configuration is not valid: ${JSON.stringify(problems)}`)
   return { url: app.url, pid: undefined, stop: () => app.stop(), drain: () => app.drain() }

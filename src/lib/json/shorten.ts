@@ -1,5 +1,16 @@
 import { endOfString } from './scan.ts'
 
+/** From here on a document is likely to hold an image, whose string is not copied for being parsed. */
+const largeChars = 256 * 1024
+const longChars = 64 * 1024
+const keptChars = 1024
+
+/** The parsed document, in which the longest strings of a large one are cut. Throws as `JSON.parse` does. */
+export function parseShort(text: string): unknown {
+  const shape = text.length < largeChars ? text : shortenStrings(text, longChars, keptChars)
+  return JSON.parse(shape) as unknown
+}
+
 // Written as a range of what it looks for: the complement, which no linter minds, is searched twenty times slower.
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f]/g
