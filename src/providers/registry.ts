@@ -7,13 +7,14 @@ import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
 import type { Dialect } from './dialect.ts'
+import { gemini } from './gemini/index.ts'
 import { mockProvider } from './mock/index.ts'
 import { ollama } from './ollama/index.ts'
 import type { Provider } from './provider.ts'
 import { VENDORS } from './vendors.ts'
 
 /** Vendors with a dialect of their own. */
-const DIALECTS: readonly Dialect[] = [anthropic, cohere, ollama]
+const DIALECTS: readonly Dialect[] = [anthropic, cohere, gemini, ollama]
 
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
