@@ -21,6 +21,7 @@ import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
+import { createSessions } from '#pipeline/sessions.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createResponseStore } from '#store/responses.ts'
@@ -119,6 +120,7 @@ export function startApp(options: AppOptions): StartResult {
       inflight: createInflight(),
       recorder: createRecorder(log),
       responses,
+      sessions: createSessions(),
     },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),

@@ -9,6 +9,7 @@ import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
+import { createSessions } from '#pipeline/sessions.ts'
 import { createDb } from '#store/db.ts'
 import { createResponseStore } from '#store/responses.ts'
 
@@ -558,6 +559,7 @@ test('no route is open that is not meant to be', () => {
   const services = {
     credentials: createCredentials(),
     gates: createGates(),
+    sessions: createSessions(),
     health: createHealth(() => ({
       enabled: false,
       errorRate: 1,

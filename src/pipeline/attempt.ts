@@ -16,6 +16,7 @@ import { nextStep } from './retry.ts'
 import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
+import { readSession } from './sessions.ts'
 import { inOrder, nameOf } from './standing.ts'
 import { pause } from './wait.ts'
 
@@ -79,12 +80,15 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
   const { settings } = leg
   const { health } = services
   const { retries: budget } = services.gates.of(settings.name)
+  // A fallback is no part of the session: what the caller had there is not there.
+  const session = leg.index === 0 && leg.keys.length > 1 ? readSession(call.headers) : undefined
   const keys = new Keyring(leg.keys, {
     isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
     load:
       snapshot.client.loadBalancing === 'least_loaded'
         ? (key) => health.load(nameOf(leg, key))
         : undefined,
+    preferred: session && services.sessions.get(settings.name, session.id, performance.now()),
   })
   budget.earn()
   for (let retries = 0; ;) {
@@ -95,6 +99,9 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
       const outcome = await once(targetOf(leg, keys.current), attempting)
       const now = performance.now()
       health.succeeded(ticket, now, now - began)
+      if (session && keys.current) {
+        services.sessions.keep(settings.name, session.id, keys.current.id, now, session.ttlMs)
+      }
       return outcome
     } catch (thrown) {
       const error = toGatewayError(thrown)

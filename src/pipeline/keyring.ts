@@ -8,6 +8,8 @@ export interface KeyFacts {
   isOut(key: Key): boolean
   /** Smaller is better; undefined draws by weight alone. */
   readonly load?: ((key: Key) => number) | undefined
+  /** Id of the key that the caller's session was served with before. */
+  readonly preferred?: string | undefined
 }
 
 /**
@@ -46,7 +48,9 @@ export class Keyring {
       return
     }
     const up = keys.filter((key) => !this.#facts.isOut(key))
-    const key = this.#choose(up.length > 0 ? up : keys)
+    const { preferred } = this.#facts
+    const known = preferred === undefined ? undefined : up.find(({ id }) => id === preferred)
+    const key = known ?? this.#choose(up.length > 0 ? up : keys)
     this.current = key
     this.#fresh = keys.filter((other) => other !== key)
   }

@@ -5,6 +5,7 @@ import type { Gates } from './gates.ts'
 import type { Health } from './health.ts'
 import type { Inflight } from './inflight.ts'
 import type { Recorder } from './record.ts'
+import type { Sessions } from './sessions.ts'
 
 /** What a call needs of the running process. */
 export interface Services {
@@ -14,4 +15,5 @@ export interface Services {
   readonly inflight: Inflight
   readonly recorder: Recorder
   readonly responses: ResponseStore
+  readonly sessions: Sessions
 }

@@ -12,6 +12,7 @@ import type { Outcome } from '#pipeline/outcome.ts'
 import { MAX_POOLS, POOL_SIZE, poolOptions, Pools } from '#pipeline/pools.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
+import { createSessions } from '#pipeline/sessions.ts'
 import { createDb } from '#store/db.ts'
 import { createResponseStore } from '#store/responses.ts'
 
@@ -194,6 +195,7 @@ describe('in every pool', () => {
       credentials,
       gates,
       health,
+      sessions: createSessions(),
       inflight: createInflight(),
       recorder: createRecorder(log),
       responses: createResponseStore(createDb({ path: undefined, log }), log),

@@ -338,3 +338,36 @@ test('retries are a share of the traffic', () => {
   expect(spent).toBeLessThanOrEqual(211)
   expect(budget.hasLeft).toBe(false)
 })
+
+describe('a session', () => {
+  const session = { 'x-bf-session-id': 'conversation-1' }
+
+  test('stays with the key that served it first', async () => {
+    for (let n = 0; n < 8; n++) await ask({}, session)
+    expect(new Set(keysSent()).size).toBe(1)
+  })
+
+  test('moves to the key that serves it when its own is refused, and stays there', async () => {
+    await ask({}, session)
+    first.reply([badKey])
+    await ask({}, session)
+    const moved = keysSent().at(-1)!
+    expect(moved).not.toBe(keysSent()[0])
+    for (let n = 0; n < 5; n++) await ask({}, session)
+    expect(new Set(keysSent().slice(2))).toEqual(new Set([moved]))
+  })
+
+  test('is told from others', async () => {
+    for (let n = 0; n < 30; n++) await ask({}, { 'x-bf-session-id': `s${n}` })
+    expect(new Set(keysSent()).size).toBeGreaterThan(1)
+  })
+})
+
+test('a caller who asks is told every decision', async () => {
+  first.reply([overloaded, badKey])
+  const { text } = await ask({ model: 'openai/echo' }, { 'x-bf-explain': 'true' })
+  const said = JSON.parse(text).extra_fields.trace.map(({ what }: { what: string }) => what)
+  expect(said.filter((what: string) => what.includes('then retry'))).toHaveLength(1)
+  expect(said.filter((what: string) => what.includes('(auth), then rotate'))).toHaveLength(1)
+  expect(JSON.parse((await ask({})).text).extra_fields).not.toHaveProperty('trace')
+})

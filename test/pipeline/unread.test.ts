@@ -11,6 +11,7 @@ import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
+import { createSessions } from '#pipeline/sessions.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createResponseStore } from '#store/responses.ts'
@@ -28,6 +29,7 @@ afterEach(() => upstream.stop())
 const services = () => ({
   credentials: createCredentials(),
   gates: createGates(),
+  sessions: createSessions(),
   health: createHealth(() => ({
     enabled: false,
     errorRate: 1,
