@@ -3,8 +3,10 @@ import { ENDPOINTS } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 import { modelObject, modelsAnswer } from '#openai/answer/models.ts'
 
+import { chatByResponses } from '../ask-responses.ts'
 import type { Mending, Outbound, Provider, Target } from '../provider.ts'
 import type { Quirks } from '../quirks.ts'
+import { needsResponses, OPENAI_RESPONSES, thinks } from '../responses-models.ts'
 import { rewriteBody } from '../rewrite.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
 import { claudeRequest, isClaude } from './claude.ts'
@@ -47,6 +49,10 @@ function isToken(credential: string): boolean {
 }
 
 function openaiRequest(call: Call, target: Target): Outbound {
+  const model = textSetting(aliasSettings(call, target), 'model_name') ?? target.model ?? ''
+  if (needsResponses(call, model, OPENAI_RESPONSES)) {
+    return chatByResponses(call, target, thinks(model), (asked) => openaiRequest(asked, target))
+  }
   const known = knownModels(call, target)
   if (known !== undefined) {
     return { method: 'GET', url: '', headers: {}, body: undefined, dropped: [], known }
