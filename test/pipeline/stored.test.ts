@@ -16,6 +16,15 @@ let client: OpenAI
 const bridged = 'cerebras/llama'
 const native = 'openai/gpt-6'
 
+const tools = [
+  {
+    type: 'function' as const,
+    name: 'weather',
+    parameters: { type: 'object', properties: { city: { type: 'string' } } },
+    strict: false,
+  },
+]
+
 beforeAll(async () => {
   upstream = await startUpstream()
   const provider = { keys: [{ value: 'k' }], network_config: { base_url: upstream.url } }
@@ -137,24 +146,15 @@ describe('a response that was kept', () => {
   })
 
   test('carries tool calls, whose outputs may come by their ids alone', async () => {
-    const tools = [
-      {
-        type: 'function' as const,
-        name: 'weather',
-        parameters: { type: 'object', properties: { city: { type: 'string' } } },
-        strict: false,
-      },
-    ]
     const first = await client.responses.create({
-      model: bridged,
+      model: 'cerebras/tools',
       input: 'weather?',
       tools,
-      tool_choice: { type: 'function', name: 'weather' },
     })
     const [call] = first.output.filter(({ type }) => type === 'function_call')
     if (call?.type !== 'function_call') throw new Error('the mock called no tool')
     await client.responses.create({
-      model: bridged,
+      model: 'cerebras/tools',
       previous_response_id: first.id,
       tools,
       input: [{ type: 'function_call_output', call_id: call.call_id, output: 'rain' }],
@@ -264,27 +264,38 @@ describe('input items', () => {
 })
 
 describe('a response that is told again', () => {
-  test('is the same response, in an order that the SDK accepts', async () => {
-    const made = await client.responses.create({
-      model: bridged,
-      input: 'Tell me something',
-      reasoning: { effort: 'high', summary: 'auto' },
-    })
-    const stream = client.responses.stream({ response_id: made.id })
-    const types: string[] = []
-    stream.on('event', ({ type }) => types.push(type))
-    const again = await stream.finalResponse()
-    expect(again.output_text).toBe(made.output_text)
-    expect(types.slice(0, 2)).toEqual(['response.created', 'response.in_progress'])
-    expect(types.at(-1)).toBe('response.completed')
-    const whole = await client.responses.retrieve(made.id, { stream: true })
-    const numbers: number[] = []
-    for await (const event of whole) numbers.push(event.sequence_number)
-    expect(numbers).toEqual(numbers.map((_, i) => i))
-    const rest = await client.responses.retrieve(made.id, { stream: true, starting_after: 3 })
-    const left: number[] = []
-    for await (const event of rest) left.push(event.sequence_number)
-    expect(left).toEqual(numbers.slice(4))
+  test.each(['llama', 'reason', 'tools', 'refuse', 'length'])(
+    'is the same response, in an order that the SDK accepts: %s',
+    async (behaviour) => {
+      const made = await client.responses.create({
+        model: `cerebras/${behaviour}`,
+        input: 'Tell me something of some length',
+        ...(behaviour === 'tools' && { tools }),
+      })
+      const stream = client.responses.stream({ response_id: made.id })
+      const types: string[] = []
+      stream.on('event', ({ type }) => types.push(type))
+      const again = await stream.finalResponse()
+      expect(again.output).toMatchObject(made.output as object[])
+      expect(again.status).toBe(made.status!)
+      expect(types.slice(0, 2)).toEqual(['response.created', 'response.in_progress'])
+      expect(types.at(-1)).toBe(`response.${made.status}`)
+    },
+  )
+
+  test('goes on after the event that was named', async () => {
+    const made = await client.responses.create({ model: bridged, input: 'Hello' })
+    const numbersAfter = async (after?: number): Promise<number[]> => {
+      const events = await client.responses.retrieve(made.id, {
+        stream: true,
+        ...(after !== undefined && { starting_after: after }),
+      })
+      return (await Array.fromAsync(events)).map((event) => event.sequence_number)
+    }
+    const all = await numbersAfter()
+    expect(all).toEqual(all.map((_, i) => i))
+    expect(await numbersAfter(3)).toEqual(all.slice(4))
+    expect(await numbersAfter(all.length)).toEqual([])
   })
 
   test.each(['stream=true&starting_after=x', 'starting_after=1'])('refuses ?%s', async (query) => {
