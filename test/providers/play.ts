@@ -82,11 +82,17 @@ export async function ask(
   }
 }
 
-function post(gateway: string, path: string, body: object, headers = {}): Promise<Response> {
+/** Sends a body, which may be text that is JSON already. */
+export function post(
+  gateway: string,
+  path: string,
+  body: object | string,
+  headers = {},
+): Promise<Response> {
   return fetch(`${gateway}/openai/v1${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
+    body: typeof body === 'string' ? body : JSON.stringify(body),
   })
 }
 
