@@ -66,8 +66,8 @@ export interface ChatDialect {
 
 /** Embeddings in a vendor's dialect. */
 export interface EmbeddingDialect {
-  /** Most texts in one request; more go out as several. */
-  readonly maxTexts: number
+  /** Most texts in one request; more go out as several. Some vendors' models differ in it. */
+  readonly maxTexts: number | ((target: Target) => number)
   request(texts: readonly string[], exchange: EmbeddingExchange): DialectRequest
   whole(answer: unknown, exchange: EmbeddingExchange, headers: WholeAnswer['headers']): Embeddings
 }
@@ -322,10 +322,15 @@ function textsOf(request: Readonly<Record<string, unknown>>): readonly string[] 
   )
 }
 
-function fanOut(call: Call, _target: Target, maxTexts: number): FanOut | undefined {
+function fanOut(
+  call: Call,
+  target: Target,
+  limit: EmbeddingDialect['maxTexts'],
+): FanOut | undefined {
   if (call.endpoint !== 'embedding' || call.body.kind !== 'json') return undefined
   const request = bodyOf(call)
   const texts = textsOf(request)
+  const maxTexts = typeof limit === 'number' ? limit : limit(target)
   if (texts.length <= maxTexts) return undefined
   const calls: Call[] = []
   for (let at = 0; at < texts.length; at += maxTexts) {
