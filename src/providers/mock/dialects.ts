@@ -2,6 +2,7 @@ import type { Answer, Problem } from './answer.ts'
 import { anthropicDialect } from './anthropic.ts'
 import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
+import { geminiDialect } from './gemini.ts'
 import { ollamaDialect } from './ollama.ts'
 
 // The mock speaks other vendors' dialects too, by the path that is asked, so that adapters meet a real socket.
@@ -58,7 +59,12 @@ export interface FrameRules {
 }
 
 /** Every dialect besides OpenAI's, each in a folder or file of its own. */
-export const DIALECTS: readonly MockDialect[] = [anthropicDialect, cohereDialect, ollamaDialect]
+export const DIALECTS: readonly MockDialect[] = [
+  anthropicDialect,
+  cohereDialect,
+  ollamaDialect,
+  geminiDialect,
+]
 
 /** The dialect that a path belongs to, with the model it asks for; undefined for OpenAI's own. */
 export function findDialect(
