@@ -102,8 +102,6 @@ const mayName: ReadonlyMap<string, readonly string[]> = new Map([
   // The wire contract has a header of this name, which belongs to the caller's identity.
   ['http/caller.ts', ['azure']],
   ['core/call.ts', ['azure']],
-  // A field of the wire: where one vendor's streams carry their usage.
-  ['pipeline/framing.ts', ['groq']],
   // The command is named after what it starts.
   ['main.ts', ['mock']],
 ])

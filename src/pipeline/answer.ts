@@ -75,7 +75,8 @@ export async function readAnswer(
   }
   const { timers } = target.settings.network
   connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
-  const text = await readText(response, target.settings.name)
+  const original = await readText(response, target.settings.name)
+  const text = upstream.outbound.mending?.whole?.(original) ?? original
   const document = examine(text, target.settings.name, type)
   if (document.error) {
     refuse(call, document, redact(text, upstream.credential), target.settings.name)
@@ -86,7 +87,7 @@ export async function readAnswer(
   if (call.stream) throw wrongForm(target.settings.name, 'JSON where a stream was asked for')
   const usage = document.usage === undefined ? undefined : readUsage(document.usage)
   connection.close()
-  const answer = decorate(call, upstream, snapshot, text, document)
+  const answer = decorate(call, upstream, snapshot, text, document, original)
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }
 }
@@ -220,12 +221,13 @@ function decorate(
   call: Call,
   upstream: Upstream,
   snapshot: Snapshot,
-  original: string,
+  answer: string,
   document: Document,
+  original: string,
 ): string {
   const { target, outbound, sentAt } = upstream
-  if (call.endpoint === 'passthrough' || !document.isObject) return original
-  let text = original
+  if (call.endpoint === 'passthrough' || !document.isObject) return answer
+  let text = answer
   let { close } = document
   if (mentionsCache(document.usage)) {
     const span = locate(text, ['usage'])

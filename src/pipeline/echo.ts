@@ -26,6 +26,7 @@ export function echoing(call: Call, outbound: Outbound): Outbound {
   return {
     ...outbound,
     mending: {
+      ...first,
       pattern: first ? /(?:)/ : /"response"\s*:/,
       open() {
         const before = first?.open()
@@ -35,12 +36,17 @@ export function echoing(call: Call, outbound: Outbound): Outbound {
           },
           mend(data) {
             const mended = before ? before.mend(data) : data
-            return mended !== undefined && /"response"\s*:\s*\{/.test(mended)
-              ? echoed(mended, id, ['response'])
-              : mended
+            if (mended === undefined) return undefined
+            return typeof mended === 'string'
+              ? echoedEvent(mended, id)
+              : mended.map((each) => echoedEvent(each, id))
           },
         }
       },
     },
   }
+}
+
+function echoedEvent(data: string, id: string): string {
+  return /"response"\s*:\s*\{/.test(data) ? echoed(data, id, ['response']) : data
 }

@@ -66,7 +66,9 @@ function mended(push: EventSource['push'], mending: Mending): EventSource['push'
       if (wanted === data) pieces.push(original)
       else if (wanted !== undefined) {
         const line = name === undefined ? '' : `event: ${name}\n`
-        pieces.push(encoder.encode(`${line}data: ${wanted}\n\n`))
+        for (const each of typeof wanted === 'string' ? [wanted] : wanted) {
+          pieces.push(encoder.encode(`${line}data: ${each}\n\n`))
+        }
       }
     }
     return pieces.length === 0 ? undefined : new Uint8Array(Buffer.concat(pieces))

@@ -82,7 +82,7 @@ export function readEvent(
 
 function readChat(value: Record<string, unknown>): Meaning {
   const choices = Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : []
-  const own = value['usage'] ?? (value['x_groq'] as { usage?: unknown } | undefined)?.usage
+  const own = value['usage']
   const usage = own ? readUsage(own) : undefined
   if (usage && choices.length === 0) return { kind: 'usage', usage }
   const finished = choices.filter((choice) => field(choice, 'finish_reason'))

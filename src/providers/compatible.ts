@@ -3,15 +3,19 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
-import { chatByResponses } from './ask-responses.ts'
+import { chatByResponses, RESPONSES_FATES } from './ask-responses.ts'
 import { respondByChat } from './bridge.ts'
 import type { ChatDoor } from './bridge.ts'
+import { compatibleFates, losses } from './compatible-fates.ts'
+import type { Fates } from './fates.ts'
+import { mendingOf } from './mending/mender.ts'
+import { readsOf } from './mending/reads.ts'
 import type { Outbound, Provider, Target } from './provider.ts'
+import type { Mends, Quirks } from './quirks.ts'
 import { readRefusal } from './refusal.ts'
-import { needsResponses, thinks } from './responses-models.ts'
+import { EVERY_MODEL, needsResponses, thinks } from './responses-models.ts'
 import type { ResponsesRule } from './responses-models.ts'
 import { rewriteBody } from './rewrite.ts'
-import type { Quirks } from './rewrite.ts'
 
 /** A vendor of the OpenAI-compatible family, as data. */
 export interface Vendor {
@@ -35,7 +39,11 @@ export interface Vendor {
   /** Member of a `*_key_config` object that holds the base URL of that key's server. */
   readonly keyUrl?: readonly [config: string, member: string]
   readonly headers?: Readonly<Record<string, string>>
+  /** Of chat and text completions. */
   readonly quirks?: Quirks
+  /** Of other operations. */
+  readonly quirksOf?: Readonly<Partial<Record<KnownEndpoint, Quirks>>>
+  readonly mends?: Mends
 }
 
 const everything = new Set(Object.keys(ENDPOINTS) as KnownEndpoint[])
@@ -46,20 +54,24 @@ export function compatible(vendor: Vendor): Provider {
   const keyHeader = vendor.keyHeader
   const native = vendor.offers === 'everything' ? everything : new Set(vendor.offers)
   const bridges = native.has('chat_completion') && !native.has('responses')
+  const door = { ...vendor.door, reads: { ...readsOf(vendor.mends), ...vendor.door?.reads } }
 
   function request(call: Call, target: Target): Outbound {
     if (bridges && call.endpoint === 'responses') {
-      return respondByChat(call, target, vendor.door ?? {}, (chat) => request(chat, target))
+      return respondByChat(call, target, door, (chat) => request(chat, target))
     }
     if (asksResponses(call, target, vendor.byResponses)) {
       const seals = thinks(target.model ?? '')
       return chatByResponses(call, target, seals, (asked) => request(asked, target))
     }
-    const { body, contentType, dropped } = rewriteBody(call, target.model, vendor.quirks)
+    const { name } = target.settings
+    const quirks = quirksOf(vendor, call)
+    const { body, contentType, dropped } = rewriteBody(call, target.model, name, quirks)
     const headers: Record<string, string> = { ...vendor.headers }
     if (contentType !== undefined) headers['content-type'] = contentType
     const url = urlOf(call, target, vendor, versionPath)
-    return { method: call.method, url, headers, body, dropped }
+    const mending = mendingOf(vendor.mends, call, target)
+    return { method: call.method, url, headers, body, dropped, mending }
   }
 
   return {
@@ -71,6 +83,7 @@ export function compatible(vendor: Vendor): Provider {
     offers: bridges ? new Set<KnownEndpoint>([...native, 'responses']) : native,
     composesResponses: bridges,
     passthrough: vendor.passthrough ?? false,
+    fates: fatesOf(vendor, native),
     request,
     authorize({ headers }, credential) {
       if (keyHeader === undefined) headers['authorization'] = `Bearer ${credential}`
@@ -85,6 +98,17 @@ function asksResponses(call: Call, target: Target, rules: Vendor['byResponses'])
   const own = target.key?.vendor['openai_key_config'] as Record<string, unknown> | undefined
   if (own?.['use_responses_api'] === true) return true
   return needsResponses(call, target.model ?? '', rules)
+}
+
+function fatesOf(vendor: Vendor, native: ReadonlySet<KnownEndpoint>): Fates | undefined {
+  if (!native.has('chat_completion')) return undefined
+  if (vendor.byResponses !== EVERY_MODEL) return compatibleFates(vendor.quirks)
+  return { ...RESPONSES_FATES, ...losses(vendor.quirksOf?.responses) }
+}
+
+function quirksOf({ quirks, quirksOf: others }: Vendor, { endpoint }: Call): Quirks | undefined {
+  if (endpoint === 'chat_completion' || endpoint === 'text_completion') return quirks
+  return others?.[endpoint as KnownEndpoint]
 }
 
 function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {

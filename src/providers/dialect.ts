@@ -136,6 +136,7 @@ export function translated(dialect: Dialect): Provider {
   return {
     ...facts,
     passthrough: false,
+    fates: chat.fates,
     composesResponses: true,
     offers: new Set([...own, ...(besides?.offers ?? [])]),
     resources(call, target) {

@@ -1,5 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
-import type { ChatRequest } from '#openai/chat.ts'
+import { ChatRequest } from '#openai/chat.ts'
 
 /**
  * What becomes of a request parameter at a vendor. `carried`: the vendor has it, by whatever name. `emulated`: it has
@@ -18,6 +18,8 @@ export type ChatParam = Exclude<keyof ChatRequest, GatewayParam>
 export type Fates = Readonly<Record<ChatParam, Fate>> & {
   /** The vendor's own parameters, which callers may use by name. */
   readonly own: readonly string[]
+  /** What becomes of some of them with some models only, or beside other parameters. */
+  readonly sometimes?: Readonly<Partial<Record<ChatParam, Fate>>>
 }
 
 /** Values that ask for nothing: what they say happens anyway. */
@@ -40,6 +42,11 @@ const harmless: Readonly<Record<string, (value: unknown) => boolean>> = {
   tool_choice: (value) => value === 'auto',
 }
 
+/** Whether the value asks for nothing that does not happen anyway. */
+export function isHarmless(param: string, value: unknown): boolean {
+  return Object.hasOwn(harmless, param) && harmless[param]!(value)
+}
+
 function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0
 }
@@ -52,6 +59,11 @@ const gatewayParams: ReadonlySet<string> = new Set<GatewayParam>([
   'fallbacks',
   'extra_params',
 ])
+
+/** All parameters whose fate a vendor has to state. */
+export const CHAT_PARAMS: readonly ChatParam[] = (
+  Object.keys(ChatRequest.properties) as (keyof ChatRequest)[]
+).filter((param): param is ChatParam => !gatewayParams.has(param))
 
 /**
  * Holds a request against a vendor's table: `drop` is called for what is left out. Throws a 400 naming provider and
@@ -66,9 +78,11 @@ export function applyFates(
   for (const [param, value] of Object.entries(request)) {
     if (value === undefined || value === null || gatewayParams.has(param)) continue
     const fate =
-      Object.hasOwn(fates, param) && param !== 'own' ? fates[param as ChatParam] : undefined
+      Object.hasOwn(fates, param) && param !== 'own' && param !== 'sometimes'
+        ? fates[param as ChatParam]
+        : undefined
     if (fate === 'carried' || fate === 'emulated' || fates.own.includes(param)) continue
-    if (harmless[param]?.(value)) continue
+    if (isHarmless(param, value)) continue
     if (fate === 'refused') throw refused(param, provider)
     drop(param)
   }

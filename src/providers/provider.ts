@@ -4,6 +4,7 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import type { GatewayError, UpstreamFailure } from '#core/errors.ts'
 
 import type { CredentialSource } from './credential.ts'
+import type { Fates } from './fates.ts'
 
 /** A request as a vendor wants it. Plain data: nothing has been sent and nothing is secret yet. */
 export interface Outbound {
@@ -24,17 +25,22 @@ export interface Outbound {
   readonly isCallersAddress?: true | undefined
 }
 
-/** Events of a stream in OpenAI's dialect that OpenAI's own clients trip over. */
+/** What of answers in OpenAI's dialect OpenAI's own clients trip over: events of a stream, or a whole answer. */
 export interface Mending {
   /** Finds them in a run of bytes, read as Latin-1; a superset costs only time. Without flags. */
   readonly pattern: RegExp
   /** For one stream. */
   open(): Mender
+  /** A whole answer's text, mended; throws `GatewayError`. Absent where whole answers need nothing. */
+  whole?(answer: string): string
 }
 
 export interface Mender {
-  /** What is sent as the event's data; undefined leaves the event out. Data that is no JSON comes back as it is. */
-  mend(data: string): string | undefined
+  /**
+   * What is sent as the event's data, a list as several events; undefined leaves the event out. Data that is no JSON
+   * comes back as it is.
+   */
+  mend(data: string): string | readonly string[] | undefined
   /** The next event has to be seen, whatever is in it. */
   readonly isWaiting: boolean
 }
@@ -134,6 +140,8 @@ export interface Provider {
   /** Environment variables that say where and as whom this process runs, such as a region or a credentials file. */
   readonly ambient?: readonly AmbientVariable[] | undefined
   readonly offers: ReadonlySet<KnownEndpoint>
+  /** What becomes of the parameters of a chat; undefined where there is no chat, or nothing is known of it. */
+  readonly fates?: Fates | undefined
   /** Responses are composed here out of another dialect: the provider keeps none and knows the id of none. */
   readonly composesResponses?: boolean
   /** A path below `baseUrl` that answers 200 when such a server runs on this machine; it is then used unasked. */

@@ -7,6 +7,7 @@ import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
 import type { Dialect } from './dialect.ts'
+import type { Fates } from './fates.ts'
 import { gemini } from './gemini/index.ts'
 import { mockProvider } from './mock/index.ts'
 import { ollama } from './ollama/index.ts'
@@ -27,6 +28,11 @@ export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
 export const VENDOR_FACTS: readonly VendorFacts[] = [...PROVIDERS.values()].map(
   ({ name, keyEnv, keyless, baseUrl, ambient }) => ({ name, keyEnv, keyless, baseUrl, ambient }),
 )
+
+/** What becomes of chat parameters at the built-in provider of this name; undefined where it has no chat. */
+export function fatesOf(provider: string): Fates | undefined {
+  return PROVIDERS.get(provider)?.fates
+}
 
 const custom = new WeakMap<ProviderSettings, Provider>()
 

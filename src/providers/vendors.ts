@@ -2,9 +2,38 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 
 import type { Vendor } from './compatible.ts'
 import { EVERY_MODEL, OPENAI_RESPONSES } from './responses-models.ts'
+import { responsesQuirks } from './vendors/family.ts'
+import {
+  cerebras,
+  fireworks,
+  fireworksMends,
+  groq,
+  groqMends,
+  huggingface,
+  nebius,
+  nebiusImages,
+  parasail,
+  serverMends,
+  sgl,
+  sglMends,
+  together,
+  togetherImages,
+  togetherMends,
+  vllm,
+} from './vendors/hosts.ts'
+import { mistral, mistralEmbeddings, mistralMends } from './vendors/mistral.ts'
+import { openai } from './vendors/openai.ts'
+import {
+  deepseek,
+  deepseekMends,
+  perplexityResponses,
+  xai,
+  xaiImages,
+  xaiMends,
+} from './vendors/thinkers.ts'
 
-// The OpenAI-compatible family as data. An entry says where a vendor is, what it offers and where it differs;
-// sources are the vendors' API references as read in November 2026.
+// The OpenAI-compatible family as data. An entry says where a vendor is and what it offers, with the vendors' API
+// references as read in November 2026 as the sources; where it differs stands in the files beside.
 
 const chat = ['chat_completion', 'list_models', 'model_retrieve'] as const
 const text = ['text_completion'] as const
@@ -29,19 +58,6 @@ const files = [
 ] as const satisfies readonly KnownEndpoint[]
 const batches = ['batch_create', 'batch_list', 'batch_retrieve', 'batch_cancel'] as const
 
-/** Fields that only OpenAI itself defines and that stricter vendors answer with a 400. */
-const openaiOnly = [
-  'store',
-  'metadata',
-  'prediction',
-  'verbosity',
-  'web_search_options',
-  'prompt_cache_key',
-  'prompt_cache_retention',
-  'safety_identifier',
-  'moderation',
-]
-
 export const VENDORS: readonly Vendor[] = [
   {
     name: 'openai',
@@ -50,66 +66,59 @@ export const VENDORS: readonly Vendor[] = [
     offers: 'everything',
     byResponses: OPENAI_RESPONSES,
     passthrough: true,
+    quirks: openai,
   },
   {
     name: 'mistral',
     baseUrl: 'https://api.mistral.ai',
     keyEnv: ['MISTRAL_API_KEY', 'MISTRAL_KEY'],
     offers: [...chat, ...embeddings, ...speech, 'transcription', 'moderation', ...files],
-    quirks: {
-      rename: { max_completion_tokens: 'max_tokens', seed: 'random_seed' },
-      values: { tool_choice: { required: 'any' } },
-      drop: [...openaiOnly, 'logit_bias', 'logprobs', 'top_logprobs', 'user', 'service_tier'],
-      developerAsSystem: true,
-      noStreamOptions: true,
-    },
+    quirks: mistral,
+    quirksOf: { embedding: mistralEmbeddings },
+    mends: mistralMends,
   },
   {
     name: 'groq',
     baseUrl: 'https://api.groq.com/openai',
     keyEnv: ['GROQ_API_KEY'],
     offers: [...chat, ...listening, ...speech, ...files, ...batches],
-    quirks: { drop: [...openaiOnly, 'logprobs', 'top_logprobs', 'logit_bias'] },
+    quirks: groq,
+    mends: groqMends,
   },
   {
     name: 'deepseek',
     baseUrl: 'https://api.deepseek.com',
     keyEnv: ['DEEPSEEK_API_KEY'],
     offers: [...chat],
-    quirks: {
-      rename: { max_completion_tokens: 'max_tokens' },
-      drop: [...openaiOnly, 'n', 'seed', 'logit_bias', 'user', 'service_tier'],
-      developerAsSystem: true,
-    },
+    quirks: deepseek,
+    mends: deepseekMends,
   },
   {
     name: 'xai',
     baseUrl: 'https://api.x.ai',
     keyEnv: ['XAI_API_KEY'],
     offers: [...chat, ...responsesLifecycle, ...images, 'image_edit', ...files, ...batches],
-    quirks: { drop: ['logit_bias', 'prediction'] },
+    quirks: xai,
+    quirksOf: { responses: responsesQuirks, image_generation: xaiImages },
+    mends: xaiMends,
   },
   {
     name: 'together',
     baseUrl: 'https://api.together.ai',
     keyEnv: ['TOGETHER_API_KEY'],
     offers: [...chat, ...text, ...embeddings, ...images, ...speech, ...listening],
-    quirks: {
-      rename: { max_completion_tokens: 'max_tokens' },
-      drop: [...openaiOnly, 'service_tier'],
-      developerAsSystem: true,
-    },
+    quirks: together,
+    quirksOf: { image_generation: togetherImages },
+    mends: togetherMends,
   },
   {
     name: 'fireworks',
     baseUrl: 'https://api.fireworks.ai/inference',
     keyEnv: ['FIREWORKS_API_KEY'],
     offers: [...chat, ...text, ...responsesLifecycle, ...embeddings],
-    quirks: {
-      rename: { prompt_cache_key: 'prompt_cache_isolation_key' },
-      drop: openaiOnly.filter((field) => field !== 'prompt_cache_key'),
-      developerAsSystem: true,
-    },
+    quirks: fireworks,
+    quirksOf: { responses: responsesQuirks },
+    mends: fireworksMends,
   },
   {
     name: 'openrouter',
@@ -125,51 +134,55 @@ export const VENDORS: readonly Vendor[] = [
     keyEnv: ['PERPLEXITY_API_KEY', 'PPLX_API_KEY'],
     offers: ['chat_completion', ...responses],
     byResponses: EVERY_MODEL,
+    quirksOf: { responses: perplexityResponses },
   },
   {
     name: 'cerebras',
     baseUrl: 'https://api.cerebras.ai',
     keyEnv: ['CEREBRAS_API_KEY'],
     offers: [...chat, ...text],
-    quirks: {
-      rename: { max_tokens: 'max_completion_tokens' },
-      drop: [...openaiOnly, 'frequency_penalty', 'presence_penalty', 'logit_bias', 'service_tier'],
-      developerAsSystem: true,
-    },
+    quirks: cerebras,
   },
   {
     name: 'nebius',
     baseUrl: 'https://api.tokenfactory.nebius.com',
     keyEnv: ['NEBIUS_API_KEY'],
     offers: [...chat, ...text, ...embeddings, ...images, ...files, ...batches],
-    quirks: { developerAsSystem: true },
+    quirks: nebius,
+    quirksOf: { image_generation: nebiusImages },
+    mends: serverMends,
   },
   {
     name: 'parasail',
     baseUrl: 'https://api.parasail.io',
     keyEnv: ['PARASAIL_API_KEY'],
     offers: [...chat],
-    quirks: { drop: [...openaiOnly, 'service_tier'], developerAsSystem: true },
+    quirks: parasail,
+    mends: serverMends,
   },
   {
     name: 'huggingface',
     baseUrl: 'https://router.huggingface.co',
     keyEnv: ['HF_TOKEN', 'HUGGINGFACE_API_KEY'],
     offers: [...chat],
-    quirks: { drop: [...openaiOnly, 'logit_bias', 'service_tier'], developerAsSystem: true },
+    quirks: huggingface,
+    mends: serverMends,
   },
   {
     name: 'vllm',
     keyless: true,
     keyUrl: ['vllm_key_config', 'url'],
     offers: [...chat, ...text, ...embeddings, ...responsesLifecycle, ...listening],
-    quirks: { drop: [...openaiOnly, 'service_tier'] },
+    quirks: vllm,
+    quirksOf: { responses: responsesQuirks },
+    mends: serverMends,
   },
   {
     name: 'sgl',
     keyless: true,
     keyUrl: ['sgl_key_config', 'url'],
     offers: [...chat, ...text, ...embeddings],
-    quirks: { drop: [...openaiOnly, 'service_tier'] },
+    quirks: sgl,
+    mends: sglMends,
   },
 ]

@@ -49,7 +49,11 @@ export function removeMember(scan: Scan, key: string, _text?: string): Edit | un
 }
 
 /** Removes every member whose name is listed, one edit for each run of neighbours. Names not present are ignored. */
-export function removeMembers(scan: Scan, keys: readonly string[], _text?: string): Edit[] {
+export function removeMembers(
+  scan: Pick<Scan, 'members'>,
+  keys: readonly string[],
+  _text?: string,
+): Edit[] {
   const { members } = scan
   const edits: Edit[] = []
   let from = -1
@@ -85,7 +89,7 @@ export function appendMember(scan: Scan, key: string, json: string): Edit {
 }
 
 /** Removes the members `[from, to)` and as many commas: those that follow, or for the last ones those before. */
-function removeRun({ members }: Scan, from: number, to: number): Edit {
+function removeRun({ members }: Pick<Scan, 'members'>, from: number, to: number): Edit {
   const start = members[from]?.keyStart ?? 0
   const end = members[to - 1]?.end ?? start
   const next = members[to]

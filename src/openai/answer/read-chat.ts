@@ -21,6 +21,8 @@ export interface ChatReadOptions {
   readonly finishReasons?: Readonly<Record<string, FinishReason | 'error'>> | undefined
   /** Reads `usage` where the vendor counts otherwise than OpenAI. */
   readonly counts?: ((usage: Fields) => Partial<TokenCounts>) | undefined
+  /** Member of chunks in which the usage may stand. */
+  readonly aside?: string | undefined
   /** Members of the answer itself, beside `choices`, that belong to the message. */
   readonly beside?: readonly string[] | undefined
 }
@@ -107,7 +109,9 @@ export function chatChunkReader(
           finish(reason, choice, writer, options)
         }
       }
-      const usage = value['usage'] ?? record(value['x_groq'])['usage']
+      const { aside } = options
+      const usage =
+        value['usage'] ?? (aside === undefined ? undefined : record(value[aside])['usage'])
       if (isRecord(usage)) writer.usage((options.counts ?? countsOf)(usage))
       for (const name of besides) {
         // Some vendors repeat the whole list with every chunk; the last one stands.
