@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { parseExact } from '#lib/json.ts'
 import { addDetail } from '#openai/answer/collector.ts'
 
 import { playback } from '../helpers/upstream.ts'
@@ -11,13 +12,14 @@ import type { Upstream } from '../helpers/upstream.ts'
 /** The ways a stream may be cut on its way. */
 export const CUTS = ['whole', 'line', 'byte'] as const
 
-/** A recorded file; of a JSON document the note about its source is taken out. */
+/** A recorded file; without the note about its source, where that would be in the way. */
 export function fixture(path: string): string {
-  return readFileSync(join(import.meta.dir, '../fixtures', path), 'utf8')
+  const text = readFileSync(join(import.meta.dir, '../fixtures', path), 'utf8')
+  return path.endsWith('.ndjson') ? text.slice(text.indexOf('\n') + 1) : text
 }
 
 export function unaryFixture(path: string): unknown {
-  const { _source, ...answer } = JSON.parse(fixture(path))
+  const { _source, ...answer } = parseExact(fixture(path)) as Record<string, unknown>
   if (typeof _source !== 'string') throw new Error(`${path} does not say where it comes from`)
   return answer
 }
