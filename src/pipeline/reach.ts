@@ -116,12 +116,19 @@ async function assertPublic(url: string, isProxied: boolean): Promise<void> {
  * An address of `hostname` that is on the public internet, or undefined when any of its addresses is not: loopback,
  * private networks, link-local with its metadata services, and the ranges that lead there by other names.
  */
-export async function publicAddress(hostname: string): Promise<string | undefined> {
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const addresses = isAddress(host) ? [host] : await lookup(host)
-  return addresses.some((address) => isPrivate(address) || isLoopback(address))
-    ? undefined
-    : addresses[0]
+async function publicAddress(hostname: string): Promise<string | undefined> {
+  const addresses = await resolve(hostname.replace(/^\[|\]$/g, ''))
+  return addresses.every(isPublic) ? addresses[0] : undefined
+}
+
+/** The addresses of a name, or the address itself, without brackets; none when the name does not resolve. */
+export async function resolve(host: string): Promise<readonly string[]> {
+  return isAddress(host) ? [host] : await lookup(host)
+}
+
+/** Whether an address is on the public internet. */
+export function isPublic(address: string): boolean {
+  return !isPrivate(address) && !isLoopback(address)
 }
 
 function isLoopback(address: string): boolean {
@@ -138,7 +145,8 @@ async function lookup(host: string): Promise<string[]> {
   return await Promise.race([found, timer])
 }
 
-function isAddress(host: string): boolean {
+/** Whether it is a number and no name. */
+export function isAddress(host: string): boolean {
   return /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':')
 }
 
@@ -164,8 +172,9 @@ function isPrivate(address: string): boolean {
   }
   const v6 = address.toLowerCase()
   if (v6 === '::1') return false
-  // Unspecified, unique local (fc00::/7), link-local (fe80::/10), multicast, NAT64 and 6to4.
-  return /^(?:::$|::ffff:|f[cd]|fe[89ab]|ff|64:ff9b|2002:)/.test(v6)
+  // Unspecified and mapped or compatible forms of version 4, unique local (fc00::/7), link-local and site-local
+  // (fe80::/9), multicast, NAT64, Teredo and 6to4.
+  return /^(?:::|f[cd]|fe[89a-f]|ff|64:ff9b|2001:0{0,4}:|2002:)/.test(v6)
 }
 
 function number(address: string): number {
