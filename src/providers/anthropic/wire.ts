@@ -89,5 +89,8 @@ export type ToolChoice =
 /** The `format` of reasoning details whose signatures are Anthropic's. */
 export const reasoningFormat = 'anthropic-claude-v1'
 
-/** The `anthropic-version` header, and since 2023 the only value it has. */
+/**
+ * The `anthropic-version` header. The later version 2026-10-21 takes no temperature, top_p or top_k from any model; in
+ * this one, models that know them still do (docs page "Versions", as read in November 2026).
+ */
 export const apiVersion = '2023-06-01'

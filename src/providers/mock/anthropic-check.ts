@@ -35,7 +35,7 @@ export function rulesOf(model: string): Rules {
   return {
     sampling: !five && !is(/4-[78]/),
     budget: !always && !early,
-    adaptive: !is(/claude-/) || late,
+    adaptive: !old && !is(/claude-\w+-4-5/),
     off: !always,
     forcedTools: !always,
     prefill: !late,
