@@ -72,13 +72,16 @@ export async function withStored(
  */
 export function asSeenBy(
   call: Call,
-  { provider, settings }: Target,
+  target: Target,
   snapshot: Snapshot,
   { responses }: Services,
 ): Call {
   const { body } = call
+  const { provider, settings } = target
   if (body.kind !== 'json' || !mayContinue(call)) return call
-  if (!provider.composesResponses) return call.continues === undefined ? call : foreign(call, body)
+  const composes = provider.composesResponses
+  const isComposed = typeof composes === 'function' ? composes(call, target) : composes
+  if (!isComposed) return call.continues === undefined ? call : foreign(call, body)
   const previousId = previousOf(body)
   if (previousId !== undefined)
     throw unknownPrevious(previousId, settings.name, snapshot, responses)

@@ -143,7 +143,7 @@ export interface Provider {
   /** What becomes of the parameters of a chat; undefined where there is no chat, or nothing is known of it. */
   readonly fates?: Fates | undefined
   /** Responses are composed here out of another dialect: the provider keeps none and knows the id of none. */
-  readonly composesResponses?: boolean
+  readonly composesResponses?: boolean | ((call: Call, target: Target) => boolean)
   /** A path below `baseUrl` that answers 200 when such a server runs on this machine; it is then used unasked. */
   readonly detectPath?: string | undefined
   /** Routes without an entry in the endpoint table, and the WebSocket relays, may go here. */

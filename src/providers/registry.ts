@@ -3,6 +3,7 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 
 import { anthropic } from './anthropic/index.ts'
 import { azureProvider } from './azure/index.ts'
+import { bedrock } from './bedrock/index.ts'
 import { cohere } from './cohere/index.ts'
 import { compatible } from './compatible.ts'
 import { translated } from './dialect.ts'
@@ -13,15 +14,20 @@ import { mockProvider } from './mock/index.ts'
 import { ollama } from './ollama/index.ts'
 import type { Provider } from './provider.ts'
 import { VENDORS } from './vendors.ts'
+import { vertexProvider } from './vertex/index.ts'
 
 /** Vendors with a dialect of their own. */
-const DIALECTS: readonly Dialect[] = [anthropic, cohere, gemini, ollama]
+const DIALECTS: readonly Dialect[] = [anthropic, bedrock, cohere, gemini, ollama]
 
 /** Every built-in provider by name. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [...VENDORS.map(compatible), ...DIALECTS.map(translated), azureProvider, mockProvider].map(
-    (provider) => [provider.name, provider],
-  ),
+  [
+    ...VENDORS.map(compatible),
+    ...DIALECTS.map(translated),
+    azureProvider,
+    vertexProvider,
+    mockProvider,
+  ].map((provider) => [provider.name, provider]),
 )
 
 /** What the configuration needs to know of them. */

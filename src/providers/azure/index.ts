@@ -30,6 +30,7 @@ export const azureProvider: Provider = {
   ambient: ENTRA_ENVIRONMENT,
   offers,
   passthrough: true,
+  composesResponses: isClaude,
   request: (call, target, resources) =>
     isClaude(call, target) ? claudeRequest(call, target, resources) : openaiRequest(call, target),
   credential(call, target) {

@@ -89,7 +89,8 @@ describe('the client credentials of an application', () => {
     rig.upstream.clear()
     rig.upstream.reply([refused, refused])
     const response = await rig.chat('d')
-    expect([response.status, (await response.json()).error.code]).toEqual([401, 'invalid_api_key'])
+    const answered: any = await response.json()
+    expect([response.status, answered.error.code]).toEqual([401, 'invalid_api_key'])
     expect(rig.upstream.requests).toHaveLength(2)
     expect(tokens.requests).toHaveLength(3)
   })
@@ -107,7 +108,7 @@ describe('the client credentials of an application', () => {
     )
     const response = await rig.chat('d')
     const text = await response.text()
-    const { error } = JSON.parse(text)
+    const { error }: any = JSON.parse(text)
     expect([response.status, error.code, error.type]).toEqual([
       401,
       'invalid_api_key',
@@ -132,7 +133,8 @@ describe('the client credentials of an application', () => {
     })
     tokens.answer(reply)
     const response = await rig.chat('d')
-    expect([response.status, (await response.json()).error.type]).toEqual([502, 'api_error'])
+    const answered: any = await response.json()
+    expect([response.status, answered.error.type]).toEqual([502, 'api_error'])
     expect(rig.upstream.requests).toHaveLength(0)
   })
 
