@@ -128,7 +128,7 @@ function failureOf(error: unknown): Answer {
 }
 
 function routeOf(method: string, pathname: string): Route {
-  const path = pathname.startsWith('/v1/') ? pathname.slice(3) : pathname
+  const path = pathname.replace(/^(?:\/openai)?\/v1(?=\/)/, '')
   const route = findRoute(method, path)
   if (route) return route
   throw new MockFailure({
