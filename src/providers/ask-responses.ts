@@ -88,7 +88,7 @@ function responsesReading(call: Call, target: Target): Reading {
           const written = data.trim()
           if (written === '' || written === '[DONE]') return
           reader.event(namedObject(event, written))
-        }, reader.close),
+        }),
         writer,
       )
     },

@@ -77,11 +77,14 @@ export function chatReading(call: Call, target: Target, options: ChatReadOptions
       const writer = streamWriter(call, target, emit)
       const reader = chatChunkReader(writer, reads)
       return failing(
-        sseReader(({ data, event }) => {
-          const written = data.trim()
-          if (written === '[DONE]') reader.done()
-          else if (written !== '') reader.chunk(namedObject(event, written))
-        }, reader.close),
+        sseReader(
+          ({ data, event }) => {
+            const written = data.trim()
+            if (written === '[DONE]') reader.done()
+            else if (written !== '') reader.chunk(namedObject(event, written))
+          },
+          () => reader.close(),
+        ),
         writer,
       )
     },

@@ -162,17 +162,17 @@ export function translated(dialect: Dialect): Provider {
       if (call.endpoint === 'model_retrieve') return modelOutbound(models!.one!, asked)
       const conversation = conversationOf(call)
       const bridged = bridgedOf(call)
-      const exchange: Exchange = { ...asked, conversation, resources }
+      const note = bridged ? (param: string): void => drop(bridged.placeOf(param)) : drop
+      const exchange: Exchange = { ...asked, conversation, resources, drop: note }
       if (bridged) {
         bridged.dropped.forEach(drop)
-        exchange.drop = (param) => drop(bridged.placeOf(param))
         const fate = chat.fates.web_search_options
         if (bridged.search && fate !== 'carried' && fate !== 'emulated') {
           throw unsupportedTool(bridged.search.param, bridged.search.type, target.settings.name)
         }
       }
       try {
-        applyFates(conversation.request, chat.fates, target.settings.name, exchange.drop)
+        applyFates(conversation.request, chat.fates, target.settings.name, note)
         if (call.endpoint === 'count_tokens') return countOutbound(count!, exchange)
         return outbound(chat.request(exchange), call, dropped, readingOf(chat, exchange))
       } catch (thrown) {

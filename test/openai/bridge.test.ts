@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { GatewayError } from '#core/errors.ts'
 import { chatWholeWriter } from '#openai/answer/chat-whole.ts'
@@ -552,7 +552,7 @@ describe('sloppy chunks', () => {
             reader.chunk({
               choices: [{ delta: value, finish_reason: value }, value],
               usage: value,
-            } as any)
+            })
           } catch (thrown) {
             expect(thrown).toBeInstanceOf(GatewayError)
           }

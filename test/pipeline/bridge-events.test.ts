@@ -68,8 +68,8 @@ function textItem(id: string, index: number, pieces: readonly string[], status =
   return { events, done }
 }
 
-function callItem(id: string, index: number, call: string, name: string, written: string) {
-  const item = { id, type: 'function_call', call_id: call, name }
+function callItem(id: string, index: number, callId: string, name: string, written: string) {
+  const item = { id, type: 'function_call', call_id: callId, name }
   const done = { ...item, status: 'completed', arguments: written }
   const added = {
     type: 'response.output_item.added',

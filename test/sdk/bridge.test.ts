@@ -255,7 +255,7 @@ test('responses.parse reads the answer by its schema', async () => {
     input: 'hi',
     text: { format },
   })
-  expect(response.output_parsed as unknown).toEqual({ city: 'Rome' })
+  expect(response.output_parsed).toEqual({ city: 'Rome' })
   expect(rig.upstream.requests.at(-1)!.json().response_format).toEqual({
     type: 'json_schema',
     json_schema: { name: 'place', schema: format.schema, strict: true },

@@ -204,7 +204,9 @@ function messageReader(writer: AnswerWriter, options: ChatReadOptions): MessageR
     thoughts.interrupt()
     writer.text(piece)
   }
-  const splitter = options.thinkTags ? createThinkSplitter(say, thoughts.plain) : undefined
+  const splitter = options.thinkTags
+    ? createThinkSplitter(say, (piece) => thoughts.plain(piece))
+    : undefined
   const speak = splitter ? (piece: string): void => splitter.push(piece) : say
 
   function part(given: unknown): void {

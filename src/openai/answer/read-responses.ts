@@ -15,11 +15,9 @@ export interface ResponsesReadOptions {
   readonly counts?: ((usage: Fields) => Partial<TokenCounts>) | undefined
 }
 
-/** Takes the events of one stream. Both methods throw `GatewayError`. */
+/** Takes the events of one stream, which is whole with its terminal event. Throws `GatewayError`. */
 export interface ResponseEventReader {
   event(value: Fields): void
-  /** The connection has ended; a stream without a terminal event is not whole. */
-  close(): void
 }
 
 /** Marks reasoning as OpenAI's own; nobody else can read what is encrypted in it. */
@@ -76,9 +74,6 @@ export function responseEventReader(
           reader.piece(type, value)
       }
     },
-    close() {
-      // What matters has been said by the terminal event.
-    },
   }
 }
 
@@ -93,7 +88,7 @@ function failed(response: Fields, { failure }: ResponsesReadOptions): GatewayErr
     failure?.(response) ??
     new GatewayError(
       'upstream_malformed',
-      `The provider ended its response as '${String(response['status'] ?? 'failed').slice(0, 50)}'.`,
+      `The provider ended its response as '${(text(response['status']) ?? 'failed').slice(0, 50)}'.`,
     )
   )
 }

@@ -16,7 +16,7 @@ export interface ItemContext {
   readonly tools: ReadonlyMap<string, KnownTool>
   /** Calls at the end may still be without an output, as when tokens are only counted. */
   readonly isUnfinished: boolean
-  drop(place: string): void
+  readonly drop: (place: string) => void
 }
 
 /** An assistant message under construction: one turn's items become one message. */

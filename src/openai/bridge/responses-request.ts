@@ -33,7 +33,7 @@ const same = [
 export interface ResponsesContext {
   /** The model thinks, and what it thought can be sealed. */
   readonly seals: boolean
-  drop(place: string): void
+  readonly drop: (place: string) => void
 }
 
 /** Fewer tokens than this are refused. */
@@ -235,7 +235,9 @@ function choiceOf(choice: ToolChoice, tools: readonly Tool[]): unknown {
         mode: choice.required ? 'required' : 'auto',
         tools: choice.names.map(named),
       }
-    default:
+    case 'auto':
+    case 'none':
+    case 'required':
       return choice.mode
   }
 }

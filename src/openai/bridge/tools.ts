@@ -19,7 +19,7 @@ export interface BridgedTools {
 export interface ToolContext {
   readonly provider: string
   readonly places: Places
-  drop(place: string): void
+  readonly drop: (place: string) => void
 }
 
 const ownOfFunction = new Set([
