@@ -17,7 +17,9 @@ import type { Message, ToolCall } from './wire.ts'
 export function urlsIn({ turns }: Conversation): string[] {
   return turns.flatMap(({ parts }) =>
     (parts as readonly Part[]).flatMap((part) =>
-      (part.type === 'image' || part.type === 'file') && part.source.kind === 'url'
+      (part.type === 'image' || part.type === 'file') &&
+      part.source.kind === 'url' &&
+      /^https?:/i.test(part.source.url)
         ? [part.source.url]
         : [],
     ),
