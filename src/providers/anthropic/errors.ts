@@ -54,7 +54,7 @@ export function parseAnthropicError(
   const base = {
     message: plain.message,
     param: paramOf(plain.message),
-    retryAfterMs: readRetryAfter(headers),
+    retryAfterMs: readRetryAfter(headers) ?? (status === 429 ? untilReset(headers) : undefined),
     extra: requestId === undefined ? plain.extra : { ...plain.extra, request_id: requestId },
   }
   if (!row) {
@@ -79,6 +79,17 @@ function refined(row: Row, message: string): Row {
   }
   if (status === 404 && /\bmodel\b/i.test(message)) return { ...row, code: 'model_not_found' }
   return row
+}
+
+/** Until the first limit that is used up is lifted; the vendor says when for each of them. */
+function untilReset(headers: Readonly<Record<string, string>>): number | undefined {
+  for (const limit of ['requests', 'tokens', 'input-tokens', 'output-tokens']) {
+    const reset = headers[`anthropic-ratelimit-${limit}-reset`]
+    if (headers[`anthropic-ratelimit-${limit}-remaining`] !== '0' || reset === undefined) continue
+    const delay = readRetryAfter({ 'retry-after': reset })
+    if (delay !== undefined) return delay
+  }
+  return undefined
 }
 
 /** Messages begin with the place in the request; only what OpenAI calls the same is worth repeating. */

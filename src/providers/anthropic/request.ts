@@ -1,4 +1,4 @@
-import { type Conversation } from '#openai/conversation/conversation.ts'
+import type { Conversation } from '#openai/conversation/conversation.ts'
 import { isRecord, record, text } from '#openai/conversation/fields.ts'
 
 import type { Exchange } from '../exchange.ts'
@@ -53,7 +53,7 @@ export function anthropicBody(exchange: Exchange, options: BodyOptions = {}): Fi
   const outputConfig = outputConfigOf(exchange, effort)
   const user = userOf(exchange)
   const tier = tierOf(exchange)
-  const stops = stopsOf(conversation)
+  const stops = stopsOf(exchange)
   const betas = elsewhere ? betasOf(exchange) : []
 
   return {
@@ -140,8 +140,11 @@ function samplingOf(exchange: Exchange, thinks: boolean): Fields {
 }
 
 /** The vendor refuses stop sequences without a visible character. */
-function stopsOf({ stop }: Conversation): string[] {
-  return stop.filter((sequence) => sequence.trim() !== '')
+function stopsOf(exchange: Exchange): readonly string[] {
+  const { stop } = exchange.conversation
+  const visible = stop.filter((sequence) => sequence.trim() !== '')
+  if (visible.length < stop.length) exchange.drop('stop')
+  return visible
 }
 
 function tierOf(exchange: Exchange): string | undefined {

@@ -179,19 +179,20 @@ function wantedChoice(
       ? { type: 'any', disable_parallel_tool_use: true }
       : { type: 'tool', name: names.answerTool }
   }
-  switch (choice?.mode) {
+  if (!choice) return alone ? { type: 'auto', ...alone } : undefined
+  switch (choice.mode) {
     case 'none':
       return { type: 'none' }
+    case 'auto':
+      return { type: 'auto', ...alone }
     case 'required':
       return { type: 'any', ...alone }
     case 'named':
       return { type: 'tool', name: names.out(choice.name), ...alone }
     case 'allowed':
       return { type: choice.required ? 'any' : 'auto', ...alone }
-    case 'auto':
-      return { type: 'auto', ...alone }
     default:
-      return alone ? { type: 'auto', ...alone } : undefined
+      return choice satisfies never
   }
 }
 

@@ -143,8 +143,10 @@ function checkTools(body: Fields, rules: Rules): void {
   }
 }
 
+const efforts: ReadonlySet<unknown> = new Set(['low', 'medium', 'high', 'xhigh', 'max'])
+
 function checkOutput({ format, effort }: Fields, rules: Rules): void {
-  if (effort !== undefined && !['low', 'medium', 'high', 'xhigh', 'max'].includes(String(effort))) {
+  if (effort !== undefined && !efforts.has(effort)) {
     throw refuse('output_config.effort: unknown')
   }
   if (format === undefined) return

@@ -78,6 +78,7 @@ export const pairs: Readonly<Record<string, Pair>> = {
       metadata: { user_id: 'user-17' },
       service_tier: 'standard_only',
     },
+    dropped: ['stop'],
   },
   'tools-and-thoughts': {
     request: {

@@ -60,6 +60,18 @@ describe('a refusal', () => {
     expect((await rig.ask({})).status).toBe(502)
   })
 
+  test('with a limit that is used up says until when', () => {
+    const headers = {
+      'anthropic-ratelimit-requests-remaining': '5',
+      'anthropic-ratelimit-requests-reset': '2100-01-01T00:00:00Z',
+      'anthropic-ratelimit-tokens-remaining': '0',
+      'anthropic-ratelimit-tokens-reset': new Date(Date.now() + 30_000).toISOString(),
+    }
+    const { retryAfterMs } = parseAnthropicError(429, '', headers)
+    expect(retryAfterMs).toBeWithin(1, 30_001)
+    expect(parseAnthropicError(429, '', {}).retryAfterMs).toBeUndefined()
+  })
+
   test('names the parameter where OpenAI has the same', () => {
     const body = (message: string) =>
       JSON.stringify({ type: 'error', error: { type: 'invalid_request_error', message } })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
 import { classOf } from '#providers/anthropic/models.ts'
 
-import { question, type Rig, startRig } from './rig.ts'
+import { type Rig, startRig } from './rig.ts'
 
 let rig: Rig
 beforeAll(async () => {
@@ -123,8 +123,18 @@ test('one model is asked for by its name', async () => {
 })
 
 test('tokens are counted by the vendor', async () => {
-  const { anthropic } = await import('#providers/anthropic/index.ts')
-  expect(anthropic.count!.read({ input_tokens: 17 })).toBe(17)
-  expect(() => anthropic.count!.read({ tokens: 17 })).toThrow('counted no tokens')
-  expect(question.role).toBe('user')
+  rig.upstream.clear()
+  const response = await fetch(`${rig.url}/openai/v1/responses/input_tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'anthropic/claude-haiku-4-5',
+      input: 'How long is this?',
+      instructions: 'Be brief.',
+    }),
+  })
+  expect(await response.json()).toMatchObject({ object: 'response.input_tokens', input_tokens: 20 })
+  const [sent] = rig.upstream.requests
+  expect(sent!.path).toBe('/v1/messages/count_tokens')
+  expect(Object.keys(sent!.json())).toEqual(['model', 'system', 'messages'])
 })

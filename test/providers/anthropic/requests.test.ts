@@ -48,7 +48,7 @@ async function bySdk(params: object) {
     baseURL: 'https://anthropic.invalid',
     maxRetries: 0,
     async fetch(url, init) {
-      const request = new Request(url as string, init as RequestInit)
+      const request = new Request(url as string, init)
       const { pathname } = new URL(request.url)
       sent = { path: pathname, headers: request.headers, body: await request.json() }
       return Response.json({ type: 'message', content: [] })

@@ -118,7 +118,7 @@ export function assemble(chunks: readonly any[]): any {
   for (const { choices, usage, model, service_tier, id } of chunks) {
     Object.assign(whole, { id, model, ...(service_tier && { service_tier }) })
     if (usage) whole.usage = usage
-    for (const { index: _, delta, logprobs: __, ...more } of choices) {
+    for (const { index: _index, delta, logprobs: _logprobs, ...more } of choices) {
       for (const [name, value] of Object.entries<any>(delta)) {
         if (name === 'reasoning_details') {
           message[name] ??= []
@@ -146,6 +146,8 @@ function addCall(calls: any[], index: number, { function: fn, custom, ...piece }
 }
 
 /** What of a completion does not depend on time or on how it was read. */
-export function essence({ created: _, object: __, extra_fields: ___, ...rest }: any): any {
+export function essence(completion: any): any {
+  const rest = { ...completion }
+  for (const name of ['created', 'object', 'extra_fields']) delete rest[name]
   return rest
 }

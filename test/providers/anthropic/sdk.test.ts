@@ -134,7 +134,7 @@ describe('chat.completions.runTools', () => {
         const runner = client.chat.completions.runTools({
           model: `anthropic/${model}-tools`,
           messages,
-          tools: [tool('weather'), tool('news')],
+          tools: [tool('weather'), tool('news')] as never,
           stream: stream as false,
         })
         expect(await runner.finalContent()).toBe('The tool says: sunny sunny')
