@@ -52,25 +52,24 @@ export async function answerStored(
   }
   call.trace.add('route', `response of the gateway's own store, made by ${found.provider}`)
   const served: Served = { settings: { name: found.provider }, model: found.model }
-  switch (call.endpoint) {
-    case 'responses_delete':
-      await responses.delete(id, ownerOf(call))
-      return json(call, snapshot, served, JSON.stringify({ id, object: 'response', deleted: true }))
-    case 'responses_cancel':
-      throw new GatewayError(
-        'invalid_request',
-        'Only responses that were created with background=true can be cancelled, and this one was not.',
-        { param: 'response_id' },
-      )
-    case 'responses_input_items':
-      return json(call, snapshot, served, await inputItems(id, call, snapshot, services))
-    default: {
-      const after = startingAfter(call)
-      return call.stream
-        ? stream(call, served, replay(JSON.parse(found.text) as Record<string, unknown>, after))
-        : json(call, snapshot, served, found.text)
-    }
+  if (call.endpoint === 'responses_delete') {
+    await responses.delete(id, ownerOf(call))
+    return json(call, snapshot, served, JSON.stringify({ id, object: 'response', deleted: true }))
   }
+  if (call.endpoint === 'responses_cancel') {
+    throw new GatewayError(
+      'invalid_request',
+      'Only responses that were created with background=true can be cancelled, and this one was not.',
+      { param: 'response_id' },
+    )
+  }
+  if (call.endpoint === 'responses_input_items') {
+    return json(call, snapshot, served, await inputItems(id, call, snapshot, services))
+  }
+  const after = startingAfter(call)
+  return call.stream
+    ? stream(call, served, replay(JSON.parse(found.text) as Record<string, unknown>, after))
+    : json(call, snapshot, served, found.text)
 }
 
 /** Whether the provider of the call can be asked. */

@@ -117,12 +117,12 @@ async function assertPublic(url: string, isProxied: boolean): Promise<void> {
  * private networks, link-local with its metadata services, and the ranges that lead there by other names.
  */
 async function publicAddress(hostname: string): Promise<string | undefined> {
-  const addresses = await resolve(hostname.replace(/^\[|\]$/g, ''))
+  const addresses = await addressesOf(hostname.replace(/^\[|\]$/g, ''))
   return addresses.every(isPublic) ? addresses[0] : undefined
 }
 
 /** The addresses of a name, or the address itself, without brackets; none when the name does not resolve. */
-export async function resolve(host: string): Promise<readonly string[]> {
+export async function addressesOf(host: string): Promise<readonly string[]> {
   return isAddress(host) ? [host] : await lookup(host)
 }
 

@@ -7,7 +7,7 @@ import type { Resource, Resources, Target } from '#providers/provider.ts'
 
 import { runErrand } from './errand.ts'
 import type { ErrandAnswer } from './errand.ts'
-import { isAddress, isPublic, resolve } from './reach.ts'
+import { addressesOf, isAddress, isPublic } from './reach.ts'
 
 // Pictures and documents that a request names by URL and that the vendor does not fetch itself. The URLs are the
 // caller's: none of them may lead into this machine or its networks.
@@ -144,7 +144,7 @@ async function get(url: URL, given: string, fetching: Fetching): Promise<ErrandA
     throw unusable(given, 'a user name or password in it is not sent')
   }
   const hostname = url.hostname.replace(/^\[|\]$/g, '')
-  const addresses = await resolve(hostname)
+  const addresses = await addressesOf(hostname)
   if (!network.allowPrivateNetwork && !addresses.every(isPublic)) {
     throw unusable(given, 'its address is not on the public internet')
   }

@@ -51,10 +51,10 @@ export function createDb({ path, log, retryMs = 10_000 }: DbOptions): Db {
   }
 
   function shut(): void {
-    const open = sqlite
+    const last = sqlite
     sqlite = undefined
     try {
-      open?.close()
+      last?.close()
     } catch (thrown) {
       log.debug('the database did not close cleanly', { path, error: String(thrown) })
     }
@@ -73,10 +73,10 @@ export function createDb({ path, log, retryMs = 10_000 }: DbOptions): Db {
 
   return {
     use(work) {
-      const open = opened()
+      const ready = opened()
       let result
       try {
-        result = work(open)
+        result = work(ready)
       } catch (thrown) {
         throw failed(thrown)
       }

@@ -52,6 +52,7 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
 
   /** Removes one slice; whether there may be more. */
   function slice(limits: Limits): boolean {
+    if (isClosed) return false
     return db.use((sqlite) => {
       totals ??= sqlite.query<{ count: number; bytes: number }, []>(countAll).get() ?? {
         count: 0,
@@ -87,7 +88,7 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
 
   async function sweep(limits: Limits): Promise<void> {
     nextAt = performance.now() + everyMs
-    while (!isClosed && slice(limits)) await Bun.sleep(pauseMs)
+    while (slice(limits)) await Bun.sleep(pauseMs)
   }
 
   function schedule(limits: Limits): void {

@@ -133,7 +133,7 @@ describe('a response that was kept', () => {
     const made = await stream.finalResponse()
     const found = await client.responses.retrieve(made.id)
     expect(found.output_text).toBe(made.output_text)
-    expect(found.usage).toEqual(made.usage!)
+    expect(found.usage).toEqual(made.usage)
   })
 
   test('is not kept with store: false', async () => {
@@ -226,13 +226,13 @@ describe('input items', () => {
       input: 'Five',
     })
     const texts: string[] = []
-    const ids = new Set<string>()
+    const ids = new Set<string | undefined>()
     for await (const item of client.responses.inputItems.list(second.id, {
       limit: 2,
       order: 'asc',
     })) {
       if (item.type !== 'message') throw new Error(`unexpected ${item.type}`)
-      ids.add(item.id!)
+      ids.add(item.id)
       for (const part of item.content) if ('text' in part) texts.push(part.text)
     }
     expect(texts).toEqual(['One', 'Two', 'Three', first.output_text, 'Five'])
@@ -243,7 +243,8 @@ describe('input items', () => {
       role: 'user',
       content: [{ type: 'input_text', text: 'Five' }],
     })
-    expect(page.data.map(({ id }) => id)).toEqual([...ids].toReversed())
+    const listed: (string | undefined)[] = page.data.map(({ id }) => id)
+    expect(listed).toEqual([...ids].toReversed())
     expect(page.has_more).toBe(false)
   })
 
@@ -276,8 +277,8 @@ describe('a response that is told again', () => {
       const types: string[] = []
       stream.on('event', ({ type }) => types.push(type))
       const again = await stream.finalResponse()
-      expect(again.output).toMatchObject(made.output as object[])
-      expect(again.status).toBe(made.status!)
+      expect(again.output).toMatchObject(made.output)
+      expect(again.status).toBe(made.status)
       expect(types.slice(0, 2)).toEqual(['response.created', 'response.in_progress'])
       expect(types.at(-1)).toBe(`response.${made.status}`)
     },
