@@ -42,10 +42,37 @@ export function openApiSchema(schema: Schema): Schema | undefined {
   return isEmpty ? undefined : converted
 }
 
-/** JSON Schema as newer models take it. */
+/** JSON Schema as newer models take it: they know `enum` and no `const`. */
 export function jsonSchema(schema: Schema): Schema {
   const { $schema: _, ...rest } = schema
-  return rest
+  return JSON.stringify(rest).includes('"const":') ? record(enumerated(rest, 0)) : rest
+}
+
+/** Keywords whose value is a schema, a list of them, or an object of them by name. */
+const nested = [
+  ...['items', 'additionalProperties', 'not', 'contains', 'if', 'then', 'else'],
+  ...['anyOf', 'oneOf', 'allOf', 'prefixItems'],
+]
+const byName = ['properties', '$defs', 'definitions', 'patternProperties']
+
+function enumerated(given: unknown, depth: number): unknown {
+  if (Array.isArray(given)) return given.map((each) => enumerated(each, depth + 1))
+  if (!isRecord(given) || depth > maxDepth) return given
+  const result: Record<string, unknown> = { ...given }
+  if (Object.hasOwn(given, 'const')) {
+    delete result['const']
+    result['enum'] = [given['const']]
+  }
+  for (const name of nested) {
+    if (result[name] !== undefined) result[name] = enumerated(result[name], depth + 1)
+  }
+  for (const name of byName) {
+    if (!isRecord(result[name])) continue
+    result[name] = Object.fromEntries(
+      Object.entries(result[name]).map(([key, child]) => [key, enumerated(child, depth + 1)]),
+    )
+  }
+  return result
 }
 
 function convert(given: unknown, above: Walk): Schema {

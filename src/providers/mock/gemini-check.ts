@@ -162,7 +162,8 @@ const openApiNames = new Set([
 function checkOpenApi(schema: unknown, where: string): void {
   if (!isRecord(schema)) throw refuse(`Invalid value at '${where}'.`)
   noUnknown(schema, openApiNames, where)
-  const { type, format, properties, items, anyOf } = schema
+  const { format, properties, items, anyOf } = schema
+  const type = typeof schema.type === 'string' ? schema.type.toLowerCase() : schema.type
   if (type !== undefined && typeof type !== 'string')
     throw refuse(`Proto field is not repeating at '${where}.type'.`)
   if (Array.isArray(schema.enum)) {
