@@ -1,5 +1,6 @@
 import type { Answer, Problem } from './answer.ts'
 import { anthropicDialect } from './anthropic.ts'
+import { bedrockDialect } from './bedrock.ts'
 import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
 import { geminiDialect } from './gemini.ts'
@@ -61,6 +62,7 @@ export interface FrameRules {
 /** Every dialect besides OpenAI's, each in a folder or file of its own. */
 export const DIALECTS: readonly MockDialect[] = [
   anthropicDialect,
+  bedrockDialect,
   cohereDialect,
   ollamaDialect,
   geminiDialect,
