@@ -165,7 +165,7 @@ export function translated(dialect: Dialect): Provider {
       const note = bridged ? (param: string): void => drop(bridged.placeOf(param)) : drop
       const exchange: Exchange = { ...asked, conversation, resources, drop: note }
       if (bridged) {
-        bridged.dropped.forEach(drop)
+        for (const place of bridged.dropped) dropped.push(place)
         const fate = chat.fates.web_search_options
         if (bridged.search && fate !== 'carried' && fate !== 'emulated') {
           throw unsupportedTool(bridged.search.param, bridged.search.type, target.settings.name)

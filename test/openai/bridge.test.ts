@@ -218,6 +218,59 @@ test('settings have their names in chat, and what chat has no name for is declar
   expect(dropped.toSorted()).toEqual(['max_tool_calls', 'reasoning.mode', 'truncation'])
 })
 
+test('only allowed tools are offered, and a search is let and not forced', () => {
+  const tools = ['f', 'g', 'h'].map((name) => ({ type: 'function', name }))
+  const allowed = [tools[0], tools[2]]
+  const { request } = bridge({
+    input: 'hi',
+    tools,
+    tool_choice: { type: 'allowed_tools', mode: 'required', tools: allowed },
+  })
+  expect((request['tools'] as any[]).map(({ function: fn }) => fn.name)).toEqual(['f', 'h'])
+  expect(request['tool_choice']).toBe('required')
+  const search = bridge({
+    input: 'hi',
+    tools: [{ type: 'web_search', user_location: { type: 'approximate', city: 'Rome' } }, ...tools],
+    tool_choice: { type: 'web_search' },
+  })
+  expect(search.request['web_search_options']).toEqual({
+    user_location: { type: 'approximate', approximate: { city: 'Rome' } },
+  })
+  expect(search.request['tool_choice']).toBe('auto')
+  expect(search.dropped).toEqual(['tool_choice'])
+})
+
+test('what the helpers of the SDK leave in items they have read is not sent', () => {
+  const messages = messagesOf([
+    {
+      role: 'assistant',
+      content: [{ type: 'output_text', text: '{}', annotations: [], parsed: { a: 1 } }],
+    },
+    { ...call, parsed_arguments: { x: 1 } },
+    output,
+  ])
+  expect(messages[0]).toEqual({
+    role: 'assistant',
+    content: '{}',
+    tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }],
+  })
+})
+
+test('a request of many small items is read in a moment', () => {
+  const many = 20_000
+  const input = [
+    ...Array.from({ length: many }, (_, i) => ({
+      type: 'message',
+      id: `msg_${i}`,
+      role: 'assistant',
+      content: [{ type: 'output_text', text: 'x' }],
+    })),
+    ...Array.from({ length: many }, (_, i) => ({ type: 'item_reference', id: `msg_${i}` })),
+    ...Array.from({ length: many }, () => ({ type: 'web_search_call', id: 'ws' })),
+  ]
+  expect(messagesOf(input)[0].content).toHaveLength(many)
+})
+
 test('tools of a namespace are flat for the model and go back to their place', () => {
   const inner = { type: 'function', name: 'find' }
   const { request, tools } = bridge({

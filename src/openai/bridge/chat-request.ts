@@ -53,10 +53,8 @@ export function toChatRequest(body: Fields, origin: Origin, isCount = false): Br
   const { provider } = origin
   refuse(body, provider)
   const places = new Places()
-  const dropped: string[] = []
-  const drop = (place: string): void => {
-    if (!dropped.includes(place)) dropped.push(place)
-  }
+  const dropped = new Set<string>()
+  const drop = (place: string): void => void dropped.add(place)
   const { tools, choice, search, known } = bridgeTools(body, { provider, places, drop })
   const messages = messagesOf(body, {
     origin,
@@ -89,7 +87,7 @@ export function toChatRequest(body: Fields, origin: Origin, isCount = false): Br
   // Chat servers refuse it where there is nothing to call.
   if (tools.length === 0) delete request['parallel_tool_calls']
   if (search) places.note('web_search_options', search.param.replace(/\.type$/, ''))
-  return { request, dropped, tools: known, search, placeOf: places.of }
+  return { request, dropped: [...dropped], tools: known, search, placeOf: places.of }
 }
 
 function refuse(body: Fields, provider: string): void {

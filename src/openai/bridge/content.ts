@@ -27,7 +27,8 @@ export function bridgeContent(
   return only!['text'] as string
 }
 
-const ownOfText = new Set(['type', 'text', 'annotations', 'logprobs'])
+/** `parsed` is left by the SDK's helpers in what they have read. */
+const ownOfText = new Set(['type', 'text', 'annotations', 'logprobs', 'parsed'])
 
 function bridgePart(part: Fields, place: string): Fields {
   const { type } = part

@@ -24,6 +24,8 @@ interface Turn {
   content: string | Fields[] | undefined
   readonly calls: Fields[]
   readonly details: ReasoningDetail[]
+  /** Number of the next block of reasoning. */
+  nextBlock: number
   reasoning: string
 }
 
@@ -40,6 +42,7 @@ export function bridgeItems(
   const { places, drop } = context
   const messages: (Fields | Turn)[] = [...first]
   const turns = new Set<unknown>()
+  const ids = new Set(items.flatMap(ownId))
   /** Call id → where the call stands, until its output comes. */
   const unanswered = new Map<string, string>()
   const answered = new Set<string>()
@@ -49,7 +52,7 @@ export function bridgeItems(
 
   function open(place: string): Turn {
     if (!turn) {
-      turn = { content: undefined, calls: [], details: [], reasoning: '' }
+      turn = { content: undefined, calls: [], details: [], nextBlock: 0, reasoning: '' }
       turns.add(turn)
       places.note(`messages[${messages.length}]`, place)
       messages.push(turn)
@@ -104,9 +107,7 @@ export function bridgeItems(
           throw new GatewayError(
             'missing_parameter',
             `Missing required parameter: '${place}.call_id'.`,
-            {
-              param: `${place}.call_id`,
-            },
+            { param: `${place}.call_id` },
           )
         }
         if (!unanswered.delete(id) && !answered.has(id)) {
@@ -134,7 +135,7 @@ export function bridgeItems(
       case 'item_reference': {
         const id = text(item['id'])
         // The item itself is in the conversation already; any other one is the store's to resolve.
-        if (id !== undefined && items.some((other) => isOther(other, id))) return
+        if (id !== undefined && ids.has(id)) return
         throw new GatewayError('invalid_request', `Item with id '${id ?? ''}' not found.`, {
           param: `${place}.id`,
           code: 'item_not_found',
@@ -161,14 +162,18 @@ export function bridgeItems(
   )
 }
 
-function isOther(item: unknown, id: string): boolean {
-  const { type, id: own } = record(item)
-  return own === id && type !== 'item_reference'
+function ownId(item: unknown): string[] {
+  const { type, id } = record(item)
+  return typeof id === 'string' && type !== 'item_reference' ? [id] : []
 }
 
 function think(turn: Turn, details: readonly ReasoningDetail[], summary: string): void {
-  const base = turn.details.reduce((next, { index }) => Math.max(next, index + 1), 0)
-  for (const detail of details) turn.details.push({ ...detail, index: base + detail.index })
+  const base = turn.nextBlock
+  for (const detail of details) {
+    const index = base + Math.max(0, detail.index)
+    turn.details.push({ ...detail, index })
+    turn.nextBlock = Math.max(turn.nextBlock, index + 1)
+  }
   if (details.length === 0) turn.reasoning += summary
 }
 
@@ -179,13 +184,14 @@ function say(turn: Turn, item: Fields, place: string, at: number, places: Places
     turn.content = bridgeContent(item['content'], `${place}.content`, `${chat}.content`, places)
     return
   }
-  const earlier = typeof before === 'string' ? [{ type: 'text', text: before }] : before
+  const earlier: Fields[] = typeof before === 'string' ? [{ type: 'text', text: before }] : before
   const more = bridgeContent(item['content'], `${place}.content`, `${place}.content`, places)
   const later = typeof more === 'string' ? [{ type: 'text', text: more }] : more
-  later.forEach((_, j) => {
-    places.note(`messages[${at}].content[${earlier.length + j}]`, `${place}.content[${j}]`)
+  later.forEach((part, j) => {
+    places.note(`messages[${at}].content[${earlier.length}]`, `${place}.content[${j}]`)
+    earlier.push(part)
   })
-  turn.content = [...earlier, ...later]
+  turn.content = earlier
 }
 
 function finished({ content, calls, details, reasoning }: Turn): Fields {
@@ -217,6 +223,8 @@ const ownOfCall = new Set([
   'input',
   'status',
   'caller',
+  // The SDK's helpers leave it in what they have read.
+  'parsed_arguments',
 ])
 
 function readCall(item: Fields, place: string, { tools }: ItemContext): Fields & { id: string } {
@@ -243,10 +251,17 @@ function readCall(item: Fields, place: string, { tools }: ItemContext): Fields &
 
 /** Callers may leave the namespace out of what they send back. */
 function nameOf(name: string, tools: ReadonlyMap<string, KnownTool>): string {
-  if (tools.has(name)) return name
-  for (const [full, known] of tools) if (known.name === name) return full
-  return name
+  if (tools.size === 0 || tools.has(name)) return name
+  let names = fullNames.get(tools)
+  if (!names) {
+    names = new Map([...tools].map(([full, known]) => [known.name, full]))
+    fullNames.set(tools, names)
+  }
+  return names.get(name) ?? name
 }
+
+/** The model's names of tools by the caller's. */
+const fullNames = new WeakMap<ReadonlyMap<string, KnownTool>, ReadonlyMap<string, string>>()
 
 interface Thought {
   readonly details: readonly ReasoningDetail[]

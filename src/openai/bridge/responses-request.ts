@@ -166,11 +166,13 @@ function thoughtsOf(
   { drop }: ResponsesContext,
 ): Fields[] {
   const items: Fields[] = []
+  const blocks = Map.groupBy(details, ({ index }) => index)
   for (const { type, data, format, index, id } of details) {
+    const block = blocks.get(index) ?? []
     if (format !== OPENAI_REASONING) drop(param)
     else if (type === 'reasoning.encrypted' && data !== undefined) {
-      const summary = details
-        .filter((each) => each.index === index && each.summary !== undefined)
+      const summary = block
+        .filter((each) => each.summary !== undefined)
         .map((each) => ({ type: 'summary_text', text: each.summary }))
       items.push({
         type: 'reasoning',
@@ -178,7 +180,7 @@ function thoughtsOf(
         summary,
         encrypted_content: data,
       })
-    } else if (!details.some((each) => each.index === index && each.data !== undefined)) drop(param)
+    } else if (!block.some((each) => each.data !== undefined)) drop(param)
   }
   return items
 }

@@ -70,7 +70,7 @@ export function bridgeTools(body: Fields, context: ToolContext): BridgedTools {
     } else throw unsupportedTool(`${place}.type`, type, provider)
   })
   return {
-    ...chosen(body['tool_choice'], tools, known, search !== undefined, provider),
+    ...chosen(body, tools, known, search !== undefined, context),
     search,
     known,
   }
@@ -138,25 +138,41 @@ function searchOptions(tool: Fields): Fields {
 }
 
 function chosen(
-  choice: unknown,
+  body: Fields,
   tools: readonly Fields[],
   known: ReadonlyMap<string, KnownTool>,
   hasSearch: boolean,
-  provider: string,
+  { provider, drop }: ToolContext,
 ): { tools: readonly Fields[]; choice: unknown } {
-  if (choice === undefined || choice === null || typeof choice === 'string')
+  const choice = body['tool_choice']
+  if (choice === undefined || choice === null || typeof choice === 'string') {
     return { tools, choice }
+  }
   const fields = record(choice)
+  const isSearch = ({ type }: Fields): boolean =>
+    hasSearch && typeof type === 'string' && type.startsWith('web_search')
+  /** Both the model's names and the caller's → the model's. */
+  const names = new Map<string, string>()
+  for (const tool of tools) {
+    const name = nameOf(tool)
+    names.set(known.get(name)?.name ?? name, name)
+  }
+  for (const tool of tools) names.set(nameOf(tool), nameOf(tool))
   if (fields['type'] === 'allowed_tools') {
     const listed = Array.isArray(fields['tools']) ? (fields['tools'] as unknown[]) : []
-    const names = listed.map((tool, i) =>
-      nameIn(record(tool), tools, known, `tool_choice.tools[${i}]`, provider),
-    )
+    const allowed = new Set<string>()
+    listed.map(record).forEach((tool, i) => {
+      if (!isSearch(tool)) allowed.add(nameIn(tool, names, `tool_choice.tools[${i}]`, provider))
+    })
     const mode = fields['mode'] === 'required' ? 'required' : 'auto'
-    return { tools: tools.filter((tool) => names.includes(nameOf(tool))), choice: mode }
+    return { tools: tools.filter((tool) => allowed.has(nameOf(tool))), choice: mode }
   }
-  if (hasSearch && String(fields['type']).startsWith('web_search')) return { tools, choice: 'auto' }
-  const name = nameIn(fields, tools, known, 'tool_choice', provider)
+  if (isSearch(fields)) {
+    // Nobody can be made to search, only be let.
+    drop('tool_choice')
+    return { tools, choice: 'auto' }
+  }
+  const name = nameIn(fields, names, 'tool_choice', provider)
   return { tools, choice: { type: 'function', function: { name } } }
 }
 
@@ -167,21 +183,18 @@ function nameOf(tool: Fields): string {
 /** The model's name of a tool that the caller names. */
 function nameIn(
   fields: Fields,
-  tools: readonly Fields[],
-  known: ReadonlyMap<string, KnownTool>,
+  names: ReadonlyMap<string, string>,
   place: string,
   provider: string,
 ): string {
   const { type } = fields
   if (type !== 'function' && type !== 'custom') {
-    throw unsupportedTool(`${place}.type`, String(type), provider)
+    throw unsupportedTool(`${place}.type`, text(type) ?? '', provider)
   }
-  const name = text(fields['name']) ?? text(record(fields[type])['name'])
-  const found = tools.find(
-    (tool) => nameOf(tool) === name || known.get(nameOf(tool))?.name === name,
-  )
-  if (name === undefined || !found) {
-    throw invalid(`${place}.name`, `The tool '${name ?? ''}' is not among the tools.`)
+  const written = text(fields['name']) ?? text(record(fields[type])['name']) ?? ''
+  const name = names.get(written)
+  if (name === undefined) {
+    throw invalid(`${place}.name`, `The tool '${written}' is not among the tools.`)
   }
-  return nameOf(found)
+  return name
 }
