@@ -57,6 +57,19 @@ export const anthropicFates: Fates = {
   prompt_cache_key: 'dropped',
   prompt_cache_retention: 'dropped',
   own: ownParams,
+  // By model, or for single values.
+  sometimes: {
+    temperature: 'dropped',
+    top_p: 'dropped',
+    top_k: 'dropped',
+    stop: 'dropped',
+    tool_choice: 'dropped',
+    reasoning_effort: 'dropped',
+    reasoning: 'dropped',
+    reasoning_max_tokens: 'dropped',
+    service_tier: 'dropped',
+    metadata: 'dropped',
+  },
 }
 
 /** What `count_tokens` takes of a request. */

@@ -47,7 +47,7 @@ export function toolsOf(exchange: Exchange, names: ToolNames, markers: Marker[])
     })
   }
   if (isRecord(request['web_search_options'])) {
-    tools.push(webSearch(request['web_search_options'], exchange))
+    tools.push(webSearch(request['web_search_options']))
   }
   for (const server of serversOf(request)) {
     tools.push({ type: 'mcp_toolset', mcp_server_name: server } as unknown as Tool)
@@ -108,9 +108,16 @@ function objectSchema(
   throw unsupported(`${param}.type`, "This provider takes arguments of the type 'object' only.")
 }
 
-function webSearch(options: Readonly<Record<string, unknown>>, exchange: Exchange): Tool {
+/** OpenAI limits how much is read, this vendor how often it searches. */
+const usesBySize: ReadonlyMap<unknown, number> = new Map<unknown, number>([
+  ['low', 1],
+  ['medium', 5],
+  ['high', 10],
+])
+
+function webSearch(options: Readonly<Record<string, unknown>>): Tool {
   const { search_context_size: size, user_location: location, max_uses: maxUses } = options
-  if (size !== undefined && size !== null) exchange.drop('web_search_options.search_context_size')
+  const uses = integer(maxUses) ?? usesBySize.get(size)
   const near = record(record(location)['approximate'] ?? location)
   const places = ['city', 'region', 'country', 'timezone'].flatMap((name) => {
     const place = text(near[name])
@@ -119,7 +126,7 @@ function webSearch(options: Readonly<Record<string, unknown>>, exchange: Exchang
   return {
     type: 'web_search_20250305',
     name: searchTool,
-    ...(integer(maxUses) !== undefined && { max_uses: maxUses }),
+    ...(uses !== undefined && { max_uses: uses }),
     ...(places.length > 0 && {
       user_location: { type: 'approximate', ...Object.fromEntries(places) },
     }),

@@ -229,6 +229,14 @@ describe('a stream that fails', () => {
   })
 })
 
+test('what follows the end of a stream is not said', async () => {
+  const said = readFixture('text.sse')
+  const more = said.slice(said.indexOf('event: content_block_start'))
+  rig.upstream.reply({ headers: events, text: said + more })
+  const { text } = await rig.ask(streamed)
+  expect(assemble(chunksOf(text))).toEqual(await whole('text'))
+})
+
 test('a long answer is asked for as a stream and given whole', async () => {
   rig.upstream.clear()
   rig.upstream.reply({ headers: events, text: readFixture('thinking-tools.sse') })

@@ -397,6 +397,7 @@ export const pairs: Readonly<Record<string, Pair>> = {
       output_config: { effort: 'high' },
       inference_geo: 'us',
       web_search_options: {
+        search_context_size: 'low',
         user_location: { type: 'approximate', approximate: { country: 'CH' } },
       },
       mcp_servers: [{ type: 'url', name: 'docs', url: 'https://mcp.example/sse' }],
@@ -414,6 +415,7 @@ export const pairs: Readonly<Record<string, Pair>> = {
         {
           type: 'web_search_20250305',
           name: 'web_search',
+          max_uses: 1,
           user_location: { type: 'approximate', country: 'CH' },
         },
         // The toolset and the two parameters below are known to the SDK in its beta form only.

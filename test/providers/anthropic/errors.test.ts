@@ -58,6 +58,8 @@ describe('a refusal', () => {
     expect(json.error.code).toBe('request_too_large')
     rig.upstream.reply({ status: 502, headers: { 'content-type': 'text/html' }, text: '<html>' })
     expect((await rig.ask({})).status).toBe(502)
+    rig.upstream.reply({ status: 529, headers: { 'content-type': 'text/html' }, text: '<html>' })
+    expect((await rig.ask({})).status).toBe(503)
   })
 
   test('with a limit that is used up says until when', () => {
