@@ -4,6 +4,7 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import { modelObject, modelsAnswer } from '#openai/answer/models.ts'
 
 import { chatByResponses } from '../ask-responses.ts'
+import { compatibleFates } from '../compatible-fates.ts'
 import type { Mending, Outbound, Provider, Target } from '../provider.ts'
 import type { Quirks } from '../quirks.ts'
 import { needsResponses, OPENAI_RESPONSES, thinks } from '../responses-models.ts'
@@ -21,6 +22,12 @@ const offers = new Set(
   (Object.keys(ENDPOINTS) as KnownEndpoint[]).filter((name) => !lacking.includes(name)),
 )
 
+/** Models that reason refuse these. Which model a deployment has, only its alias can say. */
+const reasoningQuirks: Quirks = {
+  rename: { max_tokens: 'max_completion_tokens' },
+  drop: ['frequency_penalty', 'presence_penalty', 'logit_bias'],
+}
+
 /** Azure OpenAI and Foundry: OpenAI's own surface at a resource of one's own, deployments instead of models. */
 export const azureProvider: Provider = {
   name: 'azure',
@@ -29,6 +36,7 @@ export const azureProvider: Provider = {
   baseUrl: undefined,
   ambient: ENTRA_ENVIRONMENT,
   offers,
+  fates: compatibleFates({ rules: [{ then: reasoningQuirks }] }),
   passthrough: true,
   composesResponses: isClaude,
   request: (call, target, resources) =>
@@ -89,12 +97,6 @@ const batchEndpoints = ['/chat/completions', '/completions', '/embeddings', '/re
 const batchQuirks: Readonly<Record<'v1' | 'dated', Quirks>> = {
   v1: { values: { endpoint: Object.fromEntries(batchEndpoints.map((to) => [to, `/v1${to}`])) } },
   dated: { values: { endpoint: Object.fromEntries(batchEndpoints.map((to) => [`/v1${to}`, to])) } },
-}
-
-/** Models that reason refuse these. Which model a deployment has, only its alias can say. */
-const reasoningQuirks: Quirks = {
-  rename: { max_tokens: 'max_completion_tokens' },
-  drop: ['frequency_penalty', 'presence_penalty', 'logit_bias'],
 }
 
 function quirksOf(call: Call, target: Target, isDated: boolean): Quirks | undefined {
