@@ -33,14 +33,9 @@ export function offeredTools({ tools, toolChoice }: Conversation, provider: stri
 }
 
 function chosen(choice: ToolChoice | undefined): { names: readonly string[]; isForced: boolean } {
-  switch (choice?.mode) {
-    case 'named':
-      return { names: [choice.name], isForced: true }
-    case 'allowed':
-      return { names: choice.names, isForced: choice.required }
-    default:
-      return { names: [], isForced: false }
-  }
+  if (choice?.mode === 'named') return { names: [choice.name], isForced: true }
+  if (choice?.mode === 'allowed') return { names: choice.names, isForced: choice.required }
+  return { names: [], isForced: false }
 }
 
 /** JSON Schema of a tool's arguments; one without any takes an empty object. */

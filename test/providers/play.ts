@@ -127,7 +127,9 @@ export function assembled(stream: string): { choice: any; usage: any } {
   return { choice, usage }
 }
 
-function addDelta(message: any, { role: _, content, reasoning, ...more }: any): void {
+function addDelta(message: any, delta: any): void {
+  const { role, content, reasoning, ...more } = delta
+  message.role = role ?? message.role
   message.content += content ?? ''
   if (reasoning !== undefined) message.reasoning = (message.reasoning ?? '') + reasoning
   for (const [name, pieces] of Object.entries<any>(more)) {

@@ -14,9 +14,10 @@ const known = new Set([
 /** `POST /v2/embed` ("Embed", API reference v2, as read in November 2026). */
 export const embedding: EmbeddingDialect = {
   maxTexts: 96,
-  request(texts, { model, dimensions, request, target, drop }) {
+  request(texts, exchange) {
+    const { model, dimensions, request, target } = exchange
     for (const [name, value] of Object.entries(request)) {
-      if (!known.has(name) && value !== undefined && value !== null) drop(name)
+      if (!known.has(name) && value !== undefined && value !== null) exchange.drop(name)
     }
     const given = (name: string): Record<string, unknown> =>
       request[name] === undefined || request[name] === null ? {} : { [name]: request[name] }

@@ -53,14 +53,16 @@ function logprobs(value: unknown): Record<string, unknown> {
   return value === true || (typeof value === 'number' && value > 0) ? { logprobs: true } : {}
 }
 
-function toolMembers({ conversation, target, drop }: Exchange): Record<string, unknown> {
+function toolMembers(exchange: Exchange): Record<string, unknown> {
+  const { conversation, target } = exchange
   const { tools, mode } = offeredTools(conversation, target.settings.name)
   if (tools.length === 0) return {}
   const strict = tools.filter((tool) => tool.strict === true)
   // Strictness is for all tools or for none.
   const isStrict = strict.length === tools.length
-  if (!isStrict) for (const { param } of strict) drop(`${param}.strict`)
-  for (const { cacheControl, param } of tools) if (cacheControl) drop(`${param}.cache_control`)
+  if (!isStrict) for (const { param } of strict) exchange.drop(`${param}.strict`)
+  for (const { cacheControl, param } of tools)
+    if (cacheControl) exchange.drop(`${param}.cache_control`)
   return {
     tools: tools.map(toTool),
     ...(isStrict && { strict_tools: true }),
@@ -96,14 +98,15 @@ function formatMember({ format, tools, request }: Conversation): Record<string, 
   return { response_format: { type: 'json_object', json_schema: described } }
 }
 
-function thinkingMember({ conversation, model, drop }: Exchange): Record<string, unknown> {
+function thinkingMember(exchange: Exchange): Record<string, unknown> {
+  const { conversation, model } = exchange
   const { effort, request, maxTokens } = conversation
   const asked =
     integer(request['reasoning_max_tokens']) ?? integer(record(request['reasoning'])['max_tokens'])
   if (effort === undefined && asked === undefined) return {}
   const place = request['reasoning_effort'] === undefined ? 'reasoning' : 'reasoning_effort'
   if (!thinks(model)) {
-    if (effort !== 'none') drop(place)
+    if (effort !== 'none') exchange.drop(place)
     return {}
   }
   if (effort === 'none') return { thinking: { type: 'disabled' } }

@@ -83,7 +83,7 @@ function checkThinking({ thinking, model }: Fields): void {
   if (token_budget !== undefined && !wholeNumber(token_budget)) {
     throw invalid('thinking.token_budget must be positive')
   }
-  if (/^command-r/.test(String(model))) {
+  if (String(model).startsWith('command-r')) {
     throw invalid(`thinking is not supported by model ${String(model)}`)
   }
 }

@@ -28,10 +28,10 @@ export function embed({ body }: DialectRequest): Answer {
   }
   const dimensions = wholeNumber(body.output_dimension ?? usualDimensions)
   if (!dimensions) throw refuse(400, 'invalid request: output_dimension is not supported')
-  const tokens = texts.reduce<number>((sum, text) => sum + countTokens(String(text)), 0)
+  const tokens = texts.reduce<number>((sum, text) => sum + countTokens(text), 0)
   return json({
     id: newId(),
-    embeddings: { float: texts.map((text) => [...unitVector(String(text), dimensions)]) },
+    embeddings: { float: texts.map((text) => [...unitVector(text, dimensions)]) },
     texts,
     meta: { api_version: { version: '2' }, billed_units: { input_tokens: tokens } },
     response_type: 'embeddings_by_type',

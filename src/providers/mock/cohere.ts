@@ -23,7 +23,7 @@ export const cohereDialect: MockDialect = {
     if (!/^Bearer ./.test(request.headers.get('authorization') ?? '')) {
       throw refuse(401, 'no api key supplied')
     }
-    if (request.method === 'GET') return list()
+    if (request.method === 'GET') return listModels()
     if (request.model === '') throw refuse(400, 'invalid request: model must be set.')
     return request.pathname === '/v2/embed' ? embed(request) : chat(request)
   },
@@ -39,7 +39,7 @@ export const cohereDialect: MockDialect = {
   },
 }
 
-function list(): Answer {
+function listModels(): Answer {
   return json({
     models: MODELS.map((name) => ({
       name,
@@ -73,7 +73,7 @@ function chat(request: DialectRequest): Answer {
     text: textOf(messages.findLast(({ role }) => role === 'user')?.content),
     toolResult: messages.at(-1)?.role === 'tool' ? textOf(messages.at(-1)?.content) : undefined,
     tools: Array.isArray(body.tools) ? body.tools.map(toolOf) : [],
-    toolChoice: String(body.tool_choice ?? 'auto').toLowerCase(),
+    toolChoice: (stringOf(body.tool_choice) ?? 'auto').toLowerCase(),
     parallel: true,
     schema: record(body.response_format).json_schema ?? true,
     maxTokens: wholeNumber(body.max_tokens),

@@ -1,5 +1,5 @@
 import { MockFailure } from './answer.ts'
-import { record } from './wire.ts'
+import { record, stringOf } from './wire.ts'
 
 // What the server refuses, in its own words: most of it is said by the decoder of Go's JSON.
 
@@ -84,7 +84,7 @@ function checkFormat(format: unknown): void {
 
 function checkThink(think: unknown, model: string): void {
   if (think === undefined || think === false) return
-  if (think !== true && !['low', 'medium', 'high', 'max'].includes(String(think))) {
+  if (think !== true && !['low', 'medium', 'high', 'max'].includes(stringOf(think) ?? '')) {
     throw refuse(
       400,
       `invalid think value: ${JSON.stringify(think)} (must be "high", "medium", "low", "max", true, or false)`,

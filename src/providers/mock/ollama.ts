@@ -83,10 +83,10 @@ function embed({ body, model }: DialectRequest): Answer {
   if (!dimensions) throw refuse(400, 'dimensions must be positive')
   return json({
     model,
-    embeddings: texts.map((text) => [...unitVector(String(text), dimensions)]),
+    embeddings: texts.map((text) => [...unitVector(text, dimensions)]),
     total_duration: 1_000_000,
     load_duration: 100_000,
-    prompt_eval_count: texts.reduce<number>((sum, text) => sum + countTokens(String(text)), 0),
+    prompt_eval_count: texts.reduce<number>((sum, text) => sum + countTokens(text), 0),
   })
 }
 

@@ -20,9 +20,10 @@ const known = new Set([
 export const embedding: EmbeddingDialect = {
   // The vendor names no limit; this is OpenAI's own.
   maxTexts: 2048,
-  request(texts, { model, dimensions, request, target, drop }) {
+  request(texts, exchange) {
+    const { model, dimensions, request, target } = exchange
     for (const [name, value] of Object.entries(request)) {
-      if (!known.has(name) && value !== undefined && value !== null) drop(name)
+      if (!known.has(name) && value !== undefined && value !== null) exchange.drop(name)
     }
     const options = { ...pick(request, OPTIONS), ...record(request['options']) }
     const body = {

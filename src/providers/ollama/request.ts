@@ -52,13 +52,14 @@ function optionsOf({ request, maxTokens, stop }: Conversation): Record<string, u
   }
 }
 
-function toolsMember({ conversation, target, drop }: Exchange): Record<string, unknown> {
+function toolsMember(exchange: Exchange): Record<string, unknown> {
+  const { conversation, target } = exchange
   const { tools, mode } = offeredTools(conversation, target.settings.name)
   if (tools.length === 0 || mode === 'none') return {}
-  if (mode === 'required') drop('tool_choice')
+  if (mode === 'required') exchange.drop('tool_choice')
   for (const { cacheControl, strict, param } of tools) {
-    if (cacheControl) drop(`${param}.cache_control`)
-    if (strict === true) drop(`${param}.strict`)
+    if (cacheControl) exchange.drop(`${param}.cache_control`)
+    if (strict === true) exchange.drop(`${param}.strict`)
   }
   return { tools: tools.map(toTool) }
 }
@@ -95,10 +96,10 @@ const levels: ReadonlyMap<string, string | false> = new Map<string, string | fal
   ['max', 'max'],
 ])
 
-function thinkMember({ conversation, drop }: Exchange): Record<string, unknown> {
-  const { effort, request } = conversation
+function thinkMember(exchange: Exchange): Record<string, unknown> {
+  const { effort, request } = exchange.conversation
   if (integer(record(request['reasoning'])['max_tokens']) !== undefined) {
-    drop('reasoning.max_tokens')
+    exchange.drop('reasoning.max_tokens')
   }
   if (effort === undefined) return {}
   const think = levels.get(effort)

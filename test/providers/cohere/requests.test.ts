@@ -40,7 +40,7 @@ test.each(Object.keys(conversations))('the request for %s is the golden one', as
   const { seed, ...rest } = conversations[name]!
   const body = JSON.stringify({ model: 'cohere/echo', ...rest })
   // The number does not fit a double, and is written by hand for that reason.
-  const text = seed === undefined ? body : `${body.slice(0, -1)},"seed":${String(seed)}}`
+  const text = seed === undefined ? body : `${body.slice(0, -1)},"seed":${String(seed as bigint)}}`
   const answer = await post(gateway.url, '/chat/completions', text)
   expect([answer.status, answer.headers.get('x-bf-dropped-params')]).toEqual([200, null])
   await answer.text()
@@ -237,9 +237,8 @@ describe('embeddings', () => {
     const input = Array.from({ length: 200 }, (_, at) => `text ${at}`)
     const answer = await ask(gateway.url, '/embeddings', { model: 'cohere/embed', input })
     expect(answer.status).toBe(200)
-    expect(upstream.requests.map((sent) => sent.json().texts.length).toSorted()).toEqual([
-      8, 96, 96,
-    ])
+    const sizes = upstream.requests.map((sent): number => sent.json().texts.length)
+    expect(sizes.toSorted((a, b) => a - b)).toEqual([8, 96, 96])
     const one = await ask(gateway.url, '/embeddings', { model: 'cohere/embed', input: input[150] })
     expect(answer.json.data[150]).toEqual({ ...one.json.data[0], index: 150 })
     expect(answer.json.usage.prompt_tokens).toBeGreaterThan(200)

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
-import OpenAI from 'openai'
+import OpenAI, {
+  APIError,
+  AuthenticationError,
+  InternalServerError,
+  NotFoundError,
+  PermissionDeniedError,
+  RateLimitError,
+  UnprocessableEntityError,
+} from 'openai'
 
 import { startGateway } from '../../helpers/gateway.ts'
 import type { TestGateway } from '../../helpers/gateway.ts'
@@ -61,7 +69,11 @@ test('chat.completions.stream puts parallel calls together, one without argument
   const stream = client.chat.completions.stream({ model: 'cohere/tools', messages, tools })
   const { message, finish_reason } = (await stream.finalChatCompletion()).choices[0]!
   expect(finish_reason).toBe('tool_calls')
-  expect(message.tool_calls!.map((call) => [call.function.name, call.function.arguments])).toEqual([
+  expect(
+    (message.tool_calls ?? []).map((call) =>
+      call.type === 'function' ? [call.function.name, call.function.arguments] : [],
+    ),
+  ).toEqual([
     ['weather', '{"city":"mock"}'],
     ['now', '{}'],
   ])
@@ -84,7 +96,7 @@ test('chat.completions.parse follows a schema', async () => {
     messages,
     response_format,
   })
-  expect(answer.choices[0]!.message.parsed as unknown).toEqual({ title: 'mock', count: 0 })
+  expect(answer.choices[0]!.message.parsed).toEqual({ title: 'mock', count: 0 })
   expect(upstream.requests[0]!.json().response_format).toEqual({
     type: 'json_object',
     json_schema: schema,
@@ -97,9 +109,10 @@ test.each([true, false])('runTools replays calls and results (stream: %p)', asyn
     type: 'function' as const,
     function: {
       name: 'weather',
-      parameters: tools[0]!.function.parameters,
-      parse: JSON.parse,
-      function: (input: unknown) => {
+      description: 'Tells the weather.',
+      parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+      parse: (text: string) => JSON.parse(text) as object,
+      function: (input: object) => {
         asked.push(input)
         return 'snow'
       },
@@ -196,15 +209,30 @@ test('models are listed', async () => {
   expect(data.map(({ id }) => id)).toContain('cohere/echo')
 })
 
+test('responses.stream and responses.parse find what they insist on', async () => {
+  const input = 'over the rainbow bridge'
+  const format = { type: 'json_schema' as const, name: 'thing', strict: true, schema }
+  const parsed = await client.responses.parse({ model: 'cohere/json', input, text: { format } })
+  expect(parsed.output_parsed).toEqual({ title: 'mock', count: 0 })
+  const stream = client.responses.stream({ model: 'cohere/reason', input })
+  const kinds = new Set<string>()
+  for await (const { type } of stream) kinds.add(type)
+  const response = await stream.finalResponse()
+  expect(response.output_text).toBe(input)
+  expect(response.output.map(({ type }) => type)).toEqual(['reasoning', 'message'])
+  expect(kinds).toContain('response.output_text.delta')
+  expect(response.usage!.output_tokens).toBeGreaterThan(0)
+})
+
 describe('failures raise the class that fits', () => {
   test.each([
-    [401, OpenAI.AuthenticationError],
-    [403, OpenAI.PermissionDeniedError],
-    [404, OpenAI.NotFoundError],
-    [422, OpenAI.UnprocessableEntityError],
-    [429, OpenAI.RateLimitError],
-    [498, OpenAI.AuthenticationError],
-    [500, OpenAI.InternalServerError],
+    [401, AuthenticationError],
+    [403, PermissionDeniedError],
+    [404, NotFoundError],
+    [422, UnprocessableEntityError],
+    [429, RateLimitError],
+    [498, AuthenticationError],
+    [500, InternalServerError],
   ])('%d', async (status, expected) => {
     const asking = client.chat.completions.create({
       model: `cohere/echo!status=${status};retry-after=0`,
@@ -220,7 +248,7 @@ describe('failures raise the class that fits', () => {
   ])('in a stream with %s', async (fault, message) => {
     const stream = client.chat.completions.stream({ model: `cohere/echo!${fault}`, messages })
     const thrown = await stream.finalChatCompletion().catch((error: unknown) => error)
-    expect(thrown).toBeInstanceOf(OpenAI.APIError)
+    expect(thrown).toBeInstanceOf(APIError)
     expect((thrown as Error).message).toMatch(message)
   })
 })

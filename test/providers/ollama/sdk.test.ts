@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
-import OpenAI from 'openai'
+import OpenAI, {
+  APIError,
+  AuthenticationError,
+  BadRequestError,
+  InternalServerError,
+  NotFoundError,
+  PermissionDeniedError,
+  RateLimitError,
+} from 'openai'
 
 import { startGateway } from '../../helpers/gateway.ts'
 import type { TestGateway } from '../../helpers/gateway.ts'
@@ -61,7 +69,11 @@ test('chat.completions.stream puts parallel calls together, one without argument
   const stream = client.chat.completions.stream({ model: 'ollama/tools', messages, tools })
   const { message, finish_reason } = (await stream.finalChatCompletion()).choices[0]!
   expect(finish_reason).toBe('tool_calls')
-  expect(message.tool_calls!.map((call) => [call.function.name, call.function.arguments])).toEqual([
+  expect(
+    (message.tool_calls ?? []).map((call) =>
+      call.type === 'function' ? [call.function.name, call.function.arguments] : [],
+    ),
+  ).toEqual([
     ['weather', '{"city":"mock"}'],
     ['now', '{}'],
   ])
@@ -84,7 +96,7 @@ test('chat.completions.parse follows a schema', async () => {
     messages,
     response_format,
   })
-  expect(answer.choices[0]!.message.parsed as unknown).toEqual({ title: 'mock', count: 0 })
+  expect(answer.choices[0]!.message.parsed).toEqual({ title: 'mock', count: 0 })
   expect(upstream.requests[0]!.json().format).toEqual(schema)
 })
 
@@ -94,9 +106,10 @@ test.each([true, false])('runTools replays calls and results (stream: %p)', asyn
     type: 'function' as const,
     function: {
       name: 'weather',
-      parameters: tools[0]!.function.parameters,
-      parse: JSON.parse,
-      function: (input: unknown) => {
+      description: 'Tells the weather.',
+      parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+      parse: (text: string) => JSON.parse(text) as object,
+      function: (input: object) => {
         asked.push(input)
         return 'snow'
       },
@@ -187,15 +200,30 @@ test('models are listed', async () => {
   expect(data.map(({ id }) => id)).toContain('ollama/echo:latest')
 })
 
+test('responses.stream and responses.parse find what they insist on', async () => {
+  const input = 'over the rainbow bridge'
+  const format = { type: 'json_schema' as const, name: 'thing', strict: true, schema }
+  const parsed = await client.responses.parse({ model: 'ollama/json', input, text: { format } })
+  expect(parsed.output_parsed).toEqual({ title: 'mock', count: 0 })
+  const stream = client.responses.stream({ model: 'ollama/reason', input })
+  const kinds = new Set<string>()
+  for await (const { type } of stream) kinds.add(type)
+  const response = await stream.finalResponse()
+  expect(response.output_text).toBe(input)
+  expect(response.output.map(({ type }) => type)).toEqual(['reasoning', 'message'])
+  expect(kinds).toContain('response.output_text.delta')
+  expect(response.usage!.output_tokens).toBeGreaterThan(0)
+})
+
 describe('failures raise the class that fits', () => {
   test.each([
-    [401, OpenAI.AuthenticationError],
-    [403, OpenAI.PermissionDeniedError],
-    [404, OpenAI.NotFoundError],
-    [400, OpenAI.BadRequestError],
-    [429, OpenAI.RateLimitError],
-    [503, OpenAI.InternalServerError],
-    [500, OpenAI.InternalServerError],
+    [401, AuthenticationError],
+    [403, PermissionDeniedError],
+    [404, NotFoundError],
+    [400, BadRequestError],
+    [429, RateLimitError],
+    [503, InternalServerError],
+    [500, InternalServerError],
   ])('%d', async (status, expected) => {
     const asking = client.chat.completions.create({
       model: `ollama/echo!status=${status};retry-after=0`,
@@ -211,7 +239,7 @@ describe('failures raise the class that fits', () => {
   ])('in a stream with %s', async (fault, message) => {
     const stream = client.chat.completions.stream({ model: `ollama/echo!${fault}`, messages })
     const thrown = await stream.finalChatCompletion().catch((error: unknown) => error)
-    expect(thrown).toBeInstanceOf(OpenAI.APIError)
+    expect(thrown).toBeInstanceOf(APIError)
     expect((thrown as Error).message).toMatch(message)
   })
 })
@@ -222,7 +250,7 @@ test.each([
 ])('a model without %s says so', async (_name, more, param) => {
   const asking = client.chat.completions.create({ model: 'ollama/plain', messages, ...more })
   const thrown = await asking.catch((error: unknown) => error)
-  expect(thrown).toBeInstanceOf(OpenAI.BadRequestError)
+  expect(thrown).toBeInstanceOf(BadRequestError)
   expect(thrown).toMatchObject({ param, code: 'unsupported_parameter' })
 })
 
