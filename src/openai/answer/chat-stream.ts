@@ -38,6 +38,8 @@ export function chatStreamWriter(
   /** Per call, whether arguments have been said. */
   const calls: boolean[] = []
   const customs: boolean[] = []
+  /** Said at once: clients overwrite one list with the next, or refuse to join lists whose entries have no index. */
+  const annotations: UrlCitation[] = []
 
   function openFrames({ id, model, serviceTier }: AnswerFacts): void {
     const tier = serviceTier === undefined ? '' : `,"service_tier":${JSON.stringify(serviceTier)}`
@@ -87,7 +89,7 @@ export function chatStreamWriter(
     },
     callArguments,
     annotation(annotation: UrlCitation) {
-      delta(`"annotations":[${JSON.stringify(annotation)}]`)
+      annotations.push(annotation)
     },
     logprobs(tokens) {
       if (!began) begin()
@@ -111,6 +113,7 @@ export function chatStreamWriter(
       calls.forEach((said, call) => {
         if (!said && !customs[call]) callArguments(call, '{}')
       })
+      if (annotations.length > 0) delta(`"annotations":${JSON.stringify(annotations)}`)
       const why = reason === undefined || reason === 'stop' ? endOf(calls.length) : reason
       const more = beside ? JSON.stringify(beside).slice(1, -1) : ''
       emit(
