@@ -180,6 +180,13 @@ describe('a whole answer', () => {
   })
 })
 
+test('lists come in one piece, since clients cannot add them up', async () => {
+  const chunks = await stream('web-search', 'whole')
+  for (const name of ['annotations', 'citations', 'provider_content']) {
+    expect(chunks.filter(({ choices }) => choices[0]?.delta[name])).toHaveLength(1)
+  }
+})
+
 describe('a stream that fails', () => {
   const play = (name: string, size: 'whole' | 'line' | 'byte' = 'whole') => {
     rig.upstream.reply({ headers: events, chunks: playback(readFixture(`${name}.sse`), size) })
