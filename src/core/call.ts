@@ -85,6 +85,8 @@ export interface Call {
   readonly continues?: string | undefined
   /** How many of the first items of `body.input` came from there. */
   readonly itemsBefore?: number | undefined
+  /** What of them this provider does not get, for the list of declared losses. */
+  readonly leftOut?: readonly string[] | undefined
   /**
    * Called once by whoever composes a Responses object out of another dialect, with the finished object just before
    * it is serialised for the terminal event or the whole answer. The response is then kept, if it can be; the

@@ -10,7 +10,7 @@ import { authorize } from './authorize.ts'
 import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { countHere, countsHere, ESTIMATED } from './count.ts'
-import { echoing } from './echo.ts'
+import { asContinued, inOwnInput } from './echo.ts'
 import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
 import { poolOptions } from './pools.ts'
 import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
@@ -51,8 +51,13 @@ export async function dispatch(
   if (countsHere(call, provider)) {
     return knownAnswer(await countHere(seen, target), ESTIMATED, call, target, services)
   }
-  const resources = provider.resources ? await fetchResources(seen, target) : noResources
-  const outbound = echoing(seen, provider.request(seen, target, resources))
+  let outbound: Outbound
+  try {
+    const resources = provider.resources ? await fetchResources(seen, target) : noResources
+    outbound = asContinued(seen, provider.request(seen, target, resources))
+  } catch (thrown) {
+    throw inOwnInput(seen, thrown)
+  }
   if (outbound.dropped.length > 0) refuseOrNote(call, outbound, target, snapshot)
   if (outbound.known !== undefined) return knownAnswer(outbound, {}, call, target, services)
   const first = await send(call, target, outbound, snapshot, services, pool)

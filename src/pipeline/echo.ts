@@ -1,4 +1,5 @@
 import type { Call } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
 import { applyEdits, locate, scanJson } from '#lib/json.ts'
 import type { Outbound } from '#providers/provider.ts'
 
@@ -18,31 +19,60 @@ export function echoed(text: string, id: string, path: readonly string[] = []): 
   ])
 }
 
-/** The same for the events of a stream that comes in the caller's own dialect. */
-export function echoing(call: Call, outbound: Outbound): Outbound {
-  const { continues: id, endpoint } = call
-  if (id === undefined || endpoint !== 'responses' || outbound.reading) return outbound
-  const first = outbound.mending
+/** The request of a call that continues a stored response: its losses and its stream speak as the caller does. */
+export function asContinued(call: Call, outbound: Outbound): Outbound {
+  const { continues: id, leftOut = [] } = call
+  if (id === undefined) return outbound
+  const places = outbound.dropped.map((place) => ownPlace(call, place))
   return {
     ...outbound,
-    mending: {
-      ...first,
-      pattern: first ? /(?:)/ : /"response"\s*:/,
-      open() {
-        const before = first?.open()
-        return {
-          get isWaiting() {
-            return before?.isWaiting ?? false
-          },
-          mend(data) {
-            const mended = before ? before.mend(data) : data
-            if (mended === undefined) return undefined
-            return typeof mended === 'string'
-              ? echoedEvent(mended, id)
-              : mended.map((each) => echoedEvent(each, id))
-          },
-        }
-      },
+    dropped: [...new Set([...places, ...leftOut])],
+    mending: mendingOf(call, id, outbound),
+  }
+}
+
+/** An error about an item of the input, by the number that the caller gave it. */
+export function inOwnInput(call: Call, thrown: unknown): unknown {
+  if (call.continues === undefined || !(thrown instanceof GatewayError)) return thrown
+  const { kind, param, message, code, upstream } = thrown
+  if (param === undefined || upstream) return thrown
+  const own = ownPlace(call, param)
+  if (own === param) return thrown
+  return new GatewayError(kind, message.replaceAll(`'${param}'`, `'${own}'`), {
+    param: own,
+    code: code ?? undefined,
+    cause: thrown,
+  })
+}
+
+/** What is wrong with an item that the caller did not send is wrong with the id that stands for it. */
+function ownPlace({ itemsBefore = 0 }: Call, place: string): string {
+  const match = /^input\[(\d+)\]/.exec(place)
+  if (!match) return place
+  const own = Number(match[1]) - itemsBefore
+  return own < 0 ? 'previous_response_id' : `input[${own}]${place.slice(match[0].length)}`
+}
+
+function mendingOf(call: Call, id: string, outbound: Outbound): Outbound['mending'] {
+  const first = outbound.mending
+  if (call.endpoint !== 'responses' || outbound.reading) return first
+  return {
+    ...first,
+    pattern: first ? /(?:)/ : /"response"\s*:/,
+    open() {
+      const before = first?.open()
+      return {
+        get isWaiting() {
+          return before?.isWaiting ?? false
+        },
+        mend(data) {
+          const mended = before ? before.mend(data) : data
+          if (mended === undefined) return undefined
+          return typeof mended === 'string'
+            ? echoedEvent(mended, id)
+            : mended.map((each) => echoedEvent(each, id))
+        },
+      }
     },
   }
 }

@@ -200,6 +200,10 @@ function foreign(call: Call, body: JsonBody): Call {
       : rest
     return [JSON.stringify(kept)]
   })
-  if (left > 0) call.trace.add('attempt', `left out ${left} reasoning items of another provider`)
-  return { ...call, body: withInput(body, items, false) }
+  return {
+    ...call,
+    body: withInput(body, items, false),
+    itemsBefore: itemsBefore - left,
+    ...(left > 0 && { leftOut: ['previous_response_id.reasoning'] }),
+  }
 }

@@ -210,6 +210,21 @@ describe('a response that was kept', () => {
   })
 })
 
+test('what is wrong with the new items is said by the numbers that the caller gave them', async () => {
+  const first = await client.responses.create({ model: bridged, input: 'One' })
+  const error = await refusal(
+    client.responses.create({
+      model: bridged,
+      previous_response_id: first.id,
+      input: [
+        { role: 'user', content: 'Two' },
+        { type: 'function_call_output', call_id: 'c', output: 'x' },
+      ],
+    }),
+  )
+  expect(error).toMatchObject({ status: 400, param: 'input[1].call_id' })
+})
+
 describe('input items', () => {
   test('come in pages, as the SDK asks for them', async () => {
     const first = await client.responses.create({
@@ -396,6 +411,39 @@ describe('with a provider that keeps responses itself', () => {
       input: 'Three',
     })
     expect(third.previous_response_id).toBe(second.id)
+  })
+
+  test('of the stored items it gets what it can read, and what it does not get is declared', async () => {
+    const asked = await client.responses.create({ model: 'cerebras/tools', input: 'x', tools })
+    const [call] = asked.output.filter(({ type }) => type === 'function_call')
+    if (call?.type !== 'function_call') throw new Error('the mock called no tool')
+    const told = await client.responses.create({
+      model: 'cerebras/reason',
+      previous_response_id: asked.id,
+      tools,
+      input: [{ type: 'function_call_output', call_id: call.call_id, output: 'rain' }],
+    })
+    const { response, data } = await client.responses
+      .create({ model: native, previous_response_id: told.id, input: 'And?' })
+      .withResponse()
+    const { input } = upstream.requests.at(-1)!.json()
+    expect(input.map(({ type, role }: any) => type ?? role)).toEqual([
+      'message',
+      'function_call',
+      'function_call_output',
+      'message',
+      'message',
+    ])
+    for (const item of input) expect(item).not.toHaveProperty('id')
+    expect(response.headers.get('x-bf-dropped-params')).toBe('previous_response_id.reasoning')
+    expect(data.previous_response_id).toBe(told.id)
+    const strict = await refusal(
+      client.responses.create(
+        { model: native, previous_response_id: told.id, input: 'And?' },
+        { headers: { 'x-bf-strict': 'true' } },
+      ),
+    )
+    expect(strict).toMatchObject({ status: 400, param: 'previous_response_id.reasoning' })
   })
 
   test('a stream of it names what it continues, in every event that holds the response', async () => {
