@@ -25,7 +25,7 @@ const called = (id: string, name: string, input: string) => ({
   function: { name, arguments: input },
 })
 
-export const conversations: Record<string, Record<string, unknown>> = {
+export const conversations: Record<string, Record<string, unknown> & { seed?: bigint }> = {
   text: {
     messages: [
       { role: 'developer', content: 'Be brief.' },

@@ -23,7 +23,7 @@ const called = (id: string, name: string, input: unknown) => ({
   function: { name, arguments: input },
 })
 
-export const conversations: Record<string, Record<string, unknown>> = {
+export const conversations: Record<string, Record<string, unknown> & { seed?: bigint }> = {
   text: {
     messages: [
       { role: 'developer', content: 'Be brief.' },
