@@ -56,6 +56,7 @@ export function answerBlocks(writer: AnswerWriter, exchange: Exchange): AnswerBl
   let textLength = 0
   let thoughts = 0
   let extra: Fields | undefined
+  let reason: FinishReason = 'stop'
 
   function blockAt(index: number): Open {
     const known = open.get(index)
@@ -172,8 +173,8 @@ export function answerBlocks(writer: AnswerWriter, exchange: Exchange): AnswerBl
         if (value !== undefined && value !== null) extra = { ...extra, [name]: value }
       }
     },
-    finish(reason) {
-      writer.finish(finishOf(reason))
+    finish(given) {
+      reason = finishOf(given)
     },
     usage(given) {
       const usage = record(given)
@@ -190,7 +191,7 @@ export function answerBlocks(writer: AnswerWriter, exchange: Exchange): AnswerBl
       })
     },
     end() {
-      if (extra) writer.extra({ bedrock: extra })
+      writer.finish(reason, extra && { bedrock: extra })
       writer.end()
     },
   }

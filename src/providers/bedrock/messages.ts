@@ -152,7 +152,7 @@ function addUser({ content }: Draft, turn: UserTurn, context: BlockContext): voi
 }
 
 /** Members of an answer that say nothing to a model. */
-const ofAnswers: ReadonlySet<string> = new Set(['audio', 'citations', 'bedrock'])
+const ofAnswers: ReadonlySet<string> = new Set(['audio', 'citations'])
 
 function addAssistant(
   { content, calls }: Draft,
