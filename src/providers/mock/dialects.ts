@@ -1,6 +1,7 @@
 import type { Answer, Problem } from './answer.ts'
 import { anthropicDialect } from './anthropic.ts'
 import { bedrockDialect } from './bedrock.ts'
+import { claudeCloudDialect, foundryDialect, geminiCloudDialect } from './clouds.ts'
 import { cohereDialect } from './cohere.ts'
 import type { Faults } from './faults.ts'
 import { geminiDialect } from './gemini.ts'
@@ -66,6 +67,9 @@ export const DIALECTS: readonly MockDialect[] = [
   cohereDialect,
   ollamaDialect,
   geminiDialect,
+  claudeCloudDialect,
+  foundryDialect,
+  geminiCloudDialect,
 ]
 
 /** The dialect that a path belongs to, with the model it asks for; undefined for OpenAI's own. */

@@ -127,8 +127,12 @@ function failureOf(error: unknown): Answer {
   throw error
 }
 
+/** What stands before OpenAI's paths at the places that have them. */
+const openaiHome =
+  /^(?:\/v1\/projects\/.*\/endpoints\/openapi|\/openai\/deployments\/[^/]+|\/openai\/v1|\/openai|\/v1)(?=\/)/
+
 function routeOf(method: string, pathname: string): Route {
-  const path = pathname.replace(/^(?:\/openai)?\/v1(?=\/)/, '')
+  const path = pathname.replace(openaiHome, '')
   const route = findRoute(method, path)
   if (route) return route
   throw new MockFailure({
