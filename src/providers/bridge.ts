@@ -45,7 +45,8 @@ export function respondByChat(
     for (const param of outbound.dropped.map(bridged.placeOf)) {
       if (!dropped.includes(param)) dropped.push(param)
     }
-    return { ...outbound, dropped, reading: chatReading(call, target, door.reads) }
+    const reading = chatReading(call, target, door.reads)
+    return { ...outbound, dropped, mending: undefined, reading }
   } catch (thrown) {
     throw inCallersTerms(call, thrown)
   }

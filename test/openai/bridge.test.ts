@@ -293,6 +293,7 @@ test('places in the chat request have the names that the caller used', () => {
           { type: 'input_image', image_url: 'https://x/' },
         ],
       },
+      { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm' }] },
       call,
       output,
     ],
@@ -300,16 +301,69 @@ test('places in the chat request have the names that the caller used', () => {
   })
   const pairs: [string, string][] = [
     ['messages[0].content', 'instructions'],
+    ['messages[2].reasoning_details', 'input[1]'],
     ['messages[1].content[1].image_url.url', 'input[0].content[1].image_url'],
-    ['messages[2].tool_calls[0].id', 'input[1].call_id'],
-    ['messages[2].tool_calls[0].function.arguments', 'input[1].arguments'],
-    ['messages[3].tool_call_id', 'input[2].call_id'],
+    ['messages[2].tool_calls[0].id', 'input[2].call_id'],
+    ['messages[2].tool_calls[0].function.arguments', 'input[2].arguments'],
+    ['messages[3].tool_call_id', 'input[3].call_id'],
     ['tools[0].function.parameters', 'tools[0].tools[0].parameters'],
     ['max_completion_tokens', 'max_output_tokens'],
     ['response_format.json_schema.schema', 'text.format.schema'],
     ['temperature', 'temperature'],
   ]
   for (const [chat, own] of pairs) expect(placeOf(chat)).toBe(own)
+})
+
+describe('an answer as a response', () => {
+  function responseTo(request: object, message: object): any {
+    const writer = responsesWholeWriter({ ...facts, request: request as never })
+    readChatCompletion({ choices: [{ message, finish_reason: 'stop' }] }, writer)
+    return JSON.parse(writer.result()!.text)
+  }
+  const detail = { type: 'reasoning.text', index: 0, text: 'Hm', signature: 's' }
+
+  test('packs what has a signature even unasked, and plain thoughts only when asked', () => {
+    const { output } = responseTo({}, { content: 'Hi', reasoning_details: [detail] })
+    expect(unseal(output[0].encrypted_content, origin) as unknown).toEqual([detail])
+    const plain = responseTo({}, { content: 'Hi', reasoning: 'Hm' })
+    expect(plain.output[0]).not.toHaveProperty('encrypted_content')
+    const asked = responseTo({ include: ['reasoning.encrypted_content'] }, { reasoning: 'Hm' })
+    expect(asked.output[0]).toHaveProperty('encrypted_content')
+  })
+
+  test('shows no summary to who wants none', () => {
+    const request = { reasoning: { effort: 'low', summary: null } }
+    const { output } = responseTo(request, { content: 'Hi', reasoning_details: [detail] })
+    expect(output[0].summary).toEqual([])
+    expect(output[0]).toHaveProperty('encrypted_content')
+  })
+
+  test('has the calls of custom tools that the provider knows itself', () => {
+    const custom = { id: 'c1', type: 'custom', custom: { name: 'sh', input: 'ls' } }
+    expect(responseTo({}, { content: null, tool_calls: [custom] }).output).toEqual([
+      expect.objectContaining({
+        type: 'custom_tool_call',
+        call_id: 'c1',
+        name: 'sh',
+        input: 'ls',
+        status: 'completed',
+      }),
+    ])
+  })
+
+  test('is told to who keeps it before it is written, and says whether it was kept', () => {
+    const seen: unknown[] = []
+    const writer = responsesWholeWriter({
+      ...facts,
+      onResponse(response) {
+        seen.push(response['id'])
+        response['store'] = false
+      },
+    })
+    readChatCompletion({ choices: [{ message: { content: 'Hi' } }] }, writer)
+    expect(seen).toEqual(['resp_1'])
+    expect(JSON.parse(writer.result()!.text).store).toBe(false)
+  })
 })
 
 describe('sealed reasoning', () => {

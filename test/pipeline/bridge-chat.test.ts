@@ -439,6 +439,17 @@ describe('which way a chat request goes', () => {
     expect(await answer.json()).toMatchObject({ object: 'chat.completion' })
   })
 
+  test('at Azure is decided by the model that a deployment has', async () => {
+    await using azure = await startBridge(['azure'])
+    azure.upstream.reply({ json: responseOf([message('m', text('Hi'))]) })
+    const answer = await azure.post('/chat/completions', {
+      model: 'azure/gpt-5.3-codex',
+      messages: [{ role: 'user', content: 'hi' }],
+    })
+    expect(answer.status).toBe(200)
+    expect(azure.upstream.requests.at(-1)!.path).toBe('/openai/v1/responses')
+  })
+
   test('is Responses for every model of a key that says so', async () => {
     await using other = await startBridge(['openai'], {
       openai_key_config: { use_responses_api: true },

@@ -48,7 +48,7 @@ export function bridgeItems(
   const answered = new Set<string>()
   let turn: Turn | undefined
   /** Reasoning that waits for the turn it belongs to. */
-  let waiting: { details: readonly ReasoningDetail[]; summary: string; place: string }[] = []
+  let waiting: (Thought & { place: string })[] = []
 
   function open(place: string): Turn {
     if (!turn) {
@@ -57,9 +57,16 @@ export function bridgeItems(
       places.note(`messages[${messages.length}]`, place)
       messages.push(turn)
     }
-    for (const { details, summary } of waiting) think(turn, details, summary)
+    for (const thought of waiting) think(turn, thought, thought.place)
     waiting = []
     return turn
+  }
+
+  function think(to: Turn, { details, summary }: Thought, place: string): void {
+    const at = `messages[${messages.length - 1}]`
+    places.note(`${at}.reasoning_details`, place)
+    places.note(`${at}.reasoning`, place)
+    addThought(to, details, summary)
   }
 
   function push(message: Fields): void {
@@ -128,7 +135,7 @@ export function bridgeItems(
       case 'reasoning': {
         const thought = readReasoning(item, context.origin)
         if (thought.isForeign) drop(`${place}.encrypted_content`)
-        if (turn && waiting.length === 0) think(turn, thought.details, thought.summary)
+        if (turn && waiting.length === 0) think(turn, thought, place)
         else waiting.push({ ...thought, place })
         return
       }
@@ -167,7 +174,7 @@ function ownId(item: unknown): string[] {
   return typeof id === 'string' && type !== 'item_reference' ? [id] : []
 }
 
-function think(turn: Turn, details: readonly ReasoningDetail[], summary: string): void {
+function addThought(turn: Turn, details: readonly ReasoningDetail[], summary: string): void {
   const base = turn.nextBlock
   for (const detail of details) {
     const index = base + Math.max(0, detail.index)
