@@ -65,8 +65,8 @@ export function foreignBlocks(turn: AssistantTurn, exchange: Exchange): Block[] 
   return blocks
 }
 
-/** Members that answers have and that say nothing to a model. */
-const ofAnswers: ReadonlySet<string> = new Set(['audio', 'citations', 'refusal'])
+/** Members of this vendor's own answers that say nothing to a model. */
+const ofAnswers: ReadonlySet<string> = new Set(['citations'])
 
 /** True where the conversation stands inside a loop of tool calls that was begun without signed thoughts. */
 export function loopLacksThoughts(turns: readonly Turn[]): boolean {

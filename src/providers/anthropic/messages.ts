@@ -2,6 +2,7 @@ import type {
   AssistantTurn,
   CacheControl,
   InstructionTurn,
+  Part,
   PastCall,
   ToolTurn,
   UserTurn,
@@ -94,6 +95,11 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
     return block
   }
 
+  /** A part that says nothing is left out, and its marker has nothing to stand on. */
+  function unmarked({ cacheControl, param }: Part): void {
+    if (cacheControl) exchange.drop(`${param}.cache_control`)
+  }
+
   function add(role: Message['role'], content: Block[]): void {
     if (content.length === 0) return
     if (open.size > 0) {
@@ -131,7 +137,10 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
       const stays = isLater && options.laterSystem
       const blocks: TextBlock[] = []
       for (const part of turn.parts) {
-        if (part.text.trim() === '') continue
+        if (part.text.trim() === '') {
+          unmarked(part)
+          continue
+        }
         const block: TextBlock = { type: 'text', text: part.text }
         blocks.push(block)
         if (!part.cacheControl) continue
@@ -149,6 +158,7 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
       for (const part of turn.parts) {
         const block = blockOf(part, context)
         if (block) blocks.push(mark(block, part.cacheControl, part.param))
+        else unmarked(part)
       }
       add('user', blocks)
     },
@@ -164,12 +174,14 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
         }
         const block = blockOf(part, context)
         if (block) content.push(mark(block as TextBlock, part.cacheControl, part.param))
+        else unmarked(part)
       }
       const calls = new Map<string, Open>()
       for (const call of turn.calls) {
         if (calls.has(call.id)) {
           throw invalid(`${call.param}.id`, `Two calls of this message have the id '${call.id}'.`)
         }
+        for (const name of Object.keys(call.extra)) exchange.drop(`${call.param}.${name}`)
         const id = uniqueId(call.id)
         calls.set(call.id, { call, id, result: undefined })
         const block = {

@@ -34,7 +34,7 @@ export const weather = {
     },
   },
 } as const
-const weatherTool = {
+export const weatherTool = {
   name: 'get_weather',
   description: 'Weather of a city',
   input_schema: {
@@ -46,7 +46,7 @@ const weatherTool = {
 const thought = 'Two cities, two calls.'
 const signature = signatureOf(thought)
 const ephemeral = { type: 'ephemeral' } as const
-const hello = { role: 'user', content: 'Hello there' } as const
+export const hello = { role: 'user', content: 'Hello there' } as const
 const person = {
   type: 'object',
   properties: {
@@ -57,7 +57,8 @@ const person = {
   required: ['name', 'age'],
 }
 
-export const pairs: Readonly<Record<string, Pair>> = {
+/** What is said, shown and remembered. */
+export const conversations: Readonly<Record<string, Pair>> = {
   text: {
     request: {
       model: 'claude-haiku-4-5',
@@ -304,127 +305,6 @@ export const pairs: Readonly<Record<string, Pair>> = {
         { role: 'user', content: [{ type: 'text', text: 'Third', cache_control: ephemeral }] },
       ],
       tools: [{ ...weatherTool, cache_control: { ...ephemeral, ttl: '1h' } }],
-    },
-  },
-  'budget-thinking': {
-    request: {
-      model: 'claude-haiku-4-5',
-      messages: [hello],
-      max_tokens: 5000,
-      reasoning_effort: 'low',
-      temperature: 0.2,
-      seed: 7,
-    },
-    dropped: ['seed', 'temperature'],
-    params: {
-      model: 'claude-haiku-4-5',
-      messages: [hello],
-      max_tokens: 11_400,
-      thinking: { type: 'enabled', budget_tokens: 6400 },
-    },
-  },
-  'forced-choice': {
-    request: {
-      model: 'claude-opus-4-6',
-      messages: [hello],
-      max_tokens: 100,
-      tools: [
-        weather,
-        {
-          type: 'function',
-          function: { name: 'now!', strict: true, parameters: { type: 'object', properties: {} } },
-        },
-        { type: 'function', function: { name: 'unused' } },
-      ],
-      tool_choice: {
-        type: 'allowed_tools',
-        allowed_tools: {
-          mode: 'required',
-          tools: [
-            { type: 'function', function: { name: 'get_weather' } },
-            { type: 'function', function: { name: 'now!' } },
-          ],
-        },
-      },
-      top_p: 0.5,
-      top_k: 40,
-    },
-    params: {
-      model: 'claude-opus-4-6',
-      messages: [hello],
-      max_tokens: 100,
-      tools: [
-        weatherTool,
-        {
-          name: 'now_',
-          input_schema: { type: 'object', properties: {}, additionalProperties: false },
-          strict: true,
-        },
-      ],
-      tool_choice: { type: 'any' },
-      top_p: 0.5,
-      top_k: 40,
-    },
-  },
-  'later-system': {
-    request: {
-      model: 'claude-opus-4-8',
-      max_tokens: 100,
-      messages: [
-        { role: 'system', content: 'Be kind.' },
-        { role: 'user', content: 'Hi' },
-        { role: 'developer', content: 'From now on answer in German.' },
-        { role: 'user', content: 'And now?' },
-      ],
-    },
-    params: {
-      model: 'claude-opus-4-8',
-      max_tokens: 100,
-      system: 'Be kind.',
-      messages: [
-        { role: 'user', content: 'Hi' },
-        { role: 'system', content: 'From now on answer in German.' },
-        { role: 'user', content: 'And now?' },
-      ],
-    },
-  },
-  'own-parameters': {
-    request: {
-      model: 'claude-opus-4-5',
-      max_tokens: 9000,
-      messages: [hello],
-      thinking: { type: 'enabled', budget_tokens: 2000 },
-      output_config: { effort: 'high' },
-      inference_geo: 'us',
-      web_search_options: {
-        search_context_size: 'low',
-        user_location: { type: 'approximate', approximate: { country: 'CH' } },
-      },
-      mcp_servers: [{ type: 'url', name: 'docs', url: 'https://mcp.example/sse' }],
-      context_management: { edits: [{ type: 'compact_20260112' }] },
-    },
-    betas: 'caller-beta-1,mcp-client-2025-11-20,context-management-2025-06-27,compact-2026-01-12',
-    params: {
-      model: 'claude-opus-4-5',
-      max_tokens: 9000,
-      messages: [hello],
-      thinking: { type: 'enabled', budget_tokens: 2000 },
-      output_config: { effort: 'high' },
-      inference_geo: 'us',
-      tools: [
-        {
-          type: 'web_search_20250305',
-          name: 'web_search',
-          max_uses: 1,
-          user_location: { type: 'approximate', country: 'CH' },
-        },
-        // The toolset and the two parameters below are known to the SDK in its beta form only.
-        { type: 'mcp_toolset', mcp_server_name: 'docs' } as never,
-      ],
-      ...({
-        mcp_servers: [{ type: 'url', name: 'docs', url: 'https://mcp.example/sse' }],
-        context_management: { edits: [{ type: 'compact_20260112' }] },
-      } as object),
     },
   },
 }

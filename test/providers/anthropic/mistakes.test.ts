@@ -161,6 +161,27 @@ const dropped: Readonly<Record<string, readonly [places: readonly string[], requ
     ['messages[1].provider_content'],
     { messages: thoughtful({ provider_content: [{ type: 'executable_code' }] }) },
   ],
+  'what others keep with their calls and answers': [
+    ['messages[1].audio', 'messages[1].tool_calls[0].extra_content'],
+    {
+      messages: [
+        question,
+        {
+          role: 'assistant',
+          audio: { id: 'audio_1' },
+          tool_calls: [{ ...call('a'), extra_content: { google: { thought_signature: 'x' } } }],
+        },
+        result('a'),
+      ],
+    },
+  ],
+  'a marker on nothing': [
+    ['messages[0].content[1].cache_control'],
+    part(
+      { type: 'text', text: 'x' },
+      { type: 'text', text: ' ', cache_control: { type: 'ephemeral' } },
+    ),
+  ],
   names: [['messages[0].name'], { messages: [{ ...question, name: 'Ada' }] }],
   'sampling on a model without it': [
     ['temperature', 'top_k', 'top_p'],

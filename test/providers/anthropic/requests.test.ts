@@ -2,8 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
 import { Anthropic } from '@anthropic-ai/sdk'
 
-import { pairs } from './conversations.ts'
+import { conversations } from './conversations.ts'
 import { readFixture, type Rig, startRig } from './rig.ts'
+import { settings } from './settings.ts'
+
+const pairs = { ...conversations, ...settings }
 
 let rig: Rig
 beforeAll(async () => {

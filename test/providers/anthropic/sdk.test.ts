@@ -166,3 +166,46 @@ test('thoughts go back with the results of their calls', async () => {
     expect(sent.thinking.type).not.toBe('disabled')
   }
 })
+
+describe('the Responses API', () => {
+  const tool = { type: 'function', name: 'weather', strict: true, parameters: city } as const
+
+  for (const model of models) {
+    test(`${model} streams its thoughts and calls, and takes them back`, async () => {
+      const request = {
+        model: `anthropic/${model}-tools`,
+        tools: [tool],
+        store: false,
+        reasoning: { effort: 'low' as const, summary: 'auto' as const },
+      }
+      const input = [{ role: 'user' as const, content: 'Weather in Bern?' }]
+      const { output } = await client.responses.stream({ ...request, input }).finalResponse()
+      const call = output.find((item) => item.type === 'function_call')
+      expect(call).toMatchObject({ name: 'weather' })
+      const result = {
+        type: 'function_call_output',
+        call_id: call!.call_id,
+        output: 'rain',
+      } as const
+      rig.upstream.clear()
+      const next = await client.responses.create({
+        ...request,
+        input: [...input, ...(output as OpenAI.Responses.ResponseInputItem[]), result],
+      })
+      expect(next.output_text).toBe('The tool says: rain')
+      const [, said] = rig.upstream.requests[0]!.json().messages
+      expect(said.content[0].type).toBe('thinking')
+      expect(said.content.at(-1)).toMatchObject({ type: 'tool_use', id: call!.call_id })
+    })
+
+    test(`${model} answers in the form of a schema there, too`, async () => {
+      const format = { type: 'json_schema', name: 'forecast', strict: true, schema: city } as const
+      const response = await client.responses.parse({
+        model: `anthropic/${model}-json`,
+        input: 'Weather?',
+        text: { format },
+      })
+      expect(JSON.parse(response.output_text)).toEqual({ city: expect.any(String), days: 0 })
+    })
+  }
+})
