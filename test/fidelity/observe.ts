@@ -44,7 +44,7 @@ export async function observe(place: Place, feature: Feature): Promise<Observed>
   if (asked.status !== 200) {
     throw new Error(`${where} gives status ${asked.status}: ${JSON.stringify(asked.body.error)}`)
   }
-  if (asked.dropped.some((param) => names(feature, param))) return 'dropped'
+  if (asked.dropped.some((place) => loses(feature, place))) return 'dropped'
   const plain = await ask(place, feature.plain)
   if (withoutNoise(asked.sent) === withoutNoise(plain.sent)) return 'unseen'
   const { mark } = feature
@@ -55,6 +55,12 @@ function names({ params }: Feature, place: string): boolean {
   return params.some(
     (param) => place === param || place.startsWith(`${param}[`) || place.startsWith(`${param}.`),
   )
+}
+
+/** Whether a loss at this place is the loss of the feature. A member of a parameter is not all of it. */
+function loses(feature: Feature, place: string): boolean {
+  const isOfContent = feature.params.some((param) => param === 'messages' || param === 'tools')
+  return isOfContent ? names(feature, place) : feature.params.includes(place)
 }
 
 async function ask(place: Place, request: object): Promise<Reply> {
@@ -71,7 +77,8 @@ async function ask(place: Place, request: object): Promise<Reply> {
 }
 
 function textOf(request: RecordedRequest): string {
-  return `${request.path}${request.query} ${request.headers.get('anthropic-beta') ?? ''} ${request.text()}`
+  const said = [...request.headers].filter(([name]) => /^(?:anthropic-|x-vertex-)/.test(name))
+  return `${request.path}${request.query} ${JSON.stringify(said)} ${request.text()}`
 }
 
 /** Ids that are made anew for each request. */

@@ -1,3 +1,5 @@
+import { MOCK_KEYS } from '#providers/mock/bedrock-sign.ts'
+
 // The providers of the fidelity matrix, each with a model that has most of what it offers, configured to find the fake
 // provider.
 
@@ -36,11 +38,7 @@ export const FAMILY: readonly Place[] = [
   { provider: 'sgl', model: 'served' },
 ]
 
-/** Secret that the mock checks signatures with. */
-export const AWS = {
-  access_key: 'AKIAIOSFODNN7EXAMPLE',
-  secret_key: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-}
+const [aws] = MOCK_KEYS
 
 /** The `providers` section of a configuration whose providers all are at `url`. */
 export function providersAt(url: string): Record<string, object> {
@@ -50,7 +48,13 @@ export function providersAt(url: string): Record<string, object> {
   return {
     ...Object.fromEntries(plain),
     azure: at({ value: 'sk-fake', azure_key_config: { endpoint: url } }),
-    bedrock: at({ bedrock_key_config: { region: 'us-east-1', ...AWS } }),
+    bedrock: at({
+      bedrock_key_config: {
+        region: 'us-east-1',
+        access_key: aws.accessKeyId,
+        secret_key: aws.secretAccessKey,
+      },
+    }),
     vertex: at({ value: 'sk-fake', vertex_key_config: { project_id: 'p', region: 'us-central1' } }),
     vllm: at({ value: 'sk-fake', vllm_key_config: { url, model_name: 'served' } }),
     sgl: at({ value: 'sk-fake', sgl_key_config: { url } }),
