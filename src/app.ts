@@ -140,6 +140,7 @@ export function startApp(options: AppOptions): StartResult {
     throw thrown
   }
   const running = server
+  responses.keepTidy(() => live.current().responseStore)
   // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
   setTimeout(warmCheckers, 0)
 

@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 import { GatewayError } from '#core/errors.ts'
@@ -18,6 +18,9 @@ export interface Db {
   use<T>(work: (sqlite: Database) => T): T
   /** Whether something written now would stay, as far as is known; opens the file to find out. */
   isUsable(): boolean
+  /** Whether there is anything to be read, as far as can be told without opening it. */
+  exists(): boolean
+  readonly isInMemory: boolean
   /** Writes what is in the log back into the file and lets go of it. It opens again when it is used again. */
   close(): void
 }
@@ -96,6 +99,8 @@ export function createDb({ path, log, retryMs = 10_000 }: DbOptions): Db {
         return false
       }
     },
+    exists: () => sqlite !== undefined || (path !== undefined && existsSync(path)),
+    isInMemory: path === undefined,
     close() {
       // Copying the log into the file is a courtesy to whoever copies the file; the log alone is as good.
       try {

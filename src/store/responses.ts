@@ -79,6 +79,8 @@ export interface ResponseStore {
   items(ids: readonly string[], owner: string, limits: Limits): Promise<ReadonlyMap<string, string>>
   /** Removes what is too old or too much, now. */
   sweep(limits: Limits): Promise<void>
+  /** Sweeps now and then until it is closed. */
+  keepTidy(limitsNow: () => Limits, everyMs?: number): void
   close(): void
 }
 
@@ -86,7 +88,10 @@ export interface ResponseStore {
 const maxDepth = 500
 /** JSON characters of a conversation: no model reads more, and every turn would carry it. */
 const maxChainBytes = 64 * 1024 * 1024
-const maxResponseBytes = 64 * 1024 * 1024
+/** Writing one holds up everybody else. */
+const maxResponseBytes = 32 * 1024 * 1024
+/** Without a file, whatever the configuration allows for one. */
+const maxMemoryBytes = 64 * 1024 * 1024
 
 interface Link {
   readonly id: string
@@ -134,6 +139,10 @@ export function createResponseStore(
   now: () => number = Date.now,
 ): ResponseStore {
   const sweeper = createSweeper(db, log, now)
+  const within = (limits: Limits): Limits =>
+    db.isInMemory && limits.maxBytes > maxMemoryBytes
+      ? { ...limits, maxBytes: maxMemoryBytes }
+      : limits
   const oldest = ({ maxAgeMs }: Limits): number => now() - maxAgeMs
 
   function links(id: string, owner: string, limits: Limits): readonly Link[] {
@@ -146,7 +155,8 @@ export function createResponseStore(
 
   return {
     isUsable: () => db.isUsable(),
-    put(response, limits) {
+    put(response, given) {
+      const limits = within(given)
       const { id, owner, previousId, provider, model, head, input, output } = response
       const bytes = [...input, ...output].reduce(
         (sum, item) => sum + item.text.length + rowBytes,
@@ -250,7 +260,8 @@ export function createResponseStore(
         return found
       })
     },
-    sweep: (limits) => sweeper.sweep(limits),
+    sweep: (limits) => sweeper.sweep(within(limits)),
+    keepTidy: (limitsNow, everyMs) => sweeper.keepTidy(() => within(limitsNow()), everyMs),
     close() {
       sweeper.close()
       db.close()

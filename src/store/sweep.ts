@@ -18,13 +18,14 @@ export interface Sweeper {
   removed(bytes: number): void
   /** Removes all there is to remove, in slices. */
   sweep(limits: Limits): Promise<void>
+  /** Sweeps every so often from now on, so that what is too old goes although nothing new comes. */
+  keepTidy(limitsNow: () => Limits, everyMs?: number): void
   close(): void
 }
 
 const rowsInSlice = 50
 const pagesInSlice = 200
-/** Between sweeps that look for what has become too old. */
-const everyMs = 10 * 60_000
+const usualEveryMs = 10 * 60_000
 const pauseMs = 5
 
 const countAll = `SELECT COUNT(*) AS count, COALESCE(SUM(bytes), 0) AS bytes FROM responses`
@@ -43,7 +44,7 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
   /** Undefined until they have been counted. */
   let totals: { count: number; bytes: number } | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
-  let nextAt = 0
+  let rounds: ReturnType<typeof setInterval> | undefined
   let isClosed = false
 
   function isOver({ maxBytes, maxCount }: Limits): boolean {
@@ -87,21 +88,25 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
   }
 
   async function sweep(limits: Limits): Promise<void> {
-    nextAt = performance.now() + everyMs
     while (slice(limits)) await Bun.sleep(pauseMs)
   }
 
+  async function trySweep(limits: Limits): Promise<void> {
+    try {
+      await sweep(limits)
+    } catch (thrown) {
+      // Another process may have the file; what is too much now is still too much later.
+      totals = undefined
+      log.debug('stored responses were not swept', { error: String(thrown) })
+    }
+  }
+
   function schedule(limits: Limits): void {
-    timer ??= setTimeout(() => {
-      sweep(limits)
-        .catch((thrown: unknown) => {
-          // Another process may have the file; what is too much now is still too much later.
-          totals = undefined
-          log.debug('stored responses were not swept', { error: String(thrown) })
-        })
-        .finally(() => {
-          timer = undefined
-        })
+    if (timer !== undefined || isClosed) return
+    timer = setTimeout(() => {
+      void trySweep(limits).finally(() => {
+        timer = undefined
+      })
     }, pauseMs)
     timer.unref()
   }
@@ -112,7 +117,7 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
         totals.count++
         totals.bytes += bytes
       }
-      if (isOver(limits) || performance.now() >= nextAt) schedule(limits)
+      if (isOver(limits)) schedule(limits)
     },
     removed(bytes) {
       if (!totals) return
@@ -120,9 +125,20 @@ export function createSweeper(db: Db, log: Logger, now: () => number): Sweeper {
       totals.bytes -= bytes
     },
     sweep,
+    keepTidy(limitsNow, everyMs = usualEveryMs) {
+      rounds = setInterval(() => {
+        // A file that nobody needed yet is not made for being swept.
+        if (!db.exists()) return
+        // Counted anew: another process over the same file may have put something, too.
+        totals = undefined
+        void trySweep(limitsNow())
+      }, everyMs)
+      rounds.unref()
+    },
     close() {
       isClosed = true
       clearTimeout(timer)
+      clearInterval(rounds)
     },
   }
 }

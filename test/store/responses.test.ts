@@ -179,3 +179,38 @@ test('a sweep follows what was too much by itself', async () => {
   while (await rig.store.get('r2', '', ROOMY)) await Bun.sleep(1)
   expect(await rig.store.get('r3', '', ROOMY)).toBeDefined()
 })
+
+test('what becomes too old goes although nothing new comes', async () => {
+  using rig = storeRig()
+  const limits = { ...ROOMY, maxAgeMs: 1000 }
+  rig.store.put(response('a'), limits)
+  rig.clock.nowMs += 1001
+  rig.store.keepTidy(() => limits, 1)
+  while (await rig.store.get('a', '', ROOMY)) await Bun.sleep(1)
+})
+
+test('a file that nobody needed is not made for being swept', async () => {
+  using rig = storeRig()
+  let asked = 0
+  const limits = () => {
+    asked++
+    return ROOMY
+  }
+  rig.store.keepTidy(limits, 1)
+  await Bun.sleep(10)
+  expect(asked).toBe(0)
+  expect(rig.db.exists()).toBe(false)
+})
+
+test('memory holds less than a file may', async () => {
+  using rig = storeRig('memory')
+  const text = JSON.stringify('x'.repeat(20 * 1024 * 1024))
+  const big = (id: string) => response(id, { input: [{ id: undefined, text }] })
+  for (const id of ['a', 'b', 'c', 'd']) {
+    rig.clock.nowMs++
+    expect(rig.store.put(big(id), ROOMY)).toBe(true)
+  }
+  await rig.store.sweep(ROOMY)
+  expect(await rig.store.get('a', '', ROOMY)).toBeUndefined()
+  expect(await rig.store.get('b', '', ROOMY)).toBeDefined()
+})
