@@ -90,12 +90,15 @@ function budgetEffort(exchange: Exchange, is: ModelClass, forced: boolean): Effo
   }
   // In a loop of calls the vendor wants to see the thoughts that led to the first of them.
   if (forced || loopLacksThoughts(turns)) {
-    exchange.drop(effort === undefined ? 'reasoning_max_tokens' : effortParam(request))
+    const byTokens = effort === undefined && request['reasoning_max_tokens'] !== undefined
+    exchange.drop(byTokens ? 'reasoning_max_tokens' : effortParam(request))
     return plainEffort(exchange, is)
   }
   const wanted = Math.max(leastBudget, asked ?? Math.floor((is.ceilingTokens * (share ?? 0)) / 100))
   const answer = conversation.maxTokens ?? Math.min(is.defaultTokens, is.ceilingTokens >> 1)
-  const maxTokens = Math.max(Math.min(answer + wanted, is.ceilingTokens), leastBudget + 1)
+  // A limit beyond the model's own is left for the vendor to refuse.
+  const ceiling = Math.max(is.ceilingTokens, answer)
+  const maxTokens = Math.max(Math.min(answer + wanted, ceiling), leastBudget + 1)
   const budget = Math.max(
     leastBudget,
     Math.min(wanted, maxTokens - Math.min(answer, maxTokens >> 1)),

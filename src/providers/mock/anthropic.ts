@@ -87,9 +87,7 @@ export function answerMessages(request: DialectRequest, isCount = false): Answer
   const heard = checkMessages(body, rules)
   const input = usageOf(body, heard)
   if (isCount) {
-    return json({
-      input_tokens: input.input_tokens + input.cache_creation_input_tokens,
-    })
+    return json({ input_tokens: Object.values(input).reduce((sum, count) => sum + count, 0) })
   }
   const turn = turnOf(request, heard)
   const says = wording(turn.text, faults)
@@ -179,7 +177,7 @@ function blocksOf(turn: Turn, text: string, body: Fields, isNew: boolean): Field
   return blocks
 }
 
-/** What is marked for the cache counts as written to it; nothing is ever found there again. */
+/** A prefix that ends before the last marker counts as read from the cache, what the last one adds as written to it. */
 function usageOf(body: Fields, heard: readonly Heard[]) {
   const system = typeof body.system === 'string' ? [{ text: body.system }] : body.system
   const blocks = [
@@ -187,16 +185,18 @@ function usageOf(body: Fields, heard: readonly Heard[]) {
     ...(Array.isArray(system) ? system : []),
     ...heard.flatMap(({ content }) => content),
   ].map(record)
-  const marked = blocks.findLastIndex(({ cache_control: marker }) => isRecord(marker))
+  const isMarked = ({ cache_control: marker }: Fields): boolean => isRecord(marker)
+  const written = blocks.findLastIndex(isMarked) + 1
+  const read = blocks.slice(0, Math.max(0, written - 1)).findLastIndex(isMarked) + 1
   const tokens = (some: readonly Fields[]): number =>
     some.reduce(
       (sum, block) => sum + countTokens(JSON.stringify({ ...block, cache_control: undefined })),
       0,
     )
   return {
-    input_tokens: tokens(blocks.slice(marked + 1)),
-    cache_creation_input_tokens: tokens(blocks.slice(0, marked + 1)),
-    cache_read_input_tokens: 0,
+    input_tokens: tokens(blocks.slice(written)),
+    cache_creation_input_tokens: tokens(blocks.slice(read, written)),
+    cache_read_input_tokens: tokens(blocks.slice(0, read)),
   }
 }
 

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
+import * as fc from 'fast-check'
+
 import { classOf } from '#providers/anthropic/models.ts'
 
-import { type Rig, startRig } from './rig.ts'
+import { chunksOf, type Rig, startRig } from './rig.ts'
 
 let rig: Rig
 beforeAll(async () => {
@@ -74,6 +76,40 @@ const efforts: readonly (readonly [model: string, effort: string, sent: object])
   ['claude-opus-5-5', 'none', { max_tokens: 16_384, output_config: { effort: 'low' } }],
   ['claude-opus-9', 'high', { max_tokens: 4096, thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'high' } }],
 ]
+
+test('a budget is below the limit, and never smaller than the vendor takes', async () => {
+  const some = fc.option(fc.integer({ min: 1, max: 200_000 }), { nil: undefined })
+  const request = fc.record({
+    model: fc.constantFrom('claude-haiku-4-5', 'claude-opus-4-1', 'claude-3-7-sonnet'),
+    max_completion_tokens: some,
+    reasoning_max_tokens: some,
+    reasoning_effort: fc.constantFrom(undefined, 'minimal', 'low', 'high', 'max'),
+  })
+  await fc.assert(
+    fc.asyncProperty(request, async (asked) => {
+      const { max_tokens: limit, thinking } = (await rig.sent(asked)).json()
+      expect(limit).toBeGreaterThanOrEqual(asked.max_completion_tokens ?? 1)
+      if (!thinking) return
+      expect(thinking.budget_tokens).toBeWithin(1024, limit)
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('what is cached is counted as such, whole and streamed', async () => {
+  const marked = (text: string) => [{ type: 'text', text, cache_control: { type: 'ephemeral' } }]
+  const messages = [
+    { role: 'system', content: marked('x'.repeat(400)) },
+    { role: 'user', content: marked('y'.repeat(800)) },
+    { role: 'user', content: 'And now?' },
+  ]
+  const whole = await rig.ask({ messages })
+  const { usage } = whole.json
+  expect(usage.prompt_tokens_details).toMatchObject({ cached_tokens: 107, cache_write_tokens: 207 })
+  expect(usage.prompt_tokens).toBe(107 + 207 + 9)
+  const stream = await rig.ask({ messages, stream: true, stream_options: { include_usage: true } })
+  expect(chunksOf(stream.text).at(-1).usage).toEqual(usage)
+})
 
 describe('effort', () => {
   for (const [model, effort, wanted] of efforts) {
