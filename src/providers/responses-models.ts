@@ -1,7 +1,8 @@
 import type { Call } from '#core/call.ts'
 
 // Models that answer some chat requests, or all of them, by Responses only; from OpenAI's model pages and its guide to
-// moving to Responses, as read in November 2026. Names that are not known here are asked as the caller asks.
+// moving to Responses, as read in November 2026. They think unless told not to, so an effort that is not named is not
+// `none`. Names that are not known here are asked as the caller asks.
 
 /** When a model has to be asked by Responses. */
 export interface ResponsesRule {

@@ -34,7 +34,7 @@ function refusalOf(body: object): { param: string | undefined; code: string | nu
 }
 
 const call = { type: 'function_call', call_id: 'c1', name: 'f', arguments: '{"x":1}' }
-const output = { type: 'function_call_output', call_id: 'c1', output: '2' }
+const outcome = { type: 'function_call_output', call_id: 'c1', output: '2' }
 
 describe('the items of a response as chat messages', () => {
   test('of one turn are one message, and outputs one each', () => {
@@ -45,8 +45,8 @@ describe('the items of a response as chat messages', () => {
       { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'Wait.' }] },
       call,
       { ...call, call_id: 'c2', name: 'g' },
-      output,
-      { ...output, call_id: 'c2', output: [{ type: 'input_text', text: '3' }] },
+      outcome,
+      { ...outcome, call_id: 'c2', output: [{ type: 'input_text', text: '3' }] },
     ]
     expect(messagesOf(input, { instructions: 'Be brief.' })).toEqual([
       { role: 'system', content: 'Be brief.' },
@@ -130,7 +130,7 @@ describe('the items of a response as chat messages', () => {
 
 describe('a request that chat cannot say', () => {
   test.each<[string, object, string, string]>([
-    ['an output without its call', { input: [output] }, 'input[0].call_id', 'invalid_value'],
+    ['an output without its call', { input: [outcome] }, 'input[0].call_id', 'invalid_value'],
     ['a call without its output', { input: [call] }, 'input[0].call_id', 'invalid_value'],
     ['an unknown item', { input: [{ type: 'program' }] }, 'input[0].type', 'unsupported_value'],
     [
@@ -247,7 +247,7 @@ test('what the helpers of the SDK leave in items they have read is not sent', ()
       content: [{ type: 'output_text', text: '{}', annotations: [], parsed: { a: 1 } }],
     },
     { ...call, parsed_arguments: { x: 1 } },
-    output,
+    outcome,
   ])
   expect(messages[0]).toEqual({
     role: 'assistant',
@@ -274,7 +274,7 @@ test('a request of many small items is read in a moment', () => {
 test('tools of a namespace are flat for the model and go back to their place', () => {
   const inner = { type: 'function', name: 'find' }
   const { request, tools } = bridge({
-    input: [{ ...call, namespace: 'crm', name: 'find' }, output],
+    input: [{ ...call, namespace: 'crm', name: 'find' }, outcome],
     tools: [{ type: 'namespace', name: 'crm', tools: [inner] }],
   })
   expect((request['tools'] as any[])[0].function.name).toBe('crm__find')
@@ -295,7 +295,7 @@ test('places in the chat request have the names that the caller used', () => {
       },
       { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm' }] },
       call,
-      output,
+      outcome,
     ],
     tools: [{ type: 'namespace', name: 'n', tools: [{ type: 'function', name: 'f' }] }],
   })
@@ -457,7 +457,7 @@ describe('an answer that goes over the bridge', () => {
         const writer = responsesWholeWriter(facts)
         readChatCompletion(completionOf(said), writer)
         const response = JSON.parse(writer.result()!.text)
-        const outputs = said.calls.map((_, at) => ({ ...output, call_id: `call_${at}` }))
+        const outputs = said.calls.map((_, at) => ({ ...outcome, call_id: `call_${at}` }))
         const messages = messagesOf([...response.output, ...outputs])
         const expected = said.thought + said.text === '' && said.calls.length === 0 ? 0 : 1
         const hasTurn = said.text !== '' || said.calls.length > 0

@@ -9,7 +9,7 @@ import { DONE, events, eventsThenSilence, failureOf, startRig } from './rig.ts'
 
 // The chat helpers of the SDK: streaming, parsing, tool loops and leaving early.
 
-const model = 'openai/gpt-6-luna'
+const model = 'openai/gpt-4.1'
 const messages = [{ role: 'user' as const, content: 'Hi' }]
 
 const schema = {
@@ -84,7 +84,7 @@ describe('chat.completions.create({ stream: true })', () => {
     expect(chunks.map(content).join('')).toBe('Hello ü 😀')
     expect(chunks).toMatchObject(chatChunks(['Hel', 'lo ü 😀']))
     expect(chunks.at(-1)?.usage?.total_tokens).toBe(5)
-    expect(rig.received[0]?.json()).toMatchObject({ model: 'gpt-6-luna', stream: true })
+    expect(rig.received[0]?.json()).toMatchObject({ model: 'gpt-4.1', stream: true })
   })
 
   test('a usage chunk that was not asked for is asked of the provider and kept from the caller', async () => {
@@ -197,7 +197,7 @@ describe('chat.completions.parse', () => {
     rig.answers(chat('{"answer":42}'))
     const parsed = await client.chat.completions.parse({ model, messages, response_format: schema })
     expect(parsed.choices[0]?.message.content).toBe('{"answer":42}')
-    expect(rig.received[0]?.json()).toMatchObject({ model: 'gpt-6-luna', response_format: schema })
+    expect(rig.received[0]?.json()).toMatchObject({ model: 'gpt-4.1', response_format: schema })
 
     rig.answers(chat([weatherCall]))
     const parameters = {
