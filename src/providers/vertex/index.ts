@@ -59,6 +59,8 @@ const abilities: Readonly<Record<string, readonly string[]>> = {
 export const vertexProvider: Provider = {
   ...facts,
   offers,
+  // Those of Google's own models; Claude and open models have their own.
+  fates: geminiChat.fates,
   composesResponses: true,
   passthrough: false,
   resources: (call, target) => speakerOf(call, target)?.resources?.(call, target) ?? [],
