@@ -35,8 +35,11 @@ function mendArguments(call: Loose): boolean {
 }
 
 function whole(call: Loose, state: ChoiceState, facts: Facts): boolean {
-  const index = state.count++
-  return complete(call, index, facts)
+  const isChanged = complete(call, state.count++, facts)
+  // Only pieces of a stream are numbered.
+  if (!('index' in call)) return isChanged
+  delete call['index']
+  return true
 }
 
 /** Some servers leave out what can be guessed, or write `null` as text. */

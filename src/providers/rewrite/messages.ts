@@ -212,17 +212,13 @@ function cleanReasoning(passing: Passing, mode: NonNullable<MessageQuirks['reaso
   }
   const other = mode === 'reasoning' ? 'reasoning_content' : 'reasoning'
   if (typeof message[mode] === 'string') draft.remove(other)
-  else if (typeof message[other] === 'string') {
-    draft.remove(mode)
-    if (!draft.member(mode)) draft.rename(other, mode)
-    else {
-      draft.remove(other)
-      draft.set(mode, jsonOf(draft, other)!)
-    }
-  } else {
+  else if (typeof message[other] === 'string' && !(mode in message)) draft.rename(other, mode)
+  else {
+    const written = jsonOf(draft, other)
     draft.remove(other)
     draft.remove(mode)
-    if (details.text !== '') draft.set(mode, JSON.stringify(details.text))
+    if (written !== undefined) draft.set(mode, written)
+    else if (details.text !== '') draft.set(mode, JSON.stringify(details.text))
   }
 }
 
