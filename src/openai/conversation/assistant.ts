@@ -1,3 +1,5 @@
+import { parseExact } from '#lib/json.ts'
+
 import type { ReasoningDetail } from '../answer/writer.ts'
 import type { AssistantTurn, PastCall } from './conversation.ts'
 import { type Fields, integer, invalid, isRecord, record, text } from './fields.ts'
@@ -72,7 +74,7 @@ function readCall(call: Fields, param: string): PastCall {
 function parseObject(written: string): Fields | undefined {
   if (written.trim() === '') return {}
   try {
-    const value: unknown = JSON.parse(written)
+    const value = parseExact(written)
     if (value === null) return {}
     return isRecord(value) ? value : undefined
   } catch {
