@@ -42,7 +42,8 @@ export function signaturesOf(
   const [first] = turn.calls
   if (first && calls.size === 0) {
     const { call, target } = exchange
-    const key = callKey(target.settings.name, first.name, first.id)
+    const { id, name, input: args } = first
+    const key = callKey(target.settings.name, { id, name, args })
     const known = surface.signatures.recall(key, call.startedAt)
     if (known !== undefined) calls.set(first, known)
     else if (facts.signatures === 'demanded') calls.set(first, UNSIGNED)

@@ -132,18 +132,18 @@ function createReading(writer: AnswerWriter, exchange: Exchange, surface: Surfac
     calls++
     const name = text(given['name']) ?? ''
     const callId = text(given['id']) || `call_${newId()}`
+    const args = record(given['args'])
+    const key = callKey(target.settings.name, { id: callId, name, args })
     let extra: Fields | undefined
-    if (signature !== undefined) {
+    if (signature === undefined) {
+      surface.signatures.forget(key)
+    } else {
       saySignature(signature, callId)
       extra = { extra_content: { google: { thought_signature: signature } } }
-      surface.signatures.remember(
-        callKey(target.settings.name, name, callId),
-        signature,
-        call.startedAt,
-      )
+      surface.signatures.remember(key, signature, call.startedAt)
     }
     const number = writer.openCall({ id: callId, name, ...(extra && { extra }) })
-    writer.callArguments(number, JSON.stringify(record(given['args'])))
+    writer.callArguments(number, JSON.stringify(args))
   }
 
   function sayData(given: Fields, signature: string | undefined): void {

@@ -10,12 +10,20 @@ export interface SignatureMemory {
   remember(key: string, signature: string, atMs: number): void
   /** Undefined when it was never known, or more than an hour ago. */
   recall(key: string, atMs: number): string | undefined
+  forget(key: string): void
   readonly size: number
 }
 
-/** Whose call it is: ids are the vendor's and may repeat from one function or provider to another. */
-export function callKey(provider: string, name: string, id: string): string {
-  return `${provider}\n${name}\n${id}`
+/**
+ * Which call it is. Ids are the vendor's and may repeat, and a signature holds for the very call that it was made with:
+ * one whose arguments somebody changed is another.
+ */
+export function callKey(
+  provider: string,
+  { id, name, args }: { readonly id: string; readonly name: string; readonly args: unknown },
+): string {
+  const digest = Bun.hash(JSON.stringify(args ?? {})).toString(36)
+  return `${provider}\n${name}\n${id}\n${digest}`
 }
 
 interface Entry {
@@ -58,6 +66,7 @@ export function createSignatureMemory(limit: number = maxEntries): SignatureMemo
       entries.set(key, entry)
       return entry.signature
     },
+    forget,
     get size() {
       return entries.size
     },

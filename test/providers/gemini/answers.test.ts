@@ -5,6 +5,7 @@ import {
   behaviours,
   chunksOf,
   play,
+  question,
   readAnswer,
   readFixture,
   type Rig,
@@ -332,6 +333,10 @@ test('numbers of arguments keep their digits', async () => {
   rig.upstream.reply({ sse: [text] })
   const answer = await rig.ask(streamed)
   expect(answer.text).toContain('{\\"n\\":12345678901234567890}')
+  const { message } = json.choices[0]
+  const result = { role: 'tool', tool_call_id: 'c', content: 'x' }
+  await rig.ask({ messages: [question, message, result] })
+  expect(rig.upstream.requests.at(-1)!.text()).toContain('{"n":12345678901234567890}')
 })
 
 describe('an answer that is none', () => {

@@ -98,12 +98,40 @@ test('calls that another model made are marked as such', async () => {
   expect(older.signatures).toEqual([undefined, undefined])
 })
 
-test('a call of another function with the same id is not signed by it', async () => {
+test.each([
+  ['another function', 'now', '{"city":"mock"}', unsigned],
+  ['other arguments', 'get_weather', '{"city":"Bern"}', unsigned],
+  ['the same call, written otherwise', 'get_weather', '{ "city": "mock" }', signature],
+])('%s with the same id', async (_, name, input, expected) => {
   const { tool_calls: calls } = await firstAnswer(false)
   const { id } = calls[0]
-  const call = { id, type: 'function', function: { name: 'now', arguments: '{}' } }
+  const call = { id, type: 'function', function: { name, arguments: input } }
   const reply = await goOn({ role: 'assistant', tool_calls: [call] })
-  expect(reply.signatures).toEqual([unsigned])
+  expect(reply.signatures).toEqual([expected])
+})
+
+test('an id that comes again without a signature has none', async () => {
+  const answer = (more: object) => ({
+    candidates: [
+      {
+        content: { parts: [{ functionCall: { id: 'same', name: 'now', args: {} }, ...more }] },
+        finishReason: 'STOP',
+      },
+    ],
+  })
+  for (const [more, expected] of [
+    [{ thoughtSignature: 'b25l' }, 'b25l'],
+    [{}, unsigned],
+  ] as const) {
+    rig.upstream.clear()
+    rig.upstream.reply([{ json: answer(more) }])
+    const { message } = (await rig.ask({ model, tools })).json.choices[0]
+    const { role, tool_calls: calls } = message
+    const call = { ...calls[0], extra_content: undefined }
+    rig.upstream.reply({ json: answer({}) })
+    const reply = await goOn({ role, tool_calls: [call] })
+    expect(reply.signatures).toEqual([expected])
+  }
 })
 
 test('a signature that is not the call’s own is refused by the vendor, and the caller told', async () => {
@@ -129,7 +157,7 @@ test('the signature of a text goes back on it', async () => {
 })
 
 describe('the memory of signatures', () => {
-  const key = callKey('p', 'f', 'call_1')
+  const key = callKey('p', { id: 'call_1', name: 'f', args: {} })
   const hour = 60 * 60 * 1000
 
   test('forgets after an hour', () => {
