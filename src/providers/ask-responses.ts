@@ -1,6 +1,7 @@
 import type { Call } from '#core/call.ts'
 import { readResponse, responseEventReader } from '#openai/answer/read-responses.ts'
 import { toResponsesRequest } from '#openai/bridge/responses-request.ts'
+import type { Conversation } from '#openai/conversation/conversation.ts'
 
 import { derived, embedded, namedObject } from './bridge.ts'
 import { parsed } from './dialect.ts'
@@ -9,6 +10,7 @@ import { mergeExtra } from './extra-params.ts'
 import { applyFates } from './fates.ts'
 import type { Fates } from './fates.ts'
 import type { Outbound, Reading, Target } from './provider.ts'
+import { cannotBeQuiet, thinks, willThink } from './responses-models.ts'
 import { sseReader } from './stream-reader.ts'
 
 /** What becomes of chat's parameters in a Responses request. */
@@ -50,23 +52,45 @@ export const RESPONSES_FATES: Fates = {
   own: ['prompt_cache_options', 'moderation'],
 }
 
-/** Serves a chat call by a response; `send` makes the request for the Responses call it becomes. */
+/** Serves a chat call by a response of `model`, as OpenAI names it; `send` makes the request for the Responses call it becomes. */
 export function chatByResponses(
   call: Call,
   target: Target,
-  seals: boolean,
+  model: string,
   send: (responses: Call) => Outbound,
 ): Outbound {
   const dropped: string[] = []
   const drop = (place: string): void => {
     if (!dropped.includes(place)) dropped.push(place)
   }
-  const conversation = conversationOf(call)
+  let conversation = conversationOf(call)
   applyFates(conversation.request, RESPONSES_FATES, target.settings.name, drop)
-  const request = mergeExtra(toResponsesRequest(conversation, { seals, drop }), call, dropped)
+  if (conversation.effort === 'none' && cannotBeQuiet(model)) {
+    drop('reasoning_effort')
+    conversation = { ...conversation, effort: 'low' }
+  }
+  const asked = toResponsesRequest(
+    willThink(model, conversation.effort) ? withoutSampling(conversation, drop) : conversation,
+    { seals: thinks(model), drop },
+  )
+  const request = mergeExtra(asked, call, dropped)
   const outbound = send(derived(call, 'responses', '/responses', request))
   outbound.dropped.forEach(drop)
   return { ...outbound, dropped, mending: undefined, reading: responsesReading(call, target) }
+}
+
+/** What models refuse while they think; the value that they work with anyway is no loss. */
+const sampling = ['temperature', 'top_p', 'logprobs', 'top_logprobs']
+
+function withoutSampling(conversation: Conversation, drop: (param: string) => void): Conversation {
+  const request: Record<string, unknown> = { ...conversation.request }
+  for (const param of sampling) {
+    const value = request[param]
+    delete request[param]
+    const isUsual = value === undefined || value === null || value === 1 || value === false
+    if (!isUsual) drop(param)
+  }
+  return { ...conversation, request }
 }
 
 /** Reads responses for a caller of whatever endpoint. */

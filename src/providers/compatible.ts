@@ -13,7 +13,7 @@ import { readsOf } from './mending/reads.ts'
 import type { Outbound, Provider, Target } from './provider.ts'
 import type { Mends, Quirks } from './quirks.ts'
 import { readRefusal } from './refusal.ts'
-import { EVERY_MODEL, needsResponses, thinks } from './responses-models.ts'
+import { EVERY_MODEL, needsResponses } from './responses-models.ts'
 import type { ResponsesRule } from './responses-models.ts'
 import { rewriteBody } from './rewrite.ts'
 
@@ -61,8 +61,7 @@ export function compatible(vendor: Vendor): Provider {
       return respondByChat(call, target, door, (chat) => request(chat, target))
     }
     if (asksResponses(call, target, vendor.byResponses)) {
-      const seals = thinks(target.model ?? '')
-      return chatByResponses(call, target, seals, (asked) => request(asked, target))
+      return chatByResponses(call, target, target.model ?? '', (asked) => request(asked, target))
     }
     const { name } = target.settings
     const quirks = quirksOf(vendor, call)

@@ -13,7 +13,8 @@ export interface ResponsesRule {
 
 export const OPENAI_RESPONSES: readonly ResponsesRule[] = [
   {
-    models: /^(?:gpt-[\d.]+(?:-\w+)?|o\d+)-pro(?:-|$)|-codex(?:-|$)|^codex-|-deep-research(?:-|$)/,
+    models:
+      /^(?:gpt-[\d.]+(?:-\w+)?|o\d+)-pro(?:-|$)|-codex(?:-|$)|^codex-|-deep-research(?:-|$)|^computer-use-/,
     when: 'always',
   },
   { models: /^(?:gpt-6-astra|gpt-6\.1-sol)(?:-|$)/, when: 'tools' },
@@ -27,6 +28,20 @@ export const EVERY_MODEL: readonly ResponsesRule[] = [{ models: /./, when: 'alwa
 export function thinks(model: string): boolean {
   const base = baseOf(model)
   return /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex)/.test(base) && !/-chat(?:-|$)/.test(base)
+}
+
+/** These think only when they are told to. */
+const quietByDefault = /^gpt-5\.[1-5](?:-\d|$)/
+
+/** Models that think about everything; what asks them not to is answered with the least they do. */
+export function cannotBeQuiet(model: string): boolean {
+  return /^(?:gpt-6-astra|gpt-6\.1-sol)(?:-|$)/.test(baseOf(model))
+}
+
+/** Whether the model thinks about this request; it then refuses to be told how to pick its words. */
+export function willThink(model: string, effort: string | undefined): boolean {
+  if (!thinks(model) || effort === 'none') return false
+  return effort !== undefined || !quietByDefault.test(baseOf(model))
 }
 
 /** Whether this chat call has to go out as a Responses call. */

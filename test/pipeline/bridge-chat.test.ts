@@ -400,6 +400,22 @@ describe('the request to a model that has Responses only', () => {
     ])
   })
 
+  test('does not tell a model how to pick its words while it thinks', async () => {
+    const base = { messages: [{ role: 'user', content: 'hi' }], tools, temperature: 0.5, top_p: 1 }
+    rig.upstream.reply({ json: responseOf([message('m', text('Hi'))]) })
+    const thinking = await rig.post('/chat/completions', { model: 'openai/gpt-6-sol', ...base })
+    expect(thinking.headers.get('x-bf-dropped-params')).toBe('temperature')
+    expect(rig.upstream.requests.at(-1)!.json()).not.toHaveProperty('temperature')
+    rig.upstream.reply({ json: responseOf([message('m', text('Hi'))]) })
+    const quiet = await rig.post('/chat/completions', {
+      model: 'openai/gpt-6-astra',
+      reasoning_effort: 'none',
+      ...base,
+    })
+    expect(quiet.headers.get('x-bf-dropped-params')).toBe('reasoning_effort,temperature')
+    expect(rig.upstream.requests.at(-1)!.json()).toMatchObject({ reasoning: { effort: 'low' } })
+  })
+
   test('is refused where it wants several answers', async () => {
     const answer = await rig.post('/chat/completions', {
       model: 'openai/gpt-6-astra',
@@ -458,10 +474,12 @@ describe('which way a chat request goes', () => {
     const answer = await other.post('/chat/completions', {
       model: 'openai/gpt-4.1',
       messages: [{ role: 'user', content: 'hi' }],
+      temperature: 0.5,
     })
     expect(answer.status).toBe(200)
     const sent = other.upstream.requests.at(-1)!
     expect(sent.path).toBe('/v1/responses')
+    expect(sent.json().temperature).toBe(0.5)
     // A model that does not think has nothing to seal, and OpenAI refuses to be asked for it.
     expect(sent.json()).not.toHaveProperty('include')
   })

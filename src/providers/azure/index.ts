@@ -7,7 +7,7 @@ import { chatByResponses } from '../ask-responses.ts'
 import { compatibleFates } from '../compatible-fates.ts'
 import type { Mending, Outbound, Provider, Target } from '../provider.ts'
 import type { Quirks } from '../quirks.ts'
-import { needsResponses, OPENAI_RESPONSES, thinks } from '../responses-models.ts'
+import { needsResponses, OPENAI_RESPONSES } from '../responses-models.ts'
 import { rewriteBody } from '../rewrite.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
 import { claudeRequest, isClaude } from './claude.ts'
@@ -60,7 +60,7 @@ function isToken(credential: string): boolean {
 function openaiRequest(call: Call, target: Target): Outbound {
   const model = textSetting(aliasSettings(call, target), 'model_name') ?? target.model ?? ''
   if (needsResponses(call, model, OPENAI_RESPONSES)) {
-    return chatByResponses(call, target, thinks(model), (asked) => openaiRequest(asked, target))
+    return chatByResponses(call, target, model, (asked) => openaiRequest(asked, target))
   }
   const known = knownModels(call, target)
   if (known !== undefined) {
