@@ -39,6 +39,7 @@ export function plainProvider(
       caCertPem: undefined,
       allowPrivateNetwork: false,
     },
+    fallbacks: [],
     concurrency: 1000,
     bufferSize: 5000,
     proxyUrl: undefined,
@@ -113,6 +114,7 @@ export function buildProvider(
     origin: 'file',
     keys,
     network: { ...network, baseUrl },
+    fallbacks: config.fallbacks ?? [],
     concurrency: queue.concurrency,
     bufferSize: queue.buffer_size,
     proxyUrl: config.proxy_config

@@ -85,6 +85,8 @@ export interface ProviderSettings {
   readonly origin: 'file' | 'environment' | 'detected' | 'built-in'
   readonly keys: readonly Key[]
   readonly network: NetworkSettings
+  /** `provider/model`, or a provider for the same model: tried for calls that name no fallbacks themselves. */
+  readonly fallbacks: readonly string[]
   /** Upstream calls in flight at once. */
   readonly concurrency: number
   /** Calls that may wait for one of them. */

@@ -105,6 +105,8 @@ export interface ErrorDetails {
   readonly cause?: unknown
   /** Overrides the row's `code` where a finer one is known. */
   readonly code?: string | undefined
+  /** When a refusal of our own may be over; a provider's own word is in `upstream`. */
+  readonly retryAfterMs?: number | undefined
   /** The provider's response headers that go to the caller with the error, such as rate limits. */
   readonly relayed?: Readonly<Record<string, string>>
 }
@@ -116,6 +118,7 @@ export class GatewayError extends Error {
   readonly param: string | undefined
   readonly upstream: UpstreamFailure | undefined
   readonly relayed: Readonly<Record<string, string>> | undefined
+  readonly #retryAfterMs: number | undefined
   readonly #code: string | undefined
 
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
@@ -124,6 +127,7 @@ export class GatewayError extends Error {
     this.param = details.param
     this.upstream = details.upstream
     this.relayed = details.relayed
+    this.#retryAfterMs = details.retryAfterMs
     this.#code = details.code
   }
 
@@ -137,6 +141,11 @@ export class GatewayError extends Error {
 
   get code(): string | null {
     return this.upstream ? this.upstream.code : (this.#code ?? ROWS[this.kind].code)
+  }
+
+  /** Milliseconds until a retry may succeed; undefined when nobody knows. */
+  get retryAfterMs(): number | undefined {
+    return this.upstream ? this.upstream.retryAfterMs : this.#retryAfterMs
   }
 
   get fault(): ErrorRow['fault'] {

@@ -139,26 +139,32 @@ export function knownProvider(name: string | undefined, snapshot: Snapshot): str
 const maxFallbacks = 20
 
 /**
- * The `fallbacks` of a body: `provider/model`, or a bare model of the provider that was asked. Empty entries and a
- * list of nothing count as none. Throws 400 for more than twenty.
+ * The `fallbacks` of a body, or else those that the configuration has for the provider: `provider/model`, a provider
+ * for the same model, or a bare model of the same provider. Empty entries and a list of nothing count as none. Throws
+ * 400 for more than twenty.
  */
 export function readFallbacks(
   body: Body,
-  provider: string,
+  { provider, model }: Pick<Address, 'provider' | 'model'>,
   snapshot: Snapshot,
 ): readonly Fallback[] | undefined {
   const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : undefined
-  if (!Array.isArray(given) || given.length === 0) return undefined
-  if (given.length > maxFallbacks) {
+  const own = Array.isArray(given) ? given.filter(isName) : []
+  if (own.length > maxFallbacks) {
     throw new GatewayError('invalid_request', `At most ${maxFallbacks} fallbacks can be given.`, {
       param: 'fallbacks',
     })
   }
+  const names = own.length > 0 ? own : (snapshot.providers.get(provider)?.fallbacks ?? [])
+  if (names.length === 0 || model === undefined) return undefined
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  const found = given.flatMap((model: unknown) =>
-    typeof model === 'string' && model !== '' ? [parseModel(model, isProvider, provider)] : [],
+  return names.map((name) =>
+    isProvider(name) ? { provider: name, model } : parseModel(name, isProvider, provider),
   )
-  return found.length === 0 ? undefined : found
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
 }
 
 const dotSegment = /(?:^|\/|%2f|%5c)(?:\.|%2e){1,2}(?:\/|%2f|%5c|$)/i

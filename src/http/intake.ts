@@ -109,7 +109,7 @@ export async function takeIn(
     endpoint,
     method: facts.method,
     ...addressed,
-    fallbacks: readFallbacks(reading.body, addressed.provider, snapshot),
+    fallbacks: readFallbacks(reading.body, addressed, snapshot),
     body: reading.body,
     stream: reading.stream || isStreamQuery(facts, arrival.query),
     wantsUsage: reading.wantsUsage,

@@ -74,7 +74,7 @@ export function respondError(error: GatewayError, context: ErrorContext, id: str
   if (!error.retryable) headers['x-should-retry'] = 'false'
   // What is still coming of the body has no reader any more.
   if (error.kind === 'request_timeout') headers['connection'] = 'close'
-  const retryAfterMs = error.upstream?.retryAfterMs
+  const { retryAfterMs } = error
   if (retryAfterMs !== undefined) {
     headers['retry-after-ms'] = String(Math.round(retryAfterMs))
     headers['retry-after'] = String(Math.ceil(retryAfterMs / 1000))

@@ -4,6 +4,9 @@ import { Pools } from './pools.ts'
 import { createRetryBudget } from './retry-budget.ts'
 import type { RetryBudget } from './retry-budget.ts'
 
+/** A queue that is full now has usually moved after a second. */
+const queueFullMs = 1000
+
 interface Waiter {
   readonly admit: () => void
 }
@@ -48,6 +51,7 @@ export class Gate {
       throw new GatewayError(
         'queue_full',
         `Provider '${limits.provider}' has ${this.#inFlight} requests in flight and ${this.#waiting.size} waiting; no more are taken.`,
+        { retryAfterMs: queueFullMs },
       )
     }
     return new Promise((resolve, reject) => {

@@ -371,3 +371,66 @@ test('a caller who asks is told every decision', async () => {
   expect(said.filter((what: string) => what.includes('(auth), then rotate'))).toHaveLength(1)
   expect(JSON.parse((await ask({})).text).extra_fields).not.toHaveProperty('trace')
 })
+
+describe('fallbacks of the configuration', () => {
+  const providers = async (fallbacks: string[]) => ({
+    openai: { keys: [{ value: 'k' }], network_config: { base_url: await refusedUrl() }, fallbacks },
+    groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+    mistral: { keys: [{ value: 'm' }], network_config: { base_url: first.url } },
+  })
+  async function askOf(fallbacks: string[], body: object) {
+    const own = await startGateway({ config: { providers: await providers(fallbacks) } })
+    const response = await fetch(`${own.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...CHAT, ...body }),
+    })
+    await own.stop()
+    return response.headers.get('x-bifrost-provider')
+  }
+
+  test('serve calls that name none, with their own model or the same', async () => {
+    expect(await askOf(['groq/reverse', 'mistral/x'], { model: 'openai/echo' })).toBe('groq')
+    expect(second.requests[0]!.json().model).toBe('reverse')
+    second.clear()
+    expect(await askOf(['groq'], { model: 'openai/echo' })).toBe('groq')
+    expect(second.requests[0]!.json().model).toBe('echo')
+  })
+
+  test('give way to those of the caller', async () => {
+    const body = { model: 'openai/echo', fallbacks: ['mistral/echo'] }
+    expect(await askOf(['groq/echo'], body)).toBe('mistral')
+  })
+})
+
+test('a full queue says when to come back, and a fallback takes the call', async () => {
+  const own = await startGateway({
+    config: {
+      client: { drop_excess_requests: true },
+      providers: {
+        openai: {
+          keys: [{ value: 'k' }],
+          network_config: { base_url: first.url },
+          concurrency_and_buffer_size: { concurrency: 1, buffer_size: 1 },
+        },
+        groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+      },
+    },
+  })
+  const gate = Promise.withResolvers<void>()
+  first.reply({ json: {}, gate: gate.promise })
+  const post = (body: object) =>
+    fetch(`${own.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'openai/echo', ...CHAT, ...body }),
+    })
+  const slow = post({})
+  await first.waitFor(1)
+  const refused = await post({})
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+  expect((await post({ fallbacks: ['groq/echo'] })).headers.get('x-bifrost-provider')).toBe('groq')
+  gate.resolve()
+  await slow
+  await own.stop()
+})

@@ -14,6 +14,7 @@ import {
   secret,
   text,
   url,
+  words,
 } from './fields.ts'
 import { KeyConfig } from './key.ts'
 
@@ -133,6 +134,11 @@ export const ProviderConfig = closed({
     }),
   ),
   proxy_config: Type.Optional(ProxyConfig),
+  fallbacks: Type.Optional(
+    words(
+      'Tried in this order when a call fails that names no fallbacks itself: `provider/model`, or a provider for the same model.',
+    ),
+  ),
   send_back_raw_request: Type.Optional(flag(false)),
   send_back_raw_response: Type.Optional(flag(false)),
   custom_provider_config: Type.Optional(CustomProviderConfig),
