@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
 
 import { scratch, serve } from '../cli/program.ts'
@@ -6,6 +6,9 @@ import { startUpstream } from '../helpers/upstream.ts'
 
 const fixture = (name: string): string => join(import.meta.dir, '../fixtures/tls', name)
 const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk', 'base64')
+
+// Each starts the program, on a machine that may be busy.
+setDefaultTimeout(60_000)
 
 async function ask(cert: string, trusted: string, host: string) {
   const names: unknown[] = []

@@ -2,6 +2,10 @@ import { expect, test } from 'bun:test'
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+import { createLogger } from '#core/log.ts'
+import { createDb } from '#store/db.ts'
+import { createResponseStore } from '#store/responses.ts'
+
 import { startGateway } from '../helpers/gateway.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
@@ -83,18 +87,26 @@ test('what has become too old is gone', async () => {
   expect(await gateway.get(`/${made.body.id}`)).toMatchObject({ status: 404 })
 })
 
-test('many small turns make one conversation that ends in a clear refusal', async () => {
-  await using gateway = await rig({})
-  let previous: string | undefined
-  let turns = 0
-  for (; turns < 510; turns++) {
-    const made = await gateway.post({ input: 'x', previous_response_id: previous })
-    if (made.status !== 200) {
-      expect(made.body.error.code).toBe('context_length_exceeded')
-      break
-    }
-    previous = made.body.id
+test('a conversation of more turns than are kept together ends in a clear refusal', async () => {
+  let dir = ''
+  await using gateway = await rig({}, (own) => {
+    dir = own
+  })
+  const log = createLogger({ level: 'error', style: 'json', write: () => undefined })
+  const store = createResponseStore(createDb({ path: join(dir, 'asbru.db'), log }), log)
+  const limits = { maxAgeMs: 1e9, maxBytes: 1e9, maxCount: 1e6 }
+  for (let n = 0; n <= 501; n++) {
+    const previousId = n === 0 ? undefined : `resp_${n - 1}`
+    const head = JSON.stringify({ id: `resp_${n}`, object: 'response' })
+    const own = { owner: '', provider: 'cerebras', model: 'm', input: [], output: [] }
+    store.put({ id: `resp_${n}`, previousId, head, ...own }, limits)
   }
-  expect(turns).toBeGreaterThan(490)
-  expect(turns).toBeLessThan(510)
+  store.close()
+  const within = await gateway.post({ input: 'x', previous_response_id: 'resp_400' })
+  expect(within.status).toBe(200)
+  const beyond = await gateway.post({ input: 'x', previous_response_id: 'resp_501' })
+  expect(beyond).toMatchObject({
+    status: 400,
+    body: { error: { code: 'context_length_exceeded', param: 'previous_response_id' } },
+  })
 })

@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite'
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
 
 import { OpenAI } from 'openai'
@@ -9,6 +9,9 @@ import type { Serving } from '../cli/program.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
 // The program as a process, from the outside: what it keeps when it is killed, and when it is asked to stop.
+
+// Each starts the program several times, on a machine that may be busy.
+setDefaultTimeout(60_000)
 
 function clientOf({ url }: Serving): OpenAI {
   return new OpenAI({ apiKey: 'x', baseURL: `${url}/openai`, maxRetries: 0 })
