@@ -76,7 +76,8 @@ function parseObject(written: string): Fields | undefined {
   try {
     const value = parseExact(written)
     if (value === null) return {}
-    return isRecord(value) ? value : undefined
+    // A lone number that is kept digit by digit is an object, too.
+    return isRecord(value) && written.trimStart().startsWith('{') ? value : undefined
   } catch {
     // The model's own mistake, recorded in the history; each vendor has its own way to say it again.
     return undefined
