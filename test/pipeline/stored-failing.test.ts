@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite'
 import { expect, test } from 'bun:test'
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -68,6 +69,24 @@ test('with a file that cannot be one, answers go on and say that they were not k
   expect(next.body.error.message).toContain('cannot be used')
   const found = await gateway.get('/resp_1')
   expect(found).toMatchObject({ status: 503, body: { error: { code: 'store_unavailable' } } })
+  expect(gateway.errors()).toHaveLength(1)
+})
+
+test('an answer that could not be written says so itself', async () => {
+  let dir = ''
+  await using gateway = await rig({}, (own) => {
+    dir = own
+  })
+  const first = await gateway.post({ input: 'Hello' })
+  expect(first.body.store).toBe(true)
+  const other = new Database(join(dir, 'asbru.db'))
+  other.run('BEGIN IMMEDIATE')
+  const second = await gateway.post({ input: 'Hello' })
+  expect(second).toMatchObject({ status: 200, body: { store: false } })
+  // What is there can still be read.
+  expect(await gateway.get(`/${first.body.id}`)).toMatchObject({ status: 200 })
+  other.run('ROLLBACK')
+  other.close()
   expect(gateway.errors()).toHaveLength(1)
 })
 
