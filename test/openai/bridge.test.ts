@@ -470,9 +470,11 @@ describe('an answer that goes over the bridge', () => {
           (message.tool_calls ?? []).map(({ id, function: { name, arguments: input } }: any) => [
             id,
             name,
-            JSON.parse(input),
+            input,
           ]),
-        ).toEqual(said.calls.map(({ name, input }, at) => [`call_${at}`, name, input]))
+        ).toEqual(
+          said.calls.map(({ name, input }, at) => [`call_${at}`, name, JSON.stringify(input)]),
+        )
       }),
     )
   })

@@ -297,7 +297,7 @@ with client.responses.stream(model='groq/m', input='hi') as stream:
     ])
     expect(err).toBe('')
     expect(out.trim()).toBe('Hi')
-  })
+  }, 60_000)
 } else {
   console.info('python with the openai package is not here: its responses.stream was not tried')
 }
