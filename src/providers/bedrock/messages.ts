@@ -179,6 +179,10 @@ function addAssistant(
     calls.set(toolUseId, call.param)
     for (const member of Object.keys(call.extra)) exchange.drop(`${call.param}.${member}`)
     content.push({ toolUse: { toolUseId, name: names.out(call.name), input: inputOf(call) } })
+    if (call.kind === 'function' && !call.input) {
+      // What the model wrote was no JSON object: it is said again as a member of one.
+      exchange.drop(`${call.param}.function.arguments`)
+    }
     const point = cachePoint(call, context)
     if (point) content.push(point)
   }
@@ -186,7 +190,6 @@ function addAssistant(
 
 function inputOf({ kind, input, text }: PastCall): Readonly<Record<string, unknown>> {
   if (kind === 'custom') return { input: text }
-  // What the model wrote was no JSON object; as a member of one it can be said again.
   return input ?? { _raw: text }
 }
 

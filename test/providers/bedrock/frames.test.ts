@@ -75,13 +75,17 @@ test('what was written is read, however it is cut', () => {
   fc.assert(
     fc.property(messages, fc.array(fc.nat(2000), { maxLength: 8 }), (written, cuts) => {
       const stream = joined(written.map(({ name, payload }) => message(name, payload)))
-      const places = [...new Set(cuts.map((cut) => Math.min(cut, stream.length)))].toSorted((a, b) => a - b)
-      const pieces = [0, ...places].map((from, i) => stream.subarray(from, places[i] ?? stream.length))
+      const places = [...new Set(cuts.map((cut) => Math.min(cut, stream.length)))].toSorted(
+        (a, b) => a - b,
+      )
+      const pieces = [0, ...places].map((from, i) =>
+        stream.subarray(from, places[i] ?? stream.length),
+      )
       const read = readAll(pieces)
       expect(read.ended).toBe(true)
-      expect(read.messages.map(({ name, payload }) => ({ name, payload: JSON.parse(payload) }))).toEqual(
-        written.map(({ name, payload }) => ({ name, payload })),
-      )
+      expect(
+        read.messages.map(({ name, payload }) => ({ name, payload: JSON.parse(payload) })),
+      ).toEqual(written.map(({ name, payload }) => ({ name, payload })))
     }),
   )
 })
@@ -127,7 +131,10 @@ describe('lengths that no message has are refused at once', () => {
 test('room is taken for what has come, and not for what was announced', () => {
   const before = process.memoryUsage().arrayBuffers
   const readers = Array.from({ length: 200 }, () => {
-    const reader = frameReader(() => undefined, () => undefined)
+    const reader = frameReader(
+      () => undefined,
+      () => undefined,
+    )
     reader.push(prelude(24 * 1024 * 1024, 0))
     return reader
   })

@@ -106,10 +106,15 @@ describe('a packed credential', () => {
     expect(unpack(pack(credential))).toEqual(credential)
   })
 
-  test.each(['', 'bedrock-api-key-YmVk', '{"accessKeyId":"x"}', 'aws-sigv4:', 'aws-sigv4:null', 'aws-sigv4:{}', 'aws-sigv4:[]'])(
-    'is not %p',
-    (text) => {
-      expect(unpack(text)).toBeUndefined()
-    },
-  )
+  test.each([
+    '',
+    'bedrock-api-key-YmVk',
+    '{"accessKeyId":"x"}',
+    'aws-sigv4:',
+    'aws-sigv4:null',
+    'aws-sigv4:{}',
+    'aws-sigv4:[]',
+  ])('is not %p', (text) => {
+    expect(unpack(text)).toBeUndefined()
+  })
 })
