@@ -6,8 +6,8 @@ import type { Quirks } from './quirks.ts'
 export function compatibleFates(quirks: Quirks | undefined): Fates {
   const base = fatesUnder(quirks ?? {})
   const sometimes: Partial<Record<ChatParam, Fate>> = {}
-  for (const { then } of quirks?.rules ?? []) {
-    const own = fatesUnder(then)
+  for (const { quirks: more } of quirks?.rules ?? []) {
+    const own = fatesUnder(more)
     for (const param of CHAT_PARAMS) {
       if (own[param] !== 'carried' && own[param] !== base[param]) sometimes[param] = own[param]
     }
@@ -25,17 +25,11 @@ function fatesUnder(quirks: Quirks): Record<ChatParam, Fate> {
 function fateOf(param: ChatParam, quirks: Quirks): Fate {
   if (quirks.refuse?.includes(param)) return 'refused'
   if (quirks.drop?.includes(param)) return 'dropped'
-  switch (param) {
-    case 'functions':
-    case 'function_call':
-      return quirks.functionsAsTools ? 'emulated' : 'carried'
-    case 'reasoning':
-      return quirks.effort ? 'emulated' : 'carried'
-    case 'response_format':
-      return quirks.schemaInWords ? 'emulated' : 'carried'
-    default:
-      return 'carried'
-  }
+  const isEmulated =
+    (param === 'response_format' && quirks.schemaInWords === true) ||
+    (param === 'reasoning' && quirks.effort !== undefined) ||
+    ((param === 'functions' || param === 'function_call') && quirks.functionsAsTools === true)
+  return isEmulated ? 'emulated' : 'carried'
 }
 
 /** Only what quirks lose or refuse. */

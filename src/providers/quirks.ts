@@ -89,7 +89,7 @@ export interface Rule {
   readonly models?: RegExp
   readonly except?: RegExp
   readonly when?: (request: Fields) => boolean
-  readonly then: Omit<Quirks, 'rules'>
+  readonly quirks: Omit<Quirks, 'rules'>
 }
 
 /** How answers of a vendor have to be changed. */

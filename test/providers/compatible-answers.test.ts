@@ -60,7 +60,7 @@ function joined(stream: string): any {
       usage = data.usage
     }
     for (const { delta, finish_reason: reason, logprobs } of data.choices) {
-      join_(choice.message, delta)
+      addDelta(choice.message, delta)
       if (reason !== null && reason !== undefined) {
         expect(choice.finish_reason).toBeNull()
         choice.finish_reason = reason
@@ -71,18 +71,18 @@ function joined(stream: string): any {
   return { ...choice, usage }
 }
 
-function join_(message: any, delta: any): void {
+function addDelta(message: any, delta: any): void {
   for (const [name, value] of Object.entries<any>(delta)) {
     if (name === 'tool_calls') {
       for (const { index, ...piece } of value) {
         expect(Number.isInteger(index)).toBe(true)
-        join_(((message.tool_calls ??= [])[index] ??= {}), piece)
+        addDelta(((message.tool_calls ??= [])[index] ??= {}), piece)
       }
     } else if (name === 'reasoning_details') {
       for (const piece of value) addDetail((message.reasoning_details ??= []), piece)
     } else if (Array.isArray(value)) (message[name] ??= []).push(...value)
     else if (typeof value === 'string') message[name] = (message[name] ?? '') + value
-    else if (typeof value === 'object' && value !== null) join_((message[name] ??= {}), value)
+    else if (typeof value === 'object' && value !== null) addDelta((message[name] ??= {}), value)
   }
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { VENDORS } from '#providers/vendors.ts'
 
@@ -20,7 +20,7 @@ afterAll(() => rig[Symbol.asyncDispose]())
 const anything = fc.jsonValue({ maxDepth: 3 })
 const words = fc.constantFrom('', 'a', 'é\n"\\', '{}', '\u0000', '🌈')
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
-  fc.oneof({ weight: 4, arbitrary: value as fc.Arbitrary<unknown> }, anything)
+  fc.oneof({ weight: 4, arbitrary: value }, anything)
 
 const call = fc.record(
   {

@@ -36,7 +36,7 @@ export const azureProvider: Provider = {
   baseUrl: undefined,
   ambient: ENTRA_ENVIRONMENT,
   offers,
-  fates: compatibleFates({ rules: [{ then: reasoningQuirks }] }),
+  fates: compatibleFates({ rules: [{ quirks: reasoningQuirks }] }),
   passthrough: true,
   composesResponses: isClaude,
   request: (call, target, resources) =>

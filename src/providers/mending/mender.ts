@@ -59,6 +59,7 @@ function streamMender(mends: Mends, facts: Facts): Mender {
   /** The first event shows whether the server names itself in its events. */
   let isWaiting = mends.tidy === true
   let isFirst = true
+  const chunkObject = facts.kind === 'chat.completion' ? 'chat.completion.chunk' : facts.kind
   let sawUsage = false
   let asideUsage: Loose | undefined
   let head: Loose = {}
@@ -97,14 +98,7 @@ function streamMender(mends: Mends, facts: Facts): Mender {
       if (aside['error']) return JSON.stringify({ error: aside['error'] })
       if (isRecord(aside['usage'])) asideUsage = aside['usage']
     }
-    if (
-      mends.tidy &&
-      named(
-        value,
-        facts,
-        `${facts.kind === 'chat.completion' ? 'chat.completion.chunk' : facts.kind}`,
-      )
-    ) {
+    if (mends.tidy && named(value, facts, chunkObject)) {
       isChanged = true
       isWaiting = true
     } else if (isFirst) isWaiting = false
@@ -117,7 +111,7 @@ function streamMender(mends: Mends, facts: Facts): Mender {
     list.forEach((choice, at) => {
       if (!isRecord(choice)) return
       const index = typeof choice['index'] === 'number' ? choice['index'] : at
-      const outcome = mendChoice(choice as Loose, 'delta', stateOf(index), mends, facts)
+      const outcome = mendChoice(choice, 'delta', stateOf(index), mends, facts)
       if (outcome.isChanged) isChanged = true
       failed ??= outcome.failed
       if (choice['finish_reason']) finishes = true
@@ -164,7 +158,7 @@ function objectIn(data: string): Loose | undefined {
   } catch {
     return undefined
   }
-  return isRecord(value) ? (value as Loose) : undefined
+  return isRecord(value) ? value : undefined
 }
 
 /** Fills in what every chunk has to say of itself; true when something was missing. */

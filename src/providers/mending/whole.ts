@@ -22,7 +22,7 @@ export function wholeMender(
   return (answer) => {
     const value = parsed(answer)
     if (!isRecord(value) || value['error'] || value['object'] === 'error') return answer
-    return mended(answer, value as Loose, mends, facts)
+    return mended(answer, value, mends, facts)
   }
 }
 
@@ -47,7 +47,7 @@ function mended(answer: string, value: Loose, mends: Mends, facts: Facts): strin
   let isChanged = false
   for (const choice of choices) {
     if (!isRecord(choice)) continue
-    const outcome = mendChoice(choice as Loose, 'message', newChoice(), mends, facts)
+    const outcome = mendChoice(choice, 'message', newChoice(), mends, facts)
     if (outcome.failed !== undefined) throw failure(outcome.failed)
     if (outcome.isChanged) isChanged = true
     const message = choice['message']

@@ -14,7 +14,7 @@ export interface Rewriting {
   readonly quirks: Quirks
   /** For messages. */
   readonly provider: string
-  drop(place: string): void
+  readonly drop: (place: string) => void
 }
 
 /**
@@ -154,7 +154,8 @@ function changeFields({ draft, request, quirks }: Rewriting): void {
   for (const [name, table] of Object.entries(quirks.values ?? {})) {
     const value = request[name]
     if (typeof value === 'object' || value === undefined || !draft.has(name)) continue
-    const wanted = Object.hasOwn(table, String(value)) ? table[String(value)] : undefined
+    const written = typeof value === 'string' ? value : JSON.stringify(value)
+    const wanted = Object.hasOwn(table, written) ? table[written] : undefined
     if (wanted !== undefined) draft.set(name, JSON.stringify(wanted))
   }
   for (const [name, to] of Object.entries(quirks.rename ?? {})) {

@@ -31,7 +31,7 @@ export function quirksFor(quirks: Quirks, request: Fields, model: string | undef
   let result = known.get(holding)
   if (!result) {
     result = rules.reduce<Quirks>(
-      (sum, rule, at) => ((holding & (1 << at)) === 0 ? sum : merged(sum, rule.then)),
+      (sum, rule, at) => ((holding & (1 << at)) === 0 ? sum : merged(sum, rule.quirks)),
       quirks,
     )
     known.set(holding, result)
@@ -41,7 +41,7 @@ export function quirksFor(quirks: Quirks, request: Fields, model: string | undef
 
 /** `more` on top of `base`: lists grow, tables are overlaid, anything else is replaced. */
 export function merged(base: Quirks, more: Quirks): Quirks {
-  return overlaid(base as Fields, more as Fields) as Quirks
+  return overlaid(base as Fields, more as Fields)
 }
 
 function overlaid(base: Fields, more: Fields): Fields {

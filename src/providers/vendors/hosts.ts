@@ -20,11 +20,11 @@ export const groq: Quirks = family(
     rules: [
       {
         models: /gpt-oss/,
-        then: { effort: { words: { ...threeSteps, none: 'low' }, lossy: ['none'] } },
+        quirks: { effort: { words: { ...threeSteps, none: 'low' }, lossy: ['none'] } },
       },
       {
         models: /qwen|deepseek-r1/,
-        then: {
+        quirks: {
           effort: {
             words: {
               minimal: 'default',
@@ -86,8 +86,8 @@ export const cerebras: Quirks = family({
   effort: { words: threeSteps },
   messages: { reasoning: 'reasoning' },
   rules: [
-    { models: /gpt-oss/, then: { effort: { words: { none: 'low' }, lossy: ['none'] } } },
-    { models: /glm|qwen/, then: { effort: { words: {}, off: { disable_reasoning: true } } } },
+    { models: /gpt-oss/, quirks: { effort: { words: { none: 'low' }, lossy: ['none'] } } },
+    { models: /glm|qwen/, quirks: { effort: { words: {}, off: { disable_reasoning: true } } } },
   ],
 })
 

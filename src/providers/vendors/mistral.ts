@@ -29,8 +29,8 @@ export const mistral: Quirks = family(
       parts: { file: documentPart, input_audio: audioPart },
     },
     rules: [
-      { models: thinking, then: { messages: { reasoning: 'parts' } } },
-      { models: fixedEffort, then: { drop: ['reasoning_effort'] } },
+      { models: thinking, quirks: { messages: { reasoning: 'parts' } } },
+      { models: fixedEffort, quirks: { drop: ['reasoning_effort'] } },
     ],
   },
   ['prediction'],

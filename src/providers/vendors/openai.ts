@@ -19,7 +19,7 @@ export const openai: Quirks = {
   rules: [
     {
       models: known,
-      then: {
+      quirks: {
         drop: ['top_k', 'reasoning_max_tokens'],
         effort: { words: {} },
         messages: { reasoning: 'none', dropOfCalls: ['extra_content'] },
@@ -28,7 +28,7 @@ export const openai: Quirks = {
     {
       models: reasoning,
       except: notReasoning,
-      then: {
+      quirks: {
         rename: { max_tokens: 'max_completion_tokens' },
         drop: ['frequency_penalty', 'presence_penalty', 'logit_bias'],
       },
@@ -37,19 +37,19 @@ export const openai: Quirks = {
       models: reasoning,
       except: new RegExp(`${notReasoning.source}|${quietByDefault.source}`),
       when: (request: Fields) => !turnsThinkingOff(request),
-      then: withoutSampling,
+      quirks: withoutSampling,
     },
-    { models: quietByDefault, except: notReasoning, when: namesEffort, then: withoutSampling },
+    { models: quietByDefault, except: notReasoning, when: namesEffort, quirks: withoutSampling },
     {
       models: cannotBeQuiet,
-      then: {
+      quirks: {
         ...withoutSampling,
         effort: { words: { none: 'low', max: 'xhigh' }, lossy: ['none'] },
       },
     },
     {
       models: /-search-preview/,
-      then: { drop: ['temperature', 'top_p', 'frequency_penalty', 'presence_penalty', 'n'] },
+      quirks: { drop: ['temperature', 'top_p', 'frequency_penalty', 'presence_penalty', 'n'] },
     },
   ],
 }

@@ -20,7 +20,7 @@ export const deepseek: Quirks = family({
       // Sampling is ignored while thinking, which nobody would notice.
       except: /^deepseek-chat/,
       when: (request) => !turnsThinkingOff(request) && !forcesTool(request),
-      then: {
+      quirks: {
         drop: [...maySample, 'logprobs', 'top_logprobs'],
         defaults: { temperature: 1, top_p: 1 },
         messages: { fillReasoning: true },
@@ -29,11 +29,11 @@ export const deepseek: Quirks = family({
     {
       except: /^deepseek-chat/,
       when: (request) => !turnsThinkingOff(request) && forcesTool(request),
-      then: { forcedWithout: { thinking: { type: 'disabled' } } },
+      quirks: { forcedWithout: { thinking: { type: 'disabled' } } },
     },
     {
       except: /vision|-vl/,
-      then: { messages: { refuseParts: ['image_url', 'input_audio', 'file'] } },
+      quirks: { messages: { refuseParts: ['image_url', 'input_audio', 'file'] } },
     },
   ],
 })
@@ -63,11 +63,11 @@ export const xai: Quirks = family({
     {
       models: xaiReasoning,
       except: /non-reasoning/,
-      then: { drop: ['frequency_penalty', 'presence_penalty', 'stop'] },
+      quirks: { drop: ['frequency_penalty', 'presence_penalty', 'stop'] },
     },
     {
       models: /^grok-(?:4\.(?:[6-9]|\d\d)|[5-9])/,
-      then: { effort: { words: { xhigh: 'xhigh', max: 'xhigh' } } },
+      quirks: { effort: { words: { xhigh: 'xhigh', max: 'xhigh' } } },
     },
   ],
 })
