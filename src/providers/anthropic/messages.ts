@@ -85,6 +85,8 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
   let open = new Map<string, Open>()
   /** What is said between calls and the last of their results; it follows the results. */
   let waiting: Message[] = []
+  /** Instructions given after the first message, until it is clear where they may stand. */
+  let held: { readonly block: TextBlock; readonly param: string }[] = []
   let last: AssistantTurn | undefined
 
   function mark<T extends Marked>(block: T, marker: CacheControl | undefined, param: string): T {
@@ -131,25 +133,46 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
     for (const { role, content } of rest) add(role, content)
   }
 
+  function instructFirst(block: TextBlock, param: string): void {
+    told.system.push(block)
+    if (block.cache_control) {
+      told.systemMarkers.push({ holder: block, param: `${param}.cache_control` })
+    }
+  }
+
+  /**
+   * The vendor wants a later instruction between what the user says and the answer to it; where nobody said anything
+   * it is said by the user (docs page "Mid-conversation system messages", as read in November 2026).
+   */
+  function placeHeld(): void {
+    const instructions = held
+    held = []
+    if (instructions.length === 0) return
+    const followsUser = messages.at(-1)?.role === 'user'
+    if (followsUser && !options.laterSystem) {
+      for (const { block, param } of instructions) instructFirst(block, param)
+      return
+    }
+    for (const { block, param } of instructions) mark(block, block.cache_control, param)
+    add(
+      followsUser ? 'system' : 'user',
+      instructions.map(({ block }) => block),
+    )
+  }
+
   return {
     instruct(turn: InstructionTurn): void {
       const isLater = messages.length > 0 || open.size > 0
-      const stays = isLater && options.laterSystem
-      const blocks: TextBlock[] = []
       for (const part of turn.parts) {
         if (part.text.trim() === '') {
           unmarked(part)
           continue
         }
         const block: TextBlock = { type: 'text', text: part.text }
-        blocks.push(block)
-        if (!part.cacheControl) continue
-        block.cache_control = part.cacheControl
-        const list = stays ? told.messageMarkers : told.systemMarkers
-        list.push({ holder: block, param: `${part.param}.cache_control` })
+        if (part.cacheControl) block.cache_control = part.cacheControl
+        if (isLater) held.push({ block, param: part.param })
+        else instructFirst(block, part.param)
       }
-      if (stays) add('system', blocks)
-      else told.system.push(...blocks)
     },
 
     user(turn: UserTurn): void {
@@ -165,6 +188,7 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
 
     assistant(turn: AssistantTurn): void {
       settle()
+      placeHeld()
       last = turn
       if (turn.name !== undefined) exchange.drop(`${turn.param}.name`)
       const content: Block[] = [...pastThoughts(turn, exchange), ...foreignBlocks(turn, exchange)]
@@ -215,6 +239,7 @@ function createTeller(exchange: Exchange, { names, downloadsUrls, ...options }: 
 
     finish(): Told {
       settle()
+      placeHeld()
       const final = messages.at(-1)
       if (!final) {
         throw invalid('messages', 'This provider needs at least one message that is not empty.')

@@ -6,6 +6,8 @@ export type ThinkingStyle = 'none' | 'budget' | 'optional' | 'always'
 
 export interface ModelClass {
   readonly thinking: ThinkingStyle
+  /** The `thinking.type` that keeps it from thinking before it answers; undefined where nothing does. */
+  readonly off: 'disabled' | 'between_tools' | undefined
   /** Takes temperature, top_p and top_k. */
   readonly sampling: boolean
   /** `tool_choice` may demand a call. */
@@ -30,6 +32,7 @@ const fiveEfforts: readonly string[] = ['low', 'medium', 'high', 'xhigh', 'max']
 
 const plain: ModelClass = {
   thinking: 'none',
+  off: undefined,
   sampling: true,
   forcedTools: true,
   prefill: true,
@@ -53,6 +56,7 @@ const budget: ModelClass = {
 const adaptive: ModelClass = {
   ...plain,
   thinking: 'optional',
+  off: 'disabled',
   prefill: false,
   structured: true,
   efforts: fourEfforts,
@@ -67,7 +71,12 @@ const current: ModelClass = {
   efforts: fiveEfforts,
 }
 
-const alwaysThinking: ModelClass = { ...current, thinking: 'always', forcedTools: false }
+const alwaysThinking: ModelClass = {
+  ...current,
+  thinking: 'always',
+  off: undefined,
+  forcedTools: false,
+}
 
 /** A model that this table has not heard of is treated as the newest kind, with a limit that every model takes. */
 const unknown: ModelClass = { ...alwaysThinking, laterSystem: false, defaultTokens: 4096 }
@@ -83,7 +92,8 @@ const classes: readonly (readonly [pattern: RegExp, is: ModelClass])[] = [
   [/^claude-(?:opus|sonnet|haiku)-4-8\b/, current],
   [/^claude-opus-4(?:-[01])?(?=$|[@:_]|-\d{8}|-[a-z])/, { ...budget, ceilingTokens: 32_000 }],
   [/^claude-(?:sonnet|haiku)-4(?:-0)?(?=$|[@:_]|-\d{8}|-[a-z])/, budget],
-  [/^claude-(?:opus|sonnet)-5-5\b/, alwaysThinking],
+  [/^claude-opus-5-5\b/, alwaysThinking],
+  [/^claude-sonnet-5-5\b/, { ...alwaysThinking, off: 'between_tools' }],
   [/^claude-haiku-5-5\b/, current],
   [/^claude-(?:opus|sonnet|haiku)-5(?=$|[@:_]|-\d{8}|-[a-z])/, current],
   [/^claude-(?:fable|mythos)-/, alwaysThinking],

@@ -127,6 +127,9 @@ function adaptiveEffort(exchange: Exchange, is: ModelClass, forced: boolean): Ef
       ? Math.min(is.defaultTokens * 2, is.ceilingTokens)
       : is.defaultTokens)
   const thinking = { type: 'adaptive', ...(wantsReasoning && { display: 'summarized' }) } as const
+  if (effort === 'none' && is.off) {
+    return { thinking: { type: is.off }, effort: undefined, maxTokens, thinks: false }
+  }
   if (is.thinking === 'always') {
     if (effort === 'none') exchange.drop(effortParam(request))
     return {
@@ -135,9 +138,6 @@ function adaptiveEffort(exchange: Exchange, is: ModelClass, forced: boolean): Ef
       maxTokens,
       thinks: true,
     }
-  }
-  if (effort === 'none') {
-    return { thinking: { type: 'disabled' }, effort: undefined, maxTokens, thinks: false }
   }
   if (!wantsReasoning && effort === undefined) {
     return { thinking: undefined, effort: undefined, maxTokens, thinks: false }

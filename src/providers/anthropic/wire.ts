@@ -79,7 +79,7 @@ export interface Tool {
 export type Thinking =
   | { readonly type: 'enabled'; readonly budget_tokens: number }
   | { readonly type: 'adaptive'; readonly display?: 'summarized' }
-  | { readonly type: 'disabled' }
+  | { readonly type: 'disabled' | 'between_tools' }
 
 export type ToolChoice =
   | { readonly type: 'none' }

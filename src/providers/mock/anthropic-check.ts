@@ -18,6 +18,7 @@ export interface Rules {
   readonly budget: boolean
   readonly adaptive: boolean
   readonly off: boolean
+  readonly betweenTools: boolean
   readonly forcedTools: boolean
   readonly prefill: boolean
   readonly structured: boolean
@@ -37,6 +38,7 @@ export function rulesOf(model: string): Rules {
     budget: !always && !early,
     adaptive: !old && !is(/claude-\w+-4-5/),
     off: !always,
+    betweenTools: is(/sonnet-5-5/),
     forcedTools: !always,
     prefill: !late,
     structured: !old,
@@ -89,7 +91,9 @@ function checkThinking(body: Fields, rules: Rules): void {
     if (!rules.adaptive) throw refuse('adaptive thinking is not supported on this model')
   } else if (type === 'disabled') {
     if (!rules.off) throw refuse('thinking.type: disabled is not supported by this model')
-  } else throw refuse('thinking.type: unknown')
+  } else if (type !== 'between_tools' || !rules.betweenTools) {
+    throw refuse('thinking.type: not supported by this model')
+  }
 }
 
 function checkSampling(body: Fields, rules: Rules): void {

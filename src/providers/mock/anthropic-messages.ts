@@ -26,6 +26,7 @@ export function checkMessages(body: Fields, rules: Rules): readonly Heard[] {
   const system = typeof body.system === 'string' ? [] : (body.system ?? [])
   if (!Array.isArray(system)) throw refuse('system: Input should be a valid list')
   system.forEach((block, at) => checkText(record(block), `system.${at}`))
+  checkInstructions(heard)
   checkToolOrder(heard)
   checkThoughts(heard, body)
   checkEnd(heard, rules)
@@ -120,6 +121,21 @@ function checkSource({ type, source }: Fields, place: string): void {
     (kind === 'text' && type === 'document' && mediaType === 'text/plain') ||
     kind === 'file'
   if (!fits) throw refuse(`${place}.${String(type)}.source: not a source of this kind`)
+}
+
+/** A later instruction stands between what the user says and the answer to it. */
+function checkInstructions(heard: readonly Heard[]): void {
+  heard.forEach(({ role }, at) => {
+    if (role !== 'system') return
+    if (heard[at - 1]?.role !== 'user') {
+      throw refuse(`messages.${at}: role 'system' must follow a 'user' message`)
+    }
+    if (at < heard.length - 1 && heard[at + 1]!.role !== 'assistant') {
+      throw refuse(
+        `messages.${at}: role 'system' must precede an 'assistant' message or end the array`,
+      )
+    }
+  })
 }
 
 /** Every call is answered in the next message, before anything else that stands there. */

@@ -389,6 +389,22 @@ describe('carried in another form', () => {
     expect(older.json().system).toEqual([{ type: 'text', text: 'Hurry.' }])
   })
 
+  test('instructions that no user message stands beside are said by the user', async () => {
+    const messages = [
+      question,
+      { role: 'assistant', content: 'Hello' },
+      { role: 'system', content: 'Say goodbye.' },
+    ]
+    for (const model of ['claude-opus-4-8', 'claude-haiku-4-5', 'claude-opus-4-7']) {
+      const { messages: sent, system } = (await rig.sent({ model, messages })).json()
+      expect(sent.at(-1)).toEqual({
+        role: 'user',
+        content: [{ type: 'text', text: 'Say goodbye.' }],
+      })
+      expect(system).toBeUndefined()
+    }
+  })
+
   test('JSON of any form is asked for in words', async () => {
     const sent = await rig.sent({ response_format: { type: 'json_object' } })
     expect(sent.json().system[0].text).toContain('JSON')

@@ -74,6 +74,8 @@ const efforts: readonly (readonly [model: string, effort: string, sent: object])
   ['claude-opus-4-8', 'xhigh', { max_tokens: 32_768, thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'xhigh' }, stream: true }],
   ['claude-opus-5-5', 'minimal', { max_tokens: 16_384, thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } }],
   ['claude-opus-5-5', 'none', { max_tokens: 16_384, output_config: { effort: 'low' } }],
+  ['claude-sonnet-5-5', 'none', { max_tokens: 16_384, thinking: { type: 'between_tools' } }],
+  ['claude-sonnet-5-5', 'low', { max_tokens: 16_384, thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } }],
   ['claude-opus-9', 'high', { max_tokens: 4096, thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'high' } }],
 ]
 

@@ -59,12 +59,13 @@ const exchange = fc.record({
 
 const conversation = fc.array(exchange, { minLength: 1, maxLength: 4 }).map((exchanges) => {
   let id = 0
-  const messages: any[] = []
+  const messages: any[] = [{ role: 'system', content: 'Be kind' }]
   for (const { asked, said, thoughts, calls, instruction } of exchanges) {
-    if (instruction !== undefined) messages.push({ role: 'system', content: instruction })
     messages.push({ role: 'user', content: asked })
     const made = calls.map((call) => ({ ...call, id: `toolu_${id++}` }))
     if (said === null && made.length === 0) continue
+    // Elsewhere than here, before an answer, instructions change their place.
+    if (instruction !== undefined) messages.push({ role: 'system', content: instruction })
     messages.push({
       role: 'assistant',
       content: said,

@@ -69,6 +69,8 @@ export const settings: Readonly<Record<string, Pair>> = {
       messages: [
         { role: 'system', content: 'Be kind.' },
         { role: 'user', content: 'Hi' },
+        { role: 'developer', content: 'Be brief.' },
+        { role: 'assistant', content: 'Hello' },
         { role: 'developer', content: 'From now on answer in German.' },
         { role: 'user', content: 'And now?' },
       ],
@@ -79,8 +81,11 @@ export const settings: Readonly<Record<string, Pair>> = {
       system: 'Be kind.',
       messages: [
         { role: 'user', content: 'Hi' },
-        { role: 'system', content: 'From now on answer in German.' },
+        { role: 'system', content: 'Be brief.' },
+        { role: 'assistant', content: 'Hello' },
+        // Only between what the user says and its answer may an instruction stand.
         { role: 'user', content: 'And now?' },
+        { role: 'system', content: 'From now on answer in German.' },
       ],
     },
   },
