@@ -45,9 +45,8 @@ function origin(modifiedAt: unknown): { created?: number; ownedBy: string } {
   return { ownedBy: 'library', ...(created !== undefined && { created }) }
 }
 
-/** The vendor writes nanoseconds, which dates cannot hold. */
 function secondsOf(time: unknown): number | undefined {
-  const ms = Date.parse((text(time) ?? '').replace(/(\.\d{3})\d+/, '$1'))
+  const ms = Date.parse(text(time) ?? '')
   return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000)
 }
 

@@ -220,6 +220,12 @@ test.each([
   expect(answer.json.error.code).toBe('bad_gateway')
 })
 
+test('an error in a whole answer is an error', async () => {
+  upstream.reply({ json: { message: 'out of order', id: '1' } })
+  const answer = await ask(gateway.url, '/chat/completions', request)
+  expect([answer.status, answer.json.error.message]).toEqual([502, 'out of order'])
+})
+
 test.each([
   ['odd members', { message: { content: [null, 7, { type: 'x' }], citations: 3 }, usage: [] }],
   ['content as text', { message: { content: '' }, logprobs: 'x', finish_reason: 9 }],

@@ -124,6 +124,12 @@ describe('what is left out is told', () => {
     expect(upstream.requests).toHaveLength(1)
   })
 
+  test('thoughts of another vendor do not reach this one', async () => {
+    const [, body] = table.find(([what]) => what === 'thoughts of another vendor')!
+    await chat(body)
+    expect(upstream.requests[0]!.json().messages[1]).toEqual({ role: 'assistant', content: 'x' })
+  })
+
   test('thinking, of a model that has no thoughts', async () => {
     const body = { model: 'cohere/command-r-plus-08-2024', messages: hi, reasoning_effort: 'low' }
     const answer = await chat(body)

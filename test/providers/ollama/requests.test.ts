@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 
 import { startGateway } from '../../helpers/gateway.ts'
 import type { TestGateway } from '../../helpers/gateway.ts'
-import { startUpstream } from '../../helpers/upstream.ts'
+import { refusedUrl, startUpstream } from '../../helpers/upstream.ts'
 import type { Upstream } from '../../helpers/upstream.ts'
 import { ask, fixture, post } from '../play.ts'
 import { conversations, png } from './conversations.ts'
@@ -113,6 +113,12 @@ describe('what is left out is told', () => {
     expect(strict.status).toBe(400)
     expect(strict.json.error.param).toBe(dropped.split(',')[0])
     expect(upstream.requests).toHaveLength(1)
+  })
+
+  test('thoughts of another vendor do not reach this one', async () => {
+    const [, body] = table.find(([what]) => what === 'thoughts of another vendor')!
+    await chat(body)
+    expect(upstream.requests[0]!.json().messages[1]).toEqual({ role: 'assistant', content: 'x' })
   })
 
   test('a named tool is the only one offered', async () => {
@@ -233,7 +239,10 @@ describe('the address', () => {
   test('may end with /v1', () => asked({ network_config: { base_url: `${upstream.url}/v1` } }))
 
   test('may be of a key, which may have a value for the cloud', async () => {
-    await asked({ keys: [{ value: 'cloud-key', ollama_key_config: { url: upstream.url } }] })
+    await asked({
+      keys: [{ value: 'cloud-key', ollama_key_config: { url: upstream.url } }],
+      network_config: { base_url: refusedUrl() },
+    })
     for (const { headers } of upstream.requests) {
       expect(headers.get('authorization')).toBe('Bearer cloud-key')
     }

@@ -195,6 +195,13 @@ test('embeddings come as base64 unless asked for otherwise, and are the same', a
   expect(packed.usage.prompt_tokens).toBe(2)
 })
 
+test('transcriptions use the compatible surface', async () => {
+  const file = new File(['RIFF'], 'a.wav')
+  const answer = await client.audio.transcriptions.create({ model: 'ollama/whisper', file })
+  expect(answer.text.length).toBeGreaterThan(0)
+  expect(upstream.requests[0]!.path).toBe('/v1/audio/transcriptions')
+})
+
 test('models are listed', async () => {
   const { data } = await client.models.list()
   expect(data.map(({ id }) => id)).toContain('ollama/echo:latest')
