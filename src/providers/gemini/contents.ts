@@ -94,8 +94,9 @@ function userParts(parts: readonly ChatPart[], { exchange, surface }: Writing): 
 }
 
 /** Caching is the vendor's own business here. */
-function noteMarkers(parts: readonly ChatPart[], { drop }: Exchange): void {
-  for (const { cacheControl, param } of parts) if (cacheControl) drop(`${param}.cache_control`)
+function noteMarkers(parts: readonly ChatPart[], exchange: Exchange): void {
+  for (const { cacheControl, param } of parts)
+    if (cacheControl) exchange.drop(`${param}.cache_control`)
 }
 
 function assistantParts(turn: AssistantTurn, writing: Writing): Part[] {

@@ -20,10 +20,10 @@ export function embeddingParams(exchange: EmbeddingExchange): {
   readonly title: string | undefined
   readonly outputDimensionality: number | undefined
 } {
-  const { request, dimensions, drop } = exchange
+  const { request, dimensions } = exchange
   for (const [name, value] of Object.entries(request)) {
     if (value !== null && value !== undefined && !known.has(name) && !forGateway.has(name)) {
-      drop(name)
+      exchange.drop(name)
     }
   }
   return {

@@ -1,5 +1,7 @@
 import { isRecord, record } from '#openai/conversation/fields.ts'
 
+import type { Exchange } from '../exchange.ts'
+
 // The vendor's own parameters. Callers write them at the top of the request, or inside `google` or `extra_body.google`
 // as the vendor's OpenAI-compatible surface wants them.
 
@@ -27,13 +29,13 @@ export function ownParam(
 }
 
 /** Notes what the holders have besides the parameters that are known. */
-export function noteUnknown(request: Request, drop: (param: string) => void): void {
+export function noteUnknown(request: Request, exchange: Pick<Exchange, 'drop'>): void {
   for (const [holder, prefix] of holdersOf(request)) {
     if (prefix === '') continue
-    for (const name of Object.keys(holder)) if (!names.has(name)) drop(`${prefix}${name}`)
+    for (const name of Object.keys(holder)) if (!names.has(name)) exchange.drop(`${prefix}${name}`)
   }
   for (const name of Object.keys(record(request['extra_body']))) {
-    if (name !== 'google') drop(`extra_body.${name}`)
+    if (name !== 'google') exchange.drop(`extra_body.${name}`)
   }
 }
 

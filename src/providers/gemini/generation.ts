@@ -16,7 +16,7 @@ const maxSeed = 2 ** 31 - 1
 
 /** Throws a 400 naming the parameter that the vendor cannot be given. */
 export function generationConfig(exchange: Exchange, facts: ModelFacts): Config {
-  const { conversation, drop } = exchange
+  const { conversation } = exchange
   const { request, maxTokens, stop } = conversation
   const config: Config = {}
   const set = (name: string, value: unknown): void => {
@@ -30,18 +30,18 @@ export function generationConfig(exchange: Exchange, facts: ModelFacts): Config 
     throw unsupported('stop', `This provider takes at most ${maxStops} stop texts.`)
   }
   if (stop.length > 0) set('stopSequences', stop)
-  set('seed', seedOf(request['seed'], drop))
+  set('seed', seedOf(request['seed'], exchange))
   for (const [name, theirs] of penalties) {
     const value = request[name]
     if (typeof value !== 'number' || value === 0) continue
     if (facts.penalties) set(theirs, value)
-    else drop(name)
+    else exchange.drop(name)
   }
   if (request['logprobs'] === true) {
     set('responseLogprobs', true)
     set('logprobs', request['top_logprobs'])
   }
-  Object.assign(config, formatOf(exchange, facts), spoken(conversation, drop))
+  Object.assign(config, formatOf(exchange, facts), spoken(exchange))
   set('mediaResolution', resolutionOf(exchange))
   set('thinkingConfig', thinkingOf(exchange, facts))
   return config
@@ -53,10 +53,10 @@ const penalties = [
 ] as const
 
 /** Seeds are 32 bits wide here. */
-function seedOf(value: unknown, drop: Exchange['drop']): number | undefined {
+function seedOf(value: unknown, exchange: Exchange): number | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value === 'number' && value >= -maxSeed - 1 && value <= maxSeed) return value
-  drop('seed')
+  exchange.drop('seed')
   return undefined
 }
 
@@ -68,12 +68,13 @@ export function formatInWords({ format, tools }: Conversation, facts: ModelFacts
   return `When you answer without calling a function, answer with one JSON object${schema} and nothing else.`
 }
 
-function formatOf({ conversation, drop }: Exchange, facts: ModelFacts): Config {
+function formatOf(exchange: Exchange, facts: ModelFacts): Config {
+  const { conversation } = exchange
   const { format } = conversation
   if (format.kind === 'text') return {}
   if (formatInWords(conversation, facts) !== '') {
     // Asked for, and not assured.
-    drop('response_format')
+    exchange.drop('response_format')
     return {}
   }
   const config = { responseMimeType: 'application/json' }
@@ -84,7 +85,8 @@ function formatOf({ conversation, drop }: Exchange, facts: ModelFacts): Config {
 }
 
 /** Forms of the answer besides text ("Speech generation" and "Image generation", as read in November 2026). */
-function spoken({ request }: Conversation, drop: Exchange['drop']): Config {
+function spoken(exchange: Exchange): Config {
+  const { request } = exchange.conversation
   const config: Config = {}
   const modalities = Array.isArray(request['modalities'])
     ? (request['modalities'] as unknown[])
@@ -113,7 +115,7 @@ function spoken({ request }: Conversation, drop: Exchange['drop']): Config {
       config['speechConfig'] = { voiceConfig: { prebuiltVoiceConfig: { voiceName } } }
     }
   } else if (Object.keys(audio).length > 0) {
-    drop('audio')
+    exchange.drop('audio')
   }
   for (const [name, theirs] of [
     ['speech_config', 'speechConfig'],
@@ -133,7 +135,8 @@ const resolutions: ReadonlyMap<string, string> = new Map([
 ])
 
 /** One for the whole request: where the images differ in detail, nobody's wish is sent. */
-function resolutionOf({ conversation, drop }: Exchange): unknown {
+function resolutionOf(exchange: Exchange): unknown {
+  const { conversation } = exchange
   const own = ownParam(conversation.request, 'media_resolution')
   const wishes = conversation.turns.flatMap(({ parts }) =>
     parts.flatMap((part) =>
@@ -143,6 +146,7 @@ function resolutionOf({ conversation, drop }: Exchange): unknown {
   const [first] = wishes
   const agreed = wishes.every(({ detail }) => detail === first?.detail)
   const known = first && agreed && !own ? resolutions.get(first.detail ?? '') : undefined
-  if (known === undefined) for (const { param } of wishes) drop(`${param}.image_url.detail`)
+  if (known === undefined)
+    for (const { param } of wishes) exchange.drop(`${param}.image_url.detail`)
   return own?.value ?? known
 }

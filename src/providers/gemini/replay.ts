@@ -60,7 +60,7 @@ function carriedBy(holder: Readonly<Record<string, unknown>>, param: string): st
 }
 
 /** Reasoning that other vendors signed, or nobody, is not this model's own. */
-function noteForeign({ details, reasoning, param }: AssistantTurn, { drop }: Exchange): void {
+function noteForeign({ details, reasoning, param }: AssistantTurn, exchange: Exchange): void {
   if (
     details.some(({ format, data, signature, index }) => {
       if (format === SIGNATURE_FORMAT) return false
@@ -68,10 +68,10 @@ function noteForeign({ details, reasoning, param }: AssistantTurn, { drop }: Exc
       return !details.some((other) => other.index === index && other.format === SIGNATURE_FORMAT)
     })
   ) {
-    drop(`${param}.reasoning_details`)
+    exchange.drop(`${param}.reasoning_details`)
   }
   if (details.length === 0 && reasoning !== undefined && reasoning !== '') {
-    drop(`${param}.reasoning`)
+    exchange.drop(`${param}.reasoning`)
   }
 }
 
@@ -113,7 +113,7 @@ export function serverParts({ extra, param }: AssistantTurn): Part[] {
   const { parts } = record(record(extra['extra_content'])['google'])
   if (!Array.isArray(parts)) return []
   return parts.map((part: unknown, i) => {
-    if (isRecord(part) && serverMembers.some((name) => isRecord(part[name]))) return part as Part
+    if (isRecord(part) && serverMembers.some((name) => isRecord(part[name]))) return part
     throw invalid(
       `${param}.extra_content.google.parts[${i}]`,
       `Expected one of ${serverMembers.join(', ')}.`,

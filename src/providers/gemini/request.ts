@@ -14,10 +14,10 @@ import type { GenerateRequest } from './wire.ts'
  * sent; what is left out is noted with `exchange.drop`.
  */
 export function geminiBody(exchange: Exchange, surface: Surface): GenerateRequest {
-  const { conversation, drop } = exchange
+  const { conversation } = exchange
   const { request } = conversation
   const facts = factsOf(exchange.model)
-  noteUnknown(request, drop)
+  noteUnknown(request, exchange)
   const { system, contents } = contentsOf(exchange, surface, facts)
   const inWords = formatInWords(conversation, facts)
   const instructions = inWords === '' ? system : [...system, { text: inWords }]
@@ -50,11 +50,12 @@ function cachedOf({ conversation }: Exchange): string | undefined {
 }
 
 /** The cache holds instructions and tools; the vendor refuses a request that brings its own beside it. */
-function noteCached({ conversation, drop }: Exchange): void {
-  for (const { role, param } of conversation.turns) if (role === 'instruction') drop(param)
+function noteCached(exchange: Exchange): void {
+  const { conversation } = exchange
+  for (const { role, param } of conversation.turns) if (role === 'instruction') exchange.drop(param)
   for (const name of ['tools', 'functions', 'tool_choice', 'function_call', 'web_search_options']) {
     const value = conversation.request[name]
-    if (value !== undefined && value !== null) drop(name)
+    if (value !== undefined && value !== null) exchange.drop(name)
   }
 }
 
@@ -74,10 +75,10 @@ const tiers: ReadonlyMap<unknown, string | undefined> = new Map([
   ['priority', 'priority'],
 ])
 
-function tierOf({ conversation, drop }: Exchange): string | undefined {
-  const wanted = conversation.request['service_tier']
+function tierOf(exchange: Exchange): string | undefined {
+  const wanted = exchange.conversation.request['service_tier']
   if (wanted === undefined || wanted === null) return undefined
-  if (!tiers.has(wanted)) drop('service_tier')
+  if (!tiers.has(wanted)) exchange.drop('service_tier')
   return tiers.get(wanted)
 }
 

@@ -40,9 +40,12 @@ export function readStream(
   surface: Surface,
 ): StreamReader {
   const reading = createReading(writer, exchange, surface)
-  return sseReader(({ data }) => {
-    if (data !== '' && data !== '[DONE]') take(parsed(data), reading)
-  }, reading.finish)
+  return sseReader(
+    ({ data }) => {
+      if (data !== '' && data !== '[DONE]') take(parsed(data), reading)
+    },
+    () => reading.finish(),
+  )
 }
 
 function parsed(data: string): unknown {

@@ -13,25 +13,25 @@ export function thinkingOf(
   exchange: Exchange,
   facts: ModelFacts,
 ): Readonly<Record<string, unknown>> | undefined {
-  const { conversation, drop } = exchange
+  const { conversation } = exchange
   const { request, wantsReasoning } = conversation
   const asked = effortOf(exchange)
   const budget = budgetOf(request)
   const own = ownParam(request, 'thinking_config')
   if (own) {
-    if (asked) drop(asked.param)
-    if (budget) drop(budget.param)
+    if (asked) exchange.drop(asked.param)
+    if (budget) exchange.drop(budget.param)
     return ownConfig(own.value, own.param)
   }
   const { thinking } = facts
   if (thinking.kind === 'none') {
-    if (asked && asked.effort !== 'none') drop(asked.param)
-    if (budget) drop(budget.param)
+    if (asked && asked.effort !== 'none') exchange.drop(asked.param)
+    if (budget) exchange.drop(budget.param)
     return undefined
   }
   const config: Record<string, unknown> = {}
   if (thinking.kind === 'level') {
-    if (budget) drop(budget.param)
+    if (budget) exchange.drop(budget.param)
     if (asked) config['thinkingLevel'] = thinking.levels[asked.effort]
   } else if (budget) {
     config['thinkingBudget'] = clamp(budget.tokens, thinking.least, thinking.most)

@@ -14,11 +14,11 @@ export function toolsOf(
   exchange: Exchange,
   facts: ModelFacts,
 ): Pick<GenerateRequest, 'tools' | 'toolConfig'> {
-  const { conversation, drop } = exchange
+  const { conversation } = exchange
   const offered = declaredTools(conversation, facts)
   const tools: Record<string, unknown>[] = []
   if (offered.length > 0) {
-    tools.push({ functionDeclarations: offered.map((tool) => declaration(tool, facts, drop)) })
+    tools.push({ functionDeclarations: offered.map((tool) => declaration(tool, facts, exchange)) })
   }
   const search = searches(exchange, offered.length > 0, facts)
   if (search) tools.push({ googleSearch: {} })
@@ -40,16 +40,12 @@ function declaredTools({ tools, toolChoice }: Conversation, facts: ModelFacts): 
   return tools.filter(({ name }) => toolChoice.names.includes(name))
 }
 
-function declaration(
-  tool: Tool,
-  facts: ModelFacts,
-  drop: Exchange['drop'],
-): Record<string, unknown> {
+function declaration(tool: Tool, facts: ModelFacts, exchange: Exchange): Record<string, unknown> {
   const { kind, name, description, schema, param, cacheControl } = tool
   if (kind === 'custom') {
     throw unsupported(param, 'Custom tools are not supported by this provider; use a function.')
   }
-  if (cacheControl) drop(`${param}.cache_control`)
+  if (cacheControl) exchange.drop(`${param}.cache_control`)
   const declared = { name, ...(description !== undefined && { description }) }
   if (schema === undefined) return declared
   if (facts.jsonSchema) return { ...declared, parametersJsonSchema: jsonSchema(schema) }
@@ -58,15 +54,15 @@ function declaration(
 }
 
 function searches(exchange: Exchange, hasFunctions: boolean, facts: ModelFacts): boolean {
-  const { conversation, drop } = exchange
+  const { conversation } = exchange
   const given = conversation.request['web_search_options']
   if (given === undefined || given === null) return false
   if (hasFunctions && !facts.combines) {
-    drop('web_search_options')
+    exchange.drop('web_search_options')
     return false
   }
   for (const [name, value] of Object.entries(record(given))) {
-    if (value !== null) drop(`web_search_options.${name}`)
+    if (value !== null) exchange.drop(`web_search_options.${name}`)
   }
   return true
 }

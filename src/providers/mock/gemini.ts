@@ -106,7 +106,7 @@ function embedAll(body: Readonly<Record<string, unknown>>, model: string): Answe
     const size = typeof outputDimensionality === 'number' ? outputDimensionality : fullDimensions
     // Shortened vectors are cut and not scaled: their length is below 1.
     const scale = size < fullDimensions ? 0.5 : 1
-    const vector = unitVector(String(part?.text ?? ''), size)
+    const vector = unitVector(typeof part?.text === 'string' ? part.text : '', size)
     return { values: Array.from(vector, (component) => component * scale) }
   })
   return json({ embeddings })

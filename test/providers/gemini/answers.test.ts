@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
+import { playback } from '../../helpers/upstream.ts'
 import {
   assemble,
   behaviours,
@@ -394,10 +395,7 @@ describe('a failing stream', () => {
       const got = Promise.withResolvers<void>()
       rig.upstream.reply({
         headers: { 'content-type': 'text/event-stream' },
-        chunks: [
-          bytes.slice(0, mark),
-          ...(cut === 'byte' ? bytes.slice(mark) : [bytes.slice(mark)]),
-        ],
+        chunks: [bytes.slice(0, mark), ...playback(bytes.slice(mark), cut)],
         gate: [undefined, got.promise],
       })
       const response = await fetch(`${rig.url}/openai/v1/chat/completions`, {

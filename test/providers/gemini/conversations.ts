@@ -418,7 +418,7 @@ export const pairs: Readonly<Record<string, Pair>> = {
         {
           role: 'user',
           parts: [
-            result('call_1', { degrees: 12345678901234567890 }),
+            result('call_1', { degrees: Number('12345678901234567890') }),
             result('call_2', { output: 'warm' }),
           ],
         },
@@ -518,7 +518,7 @@ export const pairs: Readonly<Record<string, Pair>> = {
     params: {
       model: old,
       contents,
-      config: { responseMimeType: 'application/json', responseSchema: personConverted as never },
+      config: { responseMimeType: 'application/json', responseSchema: personConverted },
     },
   },
 

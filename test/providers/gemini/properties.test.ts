@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { utf16Offsets } from '#providers/gemini/grounding.ts'
 
@@ -195,7 +195,7 @@ function heard({ role, parts }: any): unknown[] {
 test('places in bytes become places in UTF-16, whatever the text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.nat(30), (text, cut) => {
-      const letters = [...text]
+      const letters = Array.from(text)
       const head = letters.slice(0, cut).join('')
       const byte = Buffer.byteLength(head)
       expect(utf16Offsets(text, [byte]).get(byte)).toBe(head.length)

@@ -39,18 +39,20 @@ async function goOn(message: any, more: object = {}) {
   return { ...reply, signatures: parts?.map((part: any) => part.thoughtSignature) }
 }
 
+const bare = ({ id, type, function: fn }: any): object => ({ id, type, function: fn })
+
 /** What clients keep of a message. */
 const kept: Record<string, (message: any) => any> = {
   everything: (message) => message,
   'the calls with what is in them': ({ role, tool_calls }) => ({ role, tool_calls }),
   'the details': ({ role, tool_calls, reasoning_details }) => ({
     role,
-    tool_calls: tool_calls.map(({ extra_content: _, ...call }: any) => call),
+    tool_calls: tool_calls.map(bare),
     reasoning_details,
   }),
   "nothing beyond OpenAI's own": ({ role, tool_calls }) => ({
     role,
-    tool_calls: tool_calls.map(({ extra_content: _, ...call }: any) => call),
+    tool_calls: tool_calls.map(bare),
   }),
 }
 
@@ -78,6 +80,35 @@ describe.each([false, true])('streamed: %p', (stream) => {
     expect(reply.signatures).toEqual([signature, undefined])
     expect(reply.dropped).toEqual([])
   })
+})
+
+test.each([false, true])('a caller of Responses goes on, streamed: %p', async (stream) => {
+  const functions = tools.map((tool) => ({ type: 'function', strict: false, ...tool.function }))
+  const client = rig.client()
+  const request = { model: `gemini/${model}`, tools: functions as never }
+  const first = stream
+    ? await client.responses.stream({ ...request, input: 'Weather?' }).finalResponse()
+    : await client.responses.create({ ...request, input: 'Weather?' })
+  const calls = first.output.filter(({ type }) => type === 'function_call') as any[]
+  expect(calls).toHaveLength(2)
+  const results = calls.map(({ call_id }) => ({
+    type: 'function_call_output' as const,
+    call_id,
+    output: 'sunny',
+  }))
+  // All that was said, only the calls, or the id of what was said.
+  const histories: readonly object[] = [
+    { input: [{ role: 'user', content: 'Weather?' }, ...first.output, ...results] },
+    { input: [{ role: 'user', content: 'Weather?' }, ...calls, ...results] },
+    { previous_response_id: first.id, input: results },
+  ]
+  for (const history of histories) {
+    rig.upstream.clear()
+    const next = await client.responses.create({ ...request, ...history } as never)
+    expect((next as { output_text: string }).output_text).toBe('The tool says: sunny')
+    const { parts } = rig.upstream.requests[0]!.json().contents[1]
+    expect(parts.map((part: any) => part.thoughtSignature)).toEqual([signature, undefined])
+  }
 })
 
 test('calls that another model made are marked as such', async () => {
