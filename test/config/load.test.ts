@@ -5,7 +5,7 @@ import type { Snapshot } from '#config/snapshot.ts'
 import { Secret } from '#lib/secret.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 
-import { accepted, keysOf, openaiKey, providerOf } from './rig.ts'
+import { accepted, keysOf, load, openaiKey, providerOf } from './rig.ts'
 
 const documented = {
   'fallbacks over two providers': `{
@@ -466,6 +466,48 @@ describe('keys', () => {
     expect([...(key?.aliases ?? [])]).toEqual([
       ['fast', 'gpt-4o-mini'],
       ['smart', 'gpt-5'],
+    ])
+  })
+
+  test('an alias that is an object says where its model is', () => {
+    const key = (aliases: object) => ({
+      providers: {
+        azure: {
+          keys: [{ value: 'k', azure_key_config: { endpoint: 'https://a.example.com' }, aliases }],
+        },
+      },
+    })
+    const smart = {
+      model_id: 'dep',
+      description: 'for people',
+      model_name: 'gpt-6-sol',
+      api_version: 'env.VERSION',
+      endpoint: 'https://b.example.com/',
+      use_anthropic_endpoints: true,
+    }
+    const snapshot = accepted(key({ Smart: smart, plain: 'dep', bare: { model_id: 'dep' } }), {
+      env: { VERSION: '2024-10-21' },
+    })
+    const [built] = providerOf(snapshot, 'azure').keys
+    expect([...(built?.aliasSettings ?? [])]).toEqual([
+      [
+        'smart',
+        {
+          model_name: 'gpt-6-sol',
+          api_version: '2024-10-21',
+          endpoint: 'https://b.example.com',
+          use_anthropic_endpoints: true,
+        },
+      ],
+    ])
+    expect(snapshot.warnings.join('\n')).not.toContain('aliases')
+    const refused = (alias: object) =>
+      load(key({ smart: { model_id: 'dep', ...alias } })).problems.map(({ pointer }) => pointer)
+    expect(refused({ endpoint: 'http://169.254.169.254' })).toEqual([
+      '/providers/azure/keys/0/aliases/smart/endpoint',
+    ])
+    expect(refused({ api_version: 'env.NOT_SET' })).toEqual([
+      '/providers/azure/keys/0/aliases/smart/api_version',
     ])
   })
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 
 import { plainProvider } from '#config/provider.ts'
 import type { ProviderSettings } from '#config/snapshot.ts'
+import { GatewayError } from '#core/errors.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import type { CredentialSource } from '#providers/credential.ts'
 import { readToken } from '#providers/token.ts'
@@ -89,19 +90,27 @@ describe('a credential', () => {
 
   test('is used to its end while renewing fails, which is not tried all the time', async () => {
     const credentials = create()
-    const source = sourceAt(tokens.url)
-    const first = await credentials.get(source, settings)
-    nowMs += hourMs - 4 * 60_000
-    tokens.answer(() => new Response('', { status: 500 }))
-    for (let i = 0; i < 5; i++) expect(await credentials.get(source, settings)).toBe(first)
-    await until(() => tokens.requests.length === 2)
-    nowMs += 31_000
-    expect(await credentials.get(source, settings)).toBe(first)
-    await until(() => tokens.requests.length === 3)
+    let asked = 0
+    const source: CredentialSource = {
+      cacheKey: 'one',
+      async obtain(context) {
+        if (asked++ > 0) throw new GatewayError('upstream_unreachable', 'Nobody is there.')
+        return { credential: 'first', expiresAtMs: context.nowMs + hourMs }
+      },
+    }
+    const get = async () => (await credentials.get(source, settings)).reveal()
+    const askedAfter = async (ms: number, times: number): Promise<number> => {
+      nowMs += ms
+      for (let i = 0; i < times; i++) expect(await get()).toBe('first')
+      return asked
+    }
+    expect(await askedAfter(0, 5)).toBe(1)
+    expect(await askedAfter(hourMs - 4 * 60_000, 20)).toBe(2)
+    expect(await askedAfter(29_000, 20)).toBe(2)
+    expect(await askedAfter(2000, 20)).toBe(3)
     nowMs += 4 * 60_000
-    await until(async () => {
-      const failed = await credentials.get(source, settings).catch((error: unknown) => error)
-      return (failed as { status?: number }).status === 502
+    expect(await get().catch((error: unknown) => error)).toMatchObject({
+      kind: 'upstream_unreachable',
     })
   })
 

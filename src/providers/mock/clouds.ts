@@ -95,7 +95,7 @@ export const geminiCloudDialect: MockDialect = {
     checkLabels(record(body.labels))
     const { labels: _, ...rest } = body
     const plain = { ...request, body: rest }
-    switch (verb) {
+    switch (verb ?? '') {
       case 'generateContent':
         return generate(plain, model, false)
       case 'streamGenerateContent':

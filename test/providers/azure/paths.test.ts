@@ -9,7 +9,8 @@ import { ANSWER, KEY, startRig } from './rig.ts'
 const golden = join(import.meta.dir, '../../fixtures/azure/golden')
 
 /** What a golden file says about a request: everything that the service sees. */
-function shown({ method, path, query, headers, text }: RecordedRequest): object {
+function shown(request: RecordedRequest): object {
+  const { method, path, query, headers } = request
   const sent = Object.fromEntries(
     ['api-key', 'authorization', 'content-type', 'x-api-key', 'anthropic-version'].flatMap(
       (name) => {
@@ -18,7 +19,7 @@ function shown({ method, path, query, headers, text }: RecordedRequest): object 
       },
     ),
   )
-  return { method, target: path + query, headers: sent, body: text() }
+  return { method, target: path + query, headers: sent, body: request.text() }
 }
 
 async function expectGolden(name: string, request: RecordedRequest | undefined): Promise<void> {

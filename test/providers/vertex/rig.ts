@@ -141,7 +141,8 @@ export const OPEN_ANSWER = {
 }
 
 /** What the service sees of a request. */
-export function shown({ method, path, query, headers, text }: RecordedRequest): object {
+export function shown(request: RecordedRequest): object {
+  const { method, path, query, headers } = request
   const names = [
     'authorization',
     'x-goog-api-key',
@@ -155,5 +156,5 @@ export function shown({ method, path, query, headers, text }: RecordedRequest): 
     const value = headers.get(name)
     return value === null ? [] : [[name, value]]
   })
-  return { method, target: path + query, headers: Object.fromEntries(sent), body: text() }
+  return { method, target: path + query, headers: Object.fromEntries(sent), body: request.text() }
 }
