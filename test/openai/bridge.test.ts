@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import { GatewayError } from '#core/errors.ts'
 import { chatWholeWriter } from '#openai/answer/chat-whole.ts'
 import { chatChunkReader, readChatCompletion } from '#openai/answer/read-chat.ts'
-import { readResponse } from '#openai/answer/read-responses.ts'
+import { readResponse, responseEventReader } from '#openai/answer/read-responses.ts'
 import { responsesStreamWriter, responsesWholeWriter } from '#openai/answer/responses-stream.ts'
 import { createThinkSplitter } from '#openai/answer/think-tags.ts'
 import { toChatRequest } from '#openai/bridge/chat-request.ts'
@@ -562,6 +562,93 @@ describe('an answer that goes over the bridge', () => {
         expect(back).toEqual(solid)
         expect(dropped).toEqual([])
       }),
+    )
+  })
+})
+
+describe('input of any shape', () => {
+  const word = fc.constantFrom(
+    'message',
+    'function_call',
+    'function_call_output',
+    'custom_tool_call',
+    'custom_tool_call_output',
+    'reasoning',
+    'item_reference',
+    'function',
+    'custom',
+    'namespace',
+    'web_search',
+    'input_text',
+    'input_image',
+    'input_file',
+    'output_text',
+    'refusal',
+    'assistant',
+    'user',
+    'gw1.e30',
+    'allowed_tools',
+  )
+  const names = ['type', 'role', 'content', 'call_id', 'id', 'name', 'arguments', 'output', 'text']
+  const more = ['summary', 'encrypted_content', 'tools', 'mode', 'format', 'image_url', 'input']
+  const { anything } = fc.letrec((tie) => ({
+    anything: fc.oneof(
+      { maxDepth: 4 },
+      word,
+      fc.constantFrom(null, 1, '', 'x', true, []),
+      fc.array(tie('anything'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...names, ...more), tie('anything'), { maxKeys: 6 }),
+    ),
+  }))
+  const knows = (thrown: unknown): void => expect(thrown).toBeInstanceOf(GatewayError)
+
+  test('is a chat request or a refusal, and never an accident', () => {
+    const body = fc.record({
+      input: fc.array(anything, { maxLength: 4 }),
+      tools: fc.array(anything, { maxLength: 3 }),
+      tool_choice: anything,
+      reasoning: anything,
+      text: anything,
+    })
+    fc.assert(
+      fc.property(body, (given) => {
+        try {
+          readConversation(bridge(given).request)
+        } catch (thrown) {
+          knows(thrown)
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('from a provider is an answer or its failure, and never an accident', () => {
+    const output = fc.array(anything, { maxLength: 4 })
+    fc.assert(
+      fc.property(output, anything, anything, (items, usage, status) => {
+        try {
+          readResponse({ output: items, usage, status }, responsesWholeWriter(facts))
+          readResponse({ output: items, usage }, chatWholeWriter(chatFacts))
+        } catch (thrown) {
+          knows(thrown)
+        }
+        const reader = responseEventReader(chatWholeWriter(chatFacts))
+        const types = ['output_item.added', 'output_item.done', 'output_text.delta', 'completed']
+        for (const type of types) {
+          try {
+            const [item] = items
+            reader.event({
+              type: `response.${type}`,
+              item,
+              delta: usage,
+              response: { output: items },
+            })
+          } catch (thrown) {
+            knows(thrown)
+          }
+        }
+      }),
+      { numRuns: 1000 },
     )
   })
 })

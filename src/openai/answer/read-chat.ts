@@ -321,7 +321,7 @@ function createThoughtReader(writer: AnswerWriter, format: string | undefined): 
       let told = false
       if (Array.isArray(details)) {
         for (const given of details as unknown[]) {
-          if (!isRecord(given) || !detailTypes.has(String(given['type']))) continue
+          if (!isRecord(given) || !detailTypes.has(text(given['type']) ?? '')) continue
           const detail = { ...withoutNulls(given), index: integer(given['index']) ?? index }
           if (detail.index >= index) index = detail.index
           isOpen = true

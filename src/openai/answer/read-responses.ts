@@ -295,7 +295,8 @@ function createReader(writer: AnswerWriter, options: ResponsesReadOptions): Read
       switch (type) {
         case 'response.output_item.added': {
           const item = record(event['item'])
-          if (/^(?:function|custom_tool)_call$/.test(String(item['type']))) openCall(state, item)
+          if (/^(?:function|custom_tool)_call$/.test(text(item['type']) ?? ''))
+            openCall(state, item)
           return
         }
         case 'response.output_item.done':

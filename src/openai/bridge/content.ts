@@ -49,7 +49,10 @@ function bridgePart(part: Fields, place: string): Fields {
     case 'input_audio':
       return { type: 'input_audio', input_audio: part['input_audio'] }
     default:
-      throw invalid(`${place}.type`, `Content parts of type '${String(type)}' are not known here.`)
+      throw invalid(
+        `${place}.type`,
+        `Content parts of type '${text(type) ?? ''}' are not known here.`,
+      )
   }
 }
 

@@ -88,7 +88,7 @@ export function bridgeItems(
           return
         }
         if (role !== 'user' && role !== 'system' && role !== 'developer') {
-          throw invalid(`${place}.role`, `Role '${String(role)}' is not known here.`)
+          throw invalid(`${place}.role`, `Role '${text(role) ?? ''}' is not known here.`)
         }
         const at = `messages[${messages.length}]`
         places.note(at, place)

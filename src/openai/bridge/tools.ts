@@ -53,7 +53,7 @@ export function bridgeTools(body: Fields, context: ToolContext): BridgedTools {
   given.forEach((each, i) => {
     const tool = record(each)
     const place = `tools[${i}]`
-    const type = String(tool['type'])
+    const type = text(tool['type']) ?? ''
     if (type === 'function' || type === 'custom') add(tool, place, undefined)
     else if (type === 'namespace') {
       const inner = Array.isArray(tool['tools']) ? (tool['tools'] as unknown[]) : []
@@ -61,7 +61,7 @@ export function bridgeTools(body: Fields, context: ToolContext): BridgedTools {
         const within = record(one)
         const at = `${place}.tools[${j}]`
         if (within['type'] !== 'function' && within['type'] !== 'custom') {
-          throw unsupportedTool(`${at}.type`, String(within['type']), provider)
+          throw unsupportedTool(`${at}.type`, text(within['type']) ?? '', provider)
         }
         add(within, at, text(tool['name']) ?? '')
       })

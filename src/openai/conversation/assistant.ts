@@ -88,7 +88,7 @@ const detailTypes = new Set(['reasoning.text', 'reasoning.summary', 'reasoning.e
 
 /** A piece of reasoning as a caller sends it back; none for what is something else. */
 export function readDetail(value: unknown, position: number): ReasoningDetail[] {
-  if (!isRecord(value) || !detailTypes.has(String(value['type']))) return []
+  if (!isRecord(value) || !detailTypes.has(text(value['type']) ?? '')) return []
   const texts = Object.fromEntries(
     (['id', 'text', 'summary', 'signature', 'data', 'format'] as const).flatMap((name) => {
       const found = text(value[name])
