@@ -1,8 +1,7 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
 import { Secret } from '#lib/secret.ts'
 import { credentialSource } from '#providers/bedrock/credentials.ts'
@@ -125,11 +124,17 @@ test('aliases, deployments and the key’s own ARN lead to profiles', async () =
       'claude-sonnet-4-5': {
         model_id: 'arn:aws:bedrock:eu-north-1:123456789012:application-inference-profile/tools',
       },
-      near: { model_id: 'echo', region: 'eu-south-2', inference_profile_arn: 'arn:aws:bedrock::1:p/echo' },
+      near: {
+        model_id: 'echo',
+        region: 'eu-south-2',
+        inference_profile_arn: 'arn:aws:bedrock::1:p/echo',
+      },
     },
   })
   await chat(running, { model: 'bedrock/old' })
-  expect(decodeURIComponent(running.upstream.requests[0]!.path)).toBe(`/model/${profiles}/eu.echo/converse`)
+  expect(decodeURIComponent(running.upstream.requests[0]!.path)).toBe(
+    `/model/${profiles}/eu.echo/converse`,
+  )
   expect(scopeOf(running)).toContain('/eu-west-1/')
   await chat(running, { model: 'bedrock/near' })
   expect(scopeOf(running)).toContain('/eu-south-2/')
@@ -234,7 +239,11 @@ describe('a role', () => {
     })
     expect(sts.requests[0]!.headers.get('authorization')).toBeNull()
     writeFileSync(file, 'second')
-    running.upstream.reply({ status: 403, headers: { 'x-amzn-errortype': 'ExpiredTokenException' }, json: {} })
+    running.upstream.reply({
+      status: 403,
+      headers: { 'x-amzn-errortype': 'ExpiredTokenException' },
+      json: {},
+    })
     await chat(running)
     expect(sts.requests[1]!.form.get('WebIdentityToken')).toBe('second')
   })
@@ -284,14 +293,19 @@ describe('nothing is asked of', () => {
 /** What a source asks for, with nothing but the environment to go by; no request leaves the process. */
 async function obtainWith(
   env: Record<string, string>,
-  answer: (request: CredentialRequest) => { status: number; text: string } = () => ({ status: 404, text: '' }),
+  answer: (request: CredentialRequest) => { status: number; text: string } = () => ({
+    status: 404,
+    text: '',
+  }),
 ) {
   const sent: CredentialRequest[] = []
   const target = {
     settings: {
       name: 'bedrock',
       network: {},
-      ambient: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, new Secret(value)])),
+      ambient: Object.fromEntries(
+        Object.entries(env).map(([name, value]) => [name, new Secret(value)]),
+      ),
     },
     key: { value: new Secret(''), vendor: { bedrock_key_config: { region: 'us-east-1' } } },
     model: 'echo',
@@ -389,7 +403,11 @@ test('no secret is told, whatever fails', async () => {
   await tell()
   await tell({ model: 'bedrock/echo!reset' })
   sts.answer(() => new Response('<Error><Code>X</Code></Error>', { status: 400 }))
-  running.upstream.reply({ status: 403, headers: { 'x-amzn-errortype': 'ExpiredTokenException' }, json: {} })
+  running.upstream.reply({
+    status: 403,
+    headers: { 'x-amzn-errortype': 'ExpiredTokenException' },
+    json: {},
+  })
   await tell()
   const all = said.join('\n') + JSON.stringify(running.gateway.logs)
   for (const secret of [
