@@ -6,10 +6,14 @@ export interface OfferedTools {
   /** Those that may be called: a named tool is forced by offering no other. */
   readonly tools: readonly Tool[]
   readonly mode: 'auto' | 'none' | 'required'
+  /** Where the caller wrote its choice. */
+  readonly param: 'tool_choice' | 'function_call'
 }
 
 /** Throws a 400 for custom tools, for a choice among no tools, and for the choice of a tool that is not there. */
-export function offeredTools({ tools, toolChoice }: Conversation, provider: string): OfferedTools {
+export function offeredTools(conversation: Conversation, provider: string): OfferedTools {
+  const { tools, toolChoice, request } = conversation
+  const param = request['tool_choice'] === undefined ? 'function_call' : 'tool_choice'
   const custom = tools.find(({ kind }) => kind === 'custom')
   if (custom) {
     throw unsupported(
@@ -18,17 +22,18 @@ export function offeredTools({ tools, toolChoice }: Conversation, provider: stri
     )
   }
   const mode = toolChoice?.mode ?? 'auto'
-  if (mode === 'auto' || mode === 'none') return { tools, mode }
-  if (tools.length === 0) throw invalid('tool_choice', 'There are no tools to choose from.')
-  if (mode === 'required') return { tools, mode }
+  if (mode === 'auto' || mode === 'none') return { tools, mode, param }
+  if (tools.length === 0) throw invalid(param, 'There are no tools to choose from.')
+  if (mode === 'required') return { tools, mode, param }
   const { names, isForced } = chosen(toolChoice)
   const missing = names.find((name) => !tools.some((tool) => tool.name === name))
   if (missing !== undefined || names.length === 0) {
-    throw invalid('tool_choice', `The tool '${missing ?? ''}' is not among the tools.`)
+    throw invalid(param, `The tool '${missing ?? ''}' is not among the tools.`)
   }
   return {
     tools: tools.filter(({ name }) => names.includes(name)),
     mode: isForced ? 'required' : 'auto',
+    param,
   }
 }
 

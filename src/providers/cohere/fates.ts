@@ -36,6 +36,17 @@ export const FATES: Fates = {
   safety_identifier: 'dropped',
   prompt_cache_key: 'dropped',
   prompt_cache_retention: 'dropped',
+  sometimes: {
+    // The vendor's range is from 0 to 1.
+    frequency_penalty: 'refused',
+    presence_penalty: 'refused',
+    // Not together with tools or documents.
+    response_format: 'refused',
+    // Of models that do not think.
+    reasoning_effort: 'dropped',
+    reasoning: 'dropped',
+    reasoning_max_tokens: 'dropped',
+  },
   own: [
     'documents',
     'citation_options',

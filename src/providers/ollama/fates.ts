@@ -26,7 +26,7 @@ export const FATES: Fates = {
   logprobs: 'carried',
   top_logprobs: 'carried',
   tools: 'carried',
-  // By what is offered: no tools, or only the named one. That one is called cannot be enforced, which is told.
+  // By what is offered: no tools, or only the named one.
   tool_choice: 'emulated',
   parallel_tool_calls: 'dropped',
   functions: 'carried',
@@ -47,5 +47,7 @@ export const FATES: Fates = {
   safety_identifier: 'dropped',
   prompt_cache_key: 'dropped',
   prompt_cache_retention: 'dropped',
+  // What cannot be had by offering fewer tools.
+  sometimes: { tool_choice: 'dropped', function_call: 'dropped' },
   own: [...MEMBERS, ...OPTIONS, 'options'],
 }

@@ -21,7 +21,7 @@ export function chatRequest(exchange: Exchange): DialectRequest {
     ...toolsMember(exchange),
     ...formatMember(conversation),
     ...thinkMember(exchange),
-    ...logprobsMembers(request),
+    ...logprobsMembers(exchange),
     ...pick(request, MEMBERS),
     ...(Object.keys(options).length > 0 && { options }),
   }
@@ -54,9 +54,9 @@ function optionsOf({ request, maxTokens, stop }: Conversation): Record<string, u
 
 function toolsMember(exchange: Exchange): Record<string, unknown> {
   const { conversation, target } = exchange
-  const { tools, mode } = offeredTools(conversation, target.settings.name)
+  const { tools, mode, param: place } = offeredTools(conversation, target.settings.name)
   if (tools.length === 0 || mode === 'none') return {}
-  if (mode === 'required') exchange.drop('tool_choice')
+  if (mode === 'required') exchange.drop(place)
   for (const { cacheControl, strict, param } of tools) {
     if (cacheControl) exchange.drop(`${param}.cache_control`)
     if (strict === true) exchange.drop(`${param}.strict`)
@@ -110,9 +110,12 @@ function thinkMember(exchange: Exchange): Record<string, unknown> {
   )
 }
 
-function logprobsMembers(request: Conversation['request']): Record<string, unknown> {
-  const { logprobs, top_logprobs } = request
+function logprobsMembers(exchange: Exchange): Record<string, unknown> {
+  const { logprobs, top_logprobs } = exchange.conversation.request
   const wanted = logprobs === true || (typeof logprobs === 'number' && logprobs > 0)
-  if (!wanted) return {}
+  if (!wanted) {
+    if (typeof top_logprobs === 'number' && top_logprobs > 0) exchange.drop('top_logprobs')
+    return {}
+  }
   return { logprobs: true, ...(typeof top_logprobs === 'number' && { top_logprobs }) }
 }

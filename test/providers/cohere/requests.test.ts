@@ -165,6 +165,11 @@ describe('what cannot be had is refused', () => {
     ['a penalty above one', { presence_penalty: 1.5 }, 'presence_penalty'],
     ['free-text tools', { tools: [custom] }, 'tools[0].custom'],
     ['a tool that is not there', { tools: [fn], tool_choice: named('g') }, 'tool_choice'],
+    [
+      'a function that is not there',
+      { functions: [{ name: 'f' }], function_call: { name: 'g' } },
+      'function_call',
+    ],
     ['a choice among no tools', { tool_choice: 'required' }, 'tool_choice'],
     ['an unknown effort', { reasoning_effort: 'utmost' }, 'reasoning_effort'],
     [

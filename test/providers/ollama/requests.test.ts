@@ -60,6 +60,12 @@ describe('what is left out is told', () => {
     ['user and metadata', { user: 'u', metadata: { a: 'b' } }, 'user,metadata'],
     ['an unknown parameter', { frobnicate: 1 }, 'frobnicate'],
     ['that a tool must be called', { tools: [tool()], tool_choice: 'required' }, 'tool_choice'],
+    ['alternatives to nothing', { top_logprobs: 2 }, 'top_logprobs'],
+    [
+      'that a function is called',
+      { functions: [{ name: 'f' }], function_call: { name: 'f' } },
+      'function_call',
+    ],
     ['strictness', { tools: [tool({ strict: true })] }, 'tools[0].function.strict'],
     [
       'a budget of thoughts',
