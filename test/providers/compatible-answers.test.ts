@@ -238,6 +238,33 @@ describe('an answer that failed', () => {
   })
 })
 
+describe('Responses by chat are read with the same eyes', () => {
+  test.each([
+    ['mistral', 'mistral-thinking', 'It is four. 🌈', 'completed', 55],
+    ['mistral', 'mistral-length', 'Once upon', 'incomplete', 55],
+    ['groq', 'groq-aside', 'Hi', 'completed', 23],
+    ['deepseek', 'deepseek-cache', 'Ja!', 'completed', 100],
+    ['together', 'together-eos', 'Héllo', 'completed', 14],
+    ['sgl', 'sgl-usage', 'Hi', 'completed', 32],
+  ])('%s: %s', async (vendor, name, text, status, total) => {
+    const body = { model: `${vendor}/m`, input: 'hi' }
+    rig.upstream.clear()
+    rig.upstream.reply({ json: unaryFixture(`compatible/${name}.json`) })
+    const whole: any = await (await post(rig.gateway.url, '/responses', body)).json()
+    for (const cut of CUTS) {
+      const chunks = playback(fixture(`compatible/${name}.sse`), cut)
+      rig.upstream.reply({ headers: { 'content-type': sse }, chunks })
+      const response = await post(rig.gateway.url, '/responses', { ...body, stream: true })
+      const streamed = strictly(await response.text()).events.at(-1)!.data.response
+      for (const { output, status: told, usage } of [whole, streamed]) {
+        const message = output.find(({ type }: any) => type === 'message')
+        expect([message.content[0].text, told, usage.total_tokens]).toEqual([text, status, total])
+      }
+      expect(streamed.usage).toEqual(whole.usage)
+    }
+  })
+})
+
 describe('usage', () => {
   test('that comes in both places is told once', async () => {
     const text = await streamed(
