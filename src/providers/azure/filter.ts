@@ -65,8 +65,8 @@ function mender(required: string, standIn: string): Mender {
     const spans = elementsAt(data, start)
     return choices.flatMap((choice, index) => {
       const span = spans[index]
-      if (!span || typeof choice !== 'object' || choice === null) return []
-      const own = (choice as Record<string, unknown>)[required]
+      if (!span || !isObject(choice)) return []
+      const own = choice[required]
       if (own !== undefined && own !== null) return []
       const members = membersAt(data, span.start)
       const empty = members.find(({ key }) => key === required)
@@ -96,4 +96,8 @@ function objectIn(data: string): Record<string, unknown> | undefined {
     // What is no JSON is judged by whoever reads the stream.
     return undefined
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

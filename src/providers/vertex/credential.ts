@@ -10,6 +10,8 @@ import type { CredentialSource } from '../credential.ts'
 import type { Target } from '../provider.ts'
 import { ambientText, keySettings, misconfigured, textSetting } from '../settings.ts'
 import { fingerprint, formBody, readToken } from '../token.ts'
+import { ofFederation } from './federation.ts'
+import type { Origin } from './federation.ts'
 
 // Access tokens for a project: of a service account, of a person who logged in with the command line, or of the
 // machine this runs on. Google Cloud, "Using OAuth 2.0 for Server to Server Applications", "How Application Default
@@ -24,6 +26,7 @@ export const GOOGLE_ENVIRONMENT = [
 
 const scope = 'https://www.googleapis.com/auth/cloud-platform'
 const usualTokenUrl = 'https://oauth2.googleapis.com/token'
+const usualExchangeUrl = 'https://sts.googleapis.com/v1/token'
 const server = "Google's token server"
 const lifeSeconds = 3600
 /** Clocks differ, and a token from the future is refused. */
@@ -79,7 +82,7 @@ function make(target: Target): Found {
         keyId: textSetting(fields, 'private_key_id'),
         // People paste keys with their line breaks still escaped.
         pem: text('private_key').replaceAll('\\n', '\n'),
-        tokenUrl: tokenUrlIn(fields, target),
+        tokenUrl: secureUrl(fields, 'token_uri', target) ?? usualTokenUrl,
         name,
       }
       return { source: ofServiceAccount(account), quotaProject }
@@ -89,16 +92,37 @@ function make(target: Target): Found {
         id: text('client_id'),
         secret: text('client_secret'),
         refreshToken: text('refresh_token'),
-        tokenUrl: tokenUrlIn(fields, target),
+        tokenUrl: secureUrl(fields, 'token_uri', target) ?? usualTokenUrl,
         name,
       }
       return { source: ofPerson(person), quotaProject }
+    }
+    case 'external_account': {
+      const origin = originIn(fields['credential_source'])
+      if (!origin) {
+        throw misconfigured(
+          target,
+          `cannot be used: ${where} need a credential_source with a file or a url`,
+        )
+      }
+      const { token_lifetime_seconds: life } = recordOf(fields['service_account_impersonation'])
+      const federation = {
+        audience: text('audience'),
+        subjectTokenType: text('subject_token_type'),
+        tokenUrl: secureUrl(fields, 'token_url', target) ?? usualExchangeUrl,
+        impersonationUrl: secureUrl(fields, 'service_account_impersonation_url', target),
+        lifeSeconds: typeof life === 'number' ? life : lifeSeconds,
+        scope,
+        origin,
+        name,
+      }
+      return { source: ofFederation(federation), quotaProject }
     }
     default: {
       const type = String(fields['type']).slice(0, 50)
       throw misconfigured(
         target,
-        `cannot be used: ${where} are of type '${type}', and only service_account and authorized_user are understood`,
+        `cannot be used: ${where} are of type '${type}', and only service_account, authorized_user and external_account are understood`,
       )
     }
   }
@@ -121,13 +145,38 @@ function withEscapedKey(text: string): string {
   return text.replace(/-----BEGIN[^"]*/, (key) => key.replace(/\r?\n/g, '\\n'))
 }
 
-/** The assertion and the refresh token go there, so it must not be readable on the way. */
-function tokenUrlIn(fields: Readonly<Record<string, unknown>>, target: Target): string {
-  const written = textSetting(fields, 'token_uri') ?? usualTokenUrl
+/** A URL that secrets go to, so they must not be readable on the way; undefined where none is written. */
+function secureUrl(
+  fields: Readonly<Record<string, unknown>>,
+  field: string,
+  target: Target,
+): string | undefined {
+  const written = textSetting(fields, field)
+  if (written === undefined) return undefined
   const url = URL.canParse(written) ? new URL(written) : undefined
   const isHere = url && /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname)
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && isHere)) return written
-  throw misconfigured(target, 'has credentials whose token_uri is no https URL')
+  throw misconfigured(target, `has credentials whose ${field} is no https URL`)
+}
+
+function originIn(value: unknown): Origin | undefined {
+  const source = recordOf(value)
+  const format = recordOf(source['format'])
+  const isJson = format['type'] === 'json'
+  const member = isJson ? textSetting(format, 'subject_token_field_name') : undefined
+  const file = textSetting(source, 'file')
+  if (file !== undefined) return { kind: 'file', place: file, headers: {}, member }
+  const url = textSetting(source, 'url')
+  if (url === undefined || !URL.canParse(url) || source['environment_id'] !== undefined) {
+    return undefined
+  }
+  const given = Object.entries(recordOf(source['headers']))
+  const headers = Object.fromEntries(given.map(([name, text]) => [name, String(text)]))
+  return { kind: 'url', place: url, headers, member }
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 interface Account {

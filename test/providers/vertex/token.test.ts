@@ -172,8 +172,8 @@ describe('a service account', () => {
     ],
     [
       'another kind of credentials',
-      () => JSON.stringify({ type: 'external_account', audience: CANARY }),
-      "of type 'external_account'",
+      () => JSON.stringify({ type: 'gdch_service_account', audience: CANARY }),
+      "of type 'gdch_service_account'",
     ],
     [
       'a token server without TLS',
@@ -241,6 +241,83 @@ describe('other identities', () => {
     const text = await (await rig.chat(model)).text()
     expect(JSON.parse(text).error.message).toContain('has been revoked')
     expectNoKey(rig, text)
+  })
+
+  const federation = (url: string, more: object): string =>
+    JSON.stringify({
+      type: 'external_account',
+      audience: '//iam.googleapis.com/projects/1/pools/p/providers/x',
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      token_url: `${url}/sts`,
+      ...more,
+    })
+
+  test('a workload with a token of somebody else', async () => {
+    const file = join(dir, 'foreign')
+    writeFileSync(file, `${CANARY}\n`)
+    await using rig = await startRig({
+      credentials: (url) => federation(url, { credential_source: { file } }),
+    })
+    rig.upstream.reply(GEMINI_ANSWER)
+    expect((await rig.chat(model)).status).toBe(200)
+    expect(Object.fromEntries(rig.tokens.requests[0]!.form)).toEqual({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      requested_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      audience: '//iam.googleapis.com/projects/1/pools/p/providers/x',
+      scope: 'https://www.googleapis.com/auth/cloud-platform',
+      subject_token: CANARY,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    })
+    expect(bearers(rig)).toEqual([`Bearer ${accessToken('token-1')}`])
+    expectNoKey(rig)
+  })
+
+  test('such a workload in the place of a service account', async () => {
+    await using rig = await startRig({
+      credentials: (url) =>
+        federation(url, {
+          service_account_impersonation_url: `${url}/robot:generateAccessToken`,
+          credential_source: {
+            url: `${url}/foreign`,
+            headers: { 'x-ask': 'yes' },
+            format: { type: 'json', subject_token_field_name: 'value' },
+          },
+        }),
+    })
+    rig.tokens.answer(({ target, headers }) => {
+      if (target === '/foreign') return Response.json({ value: `${CANARY}${headers.get('x-ask')}` })
+      if (target === '/sts') return tokenReply('exchanged')
+      const robot = accessToken(`robot for ${headers.get('authorization')}`)
+      return Response.json({ accessToken: robot, expireTime: '2099-01-01T00:00:00Z' })
+    })
+    rig.upstream.reply([GEMINI_ANSWER, GEMINI_ANSWER])
+    expect([(await rig.chat(model)).status, (await rig.chat(model)).status]).toEqual([200, 200])
+    expect(rig.tokens.requests.map(({ target }) => target)).toEqual([
+      '/foreign',
+      '/sts',
+      '/robot:generateAccessToken',
+    ])
+    expect(rig.tokens.requests[1]?.form.get('subject_token')).toBe(`${CANARY}yes`)
+    expect(bearers(rig)[1]).toBe(
+      `Bearer ${accessToken(`robot for Bearer ${accessToken('exchanged')}`)}`,
+    )
+  })
+
+  test.each([
+    [{ credential_source: { file: '/nowhere' } }, "'/nowhere'"],
+    [{ credential_source: { environment_id: 'aws1', url: 'http://x' } }, 'credential_source'],
+    [{}, 'credential_source'],
+    [{ credential_source: { file: 'f' }, token_url: 'http://sts.example.com' }, 'token_url'],
+    [
+      { credential_source: { file: 'f' }, service_account_impersonation_url: 'x' },
+      'service_account_impersonation_url',
+    ],
+  ])('a federation that cannot work says why: %j', async (more, says) => {
+    await using rig = await startRig({ credentials: (url) => federation(url, more) })
+    const response = await rig.chat(model)
+    const { error }: any = await response.json()
+    expect([response.status, error.code]).toEqual([400, 'provider_not_configured'])
+    expect(error.message).toContain(says)
   })
 
   test('the machine', async () => {
