@@ -57,7 +57,7 @@ test.each([
           if (given.prompt_filter_results) wasFound = 1
           continue
         }
-        const sent = JSON.parse(mended)
+        const sent = JSON.parse(String(mended))
         if (isFilled && wasFound === 1) {
           expect(sent.prompt_filter_results).toBeDefined()
           isFound = 1
