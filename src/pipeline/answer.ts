@@ -9,7 +9,7 @@ import { readEmbeddedError } from '#providers/refusal.ts'
 import type { Upstream } from './dispatch.ts'
 import { echoed } from './echo.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
-import { relayedHeaders } from './forward.ts'
+import { answerHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
@@ -46,7 +46,7 @@ export async function readAnswer(
 ): Promise<Outcome> {
   const { response, connection, target } = upstream
   const type = response.headers.get('content-type') ?? ''
-  const headers = relayedHeaders(response.headers)
+  const headers = answerHeaders(response, target)
   const { dropped } = upstream.outbound
   if (dropped.length > 0) headers['x-bf-dropped-params'] = droppedHeader(dropped)
   const { status } = response

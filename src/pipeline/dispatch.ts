@@ -11,7 +11,7 @@ import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { countHere, countsHere, ESTIMATED } from './count.ts'
 import { asContinued, inOwnInput } from './echo.ts'
-import { outboundHeaders, plainHeaders, relayedHeaders } from './forward.ts'
+import { answerHeaders, outboundHeaders, plainHeaders } from './forward.ts'
 import { poolOptions } from './pools.ts'
 import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
 import { redact } from './redact.ts'
@@ -244,7 +244,7 @@ async function refusal(
   if (reason && reason.kind !== 'idle_timeout') return reason
   const body = redact(text, credential)
   const upstream = target.provider.parseError(status, body, plainHeaders(response.headers))
-  const relayed = relayedHeaders(response.headers)
+  const relayed = answerHeaders(response, target)
   return new GatewayError('upstream_error', upstream.message, { upstream, relayed })
 }
 

@@ -1,7 +1,7 @@
 import type { ClientSettings, ProviderSettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { VERSION } from '#core/version.ts'
-import type { Outbound } from '#providers/provider.ts'
+import type { Outbound, Target } from '#providers/provider.ts'
 
 // Which headers travel: from the caller to the provider by allowlist, from the provider to the caller by denylist.
 
@@ -108,4 +108,12 @@ export function relayedHeaders(upstream: Headers): Record<string, string> {
 /** Headers as a plain object with lower-case names, in one step. */
 export function plainHeaders(headers: Headers): Record<string, string> {
   return headers.toJSON()
+}
+
+/** What the caller gets of an answer's headers, with what they say of limits under OpenAI's names. */
+export function answerHeaders({ headers }: Response, { provider }: Target): Record<string, string> {
+  const relayed = relayedHeaders(headers)
+  return provider.limitHeaders
+    ? Object.assign(relayed, provider.limitHeaders(relayed, Date.now()))
+    : relayed
 }

@@ -113,6 +113,7 @@ export interface Dialect extends Pick<
   | 'detectPath'
   | 'credential'
   | 'authorize'
+  | 'limitHeaders'
   | 'parseError'
 > {
   readonly chat: ChatDialect

@@ -158,6 +158,11 @@ export interface Provider {
   credential?(call: Call, target: Target): CredentialSource | undefined
   /** Adds the credential. `nowMs` is the time of sending, for signatures that expire. */
   authorize(request: Signable, credential: string, nowMs: number): void | Promise<void>
+  /** What the answer's headers say of limits, under OpenAI's names; `nowMs` since 1970. */
+  limitHeaders?(
+    headers: Readonly<Record<string, string>>,
+    nowMs: number,
+  ): Readonly<Record<string, string>>
   /** Reduces a refusal to facts. `body` may be anything, HTML included. */
   parseError(
     status: number,

@@ -6,6 +6,7 @@ import type { Exchange } from '../exchange.ts'
 import type { Fates } from '../fates.ts'
 import { ownHost, urlOf } from './address.ts'
 import { parseAnthropicError } from './errors.ts'
+import { limitHeaders } from './limits.ts'
 import { anthropicModels } from './listing.ts'
 import { anthropicBody, betasOf, ownParams, streamsAnyway } from './request.ts'
 import { readWhole } from './response.ts'
@@ -134,6 +135,7 @@ export const anthropic: Dialect = {
     if (betas?.split(',').includes(oauthBeta)) return
     headers['anthropic-beta'] = betas === undefined ? oauthBeta : `${betas},${oauthBeta}`
   },
+  limitHeaders,
   parseError: parseAnthropicError,
 }
 
