@@ -15,6 +15,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { benchSection, providerTable, replaceUnder } from '../src/build/readme.ts'
 import { startGateway } from './helpers/gateway.ts'
 import type { TestGateway } from './helpers/gateway.ts'
+import { startUpstream } from './helpers/upstream.ts'
 
 const root = join(import.meta.dir, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -182,14 +183,25 @@ describe('a curl of the README', () => {
   )
 })
 
-test('the program of the README prints what it asked for', async () => {
-  const [program, ...more] = blocks.filter(({ language }) => language === 'ts')
-  expect(more).toEqual([])
-  expect(program!.text).toContain(address)
-  const said = /content: '([^']*)'/.exec(program!.text)![1]!
-  const text = program!.text.replaceAll(address, gateway.url)
-  const { stdout, stderr, exitCode } = await run([process.execPath, '-e', text])
-  expect({ stdout, stderr, exitCode }).toEqual({ stdout: said, stderr: '', exitCode: 0 })
+test('the programs of the README print what they asked for', async () => {
+  const programs = blocks.filter(({ language }) => language === 'ts')
+  expect(programs).toHaveLength(2)
+  // The second needs a provider of another dialect, which the mock plays.
+  await using upstream = await startUpstream()
+  const keys = [{ value: 'sk-fake' }]
+  const other = await startGateway({
+    config: { providers: { anthropic: { keys, network_config: { base_url: upstream.url } } } },
+  })
+  for (const { text } of programs) {
+    expect(text).toContain(address)
+    const said = [...text.matchAll(/content: '([^']*)'/g)].at(-1)![1]!
+    const program = text.replaceAll(address, other.url)
+    const { stdout, stderr, exitCode } = await run([process.execPath, '-e', program])
+    expect({ stdout, stderr, exitCode }).toEqual({ stdout: said, stderr: '', exitCode: 0 })
+  }
+  const [, second] = upstream.requests
+  expect(second!.json().messages).toHaveLength(3)
+  await other.stop()
 })
 
 describe('the configuration of the README', () => {
