@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { chatStreamWriter } from '#openai/answer/chat-stream.ts'
 import { chatWholeWriter } from '#openai/answer/chat-whole.ts'

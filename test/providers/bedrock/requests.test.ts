@@ -262,7 +262,7 @@ describe('a clear 400 names the place', () => {
     [
       'a private URL',
       part({ type: 'image_url', image_url: { url: 'http://169.254.169.254/latest/a.png' } }),
-      'messages',
+      'messages[0].content[0].image_url.url',
     ],
     ['arguments that are no object', tool({ type: 'array' }), 'tools[0].function.parameters.type'],
     ['a choice of nothing', { tool_choice: 'required' }, 'tool_choice'],
@@ -316,7 +316,7 @@ test('a signature of somebody else is the vendor’s 400', async () => {
 })
 
 test('pictures by URL are fetched and sent', async () => {
-  await using server = Bun.serve({
+  using server = Bun.serve({
     port: 0,
     hostname: 'localhost',
     fetch: () =>

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 
-import OpenAI from 'openai'
+import OpenAI, { APIError } from 'openai'
 
 import { startRig } from './rig.ts'
 import type { Rig } from './rig.ts'
@@ -81,7 +81,7 @@ describe.each([
   test('parse', async () => {
     const answer = await client.chat.completions.parse({ model, messages, response_format })
     const [choice] = answer.choices
-    expect(choice!.message.parsed as unknown).toEqual({ title: 'mock', count: 0 })
+    expect(choice!.message.parsed).toEqual({ title: 'mock', count: 0 })
     expect(choice!.finish_reason).toBe('stop')
     expect(choice!.message.tool_calls).toBeUndefined()
   })
@@ -89,7 +89,7 @@ describe.each([
   test('stream', async () => {
     const stream = client.chat.completions.stream({ model, messages, response_format })
     const { message } = (await stream.finalChatCompletion()).choices[0]!
-    expect(message.parsed as unknown).toEqual({ title: 'mock', count: 0 })
+    expect(message.parsed).toEqual({ title: 'mock', count: 0 })
   })
 })
 
@@ -107,7 +107,7 @@ test.each([true, false])('runTools replays calls and results (stream: %p)', asyn
       },
     },
   }
-  const params = { model: claude('tools'), messages, tools: [weather] }
+  const params = { model: claude('tools'), messages, tools: [weather] as never }
   const text = stream
     ? await client.chat.completions.runTools({ ...params, stream: true }).finalContent()
     : await client.chat.completions.runTools(params).finalContent()
@@ -186,7 +186,7 @@ test('responses.stream and responses.parse', async () => {
     input: 'a thing',
     text: { format: { type: 'json_schema', name: 'thing', strict: true, schema } },
   })
-  expect(parsed.output_parsed as unknown).toEqual({ title: 'mock', count: 0 })
+  expect(parsed.output_parsed).toEqual({ title: 'mock', count: 0 })
 })
 
 test.each([
@@ -197,6 +197,6 @@ test.each([
 ])('a stream spoiled by %s raises', async (fault, code) => {
   const stream = client.chat.completions.stream({ model: `${claude('echo')}!${fault}`, messages })
   const error = await stream.finalChatCompletion().catch((thrown: unknown) => thrown)
-  expect(error).toBeInstanceOf(OpenAI.APIError)
+  expect(error).toBeInstanceOf(APIError)
   expect(error).toMatchObject({ code })
 })
