@@ -41,6 +41,19 @@ export const FATES: Fates = {
   safety_identifier: 'dropped',
   prompt_cache_key: 'dropped',
   prompt_cache_retention: 'dropped',
+  // By the model table: what older models have and newer ones refuse, or the other way round.
+  sometimes: {
+    frequency_penalty: 'dropped',
+    presence_penalty: 'dropped',
+    reasoning_effort: 'dropped',
+    reasoning: 'dropped',
+    reasoning_max_tokens: 'dropped',
+    response_format: 'dropped',
+    web_search_options: 'dropped',
+    audio: 'dropped',
+    tools: 'dropped',
+    tool_choice: 'dropped',
+  },
   own: [
     'safety_settings',
     'cached_content',

@@ -293,6 +293,16 @@ test('usage tells what was cached, and what was neither read nor written as text
   expect(drawn.usage.completion_tokens_details).toMatchObject({ image_tokens: 1288 })
 })
 
+test('texts that clients join are said once', async () => {
+  play(rig.upstream, 'thinking', 'whole')
+  const { text } = await rig.ask(streamed)
+  const details = chunksOf(text).flatMap(({ choices }) =>
+    choices.flatMap(({ delta }: any) => delta.reasoning_details ?? []),
+  )
+  expect(details.map((detail: any) => detail.format)).toEqual([format, undefined, format])
+  expect(details.map((detail: any) => detail.index)).toEqual([0, 0, 1])
+})
+
 describe('speech', () => {
   const samples = Buffer.from(Array.from({ length: 12 }, (_, at) => at))
 
@@ -303,6 +313,10 @@ describe('speech', () => {
     expect(file.readUInt32LE(4)).toBe(file.length - 8)
     expect(file.toString('latin1', 8, 16)).toBe('WAVEfmt ')
     expect(file.readUInt32LE(24)).toBe(24_000)
+    expect(file.readUInt32LE(28)).toBe(48_000)
+    expect([file.readUInt16LE(20), file.readUInt16LE(22), file.readUInt16LE(34)]).toEqual([
+      1, 1, 16,
+    ])
     expect(file.readUInt32LE(40)).toBe(samples.length)
     expect(file.subarray(44)).toEqual(samples)
   })
