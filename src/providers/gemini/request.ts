@@ -1,4 +1,4 @@
-import { invalid, text } from '#openai/conversation/fields.ts'
+import { invalid, record, text } from '#openai/conversation/fields.ts'
 
 import type { Exchange } from '../exchange.ts'
 import { contentsOf } from './contents.ts'
@@ -22,11 +22,11 @@ export function geminiBody(exchange: Exchange, surface: Surface): GenerateReques
   const inWords = formatInWords(conversation, facts)
   const instructions = inWords === '' ? system : [...system, { text: inWords }]
   const cachedContent = cachedOf(exchange)
-  const tools = toolsOf(exchange, facts)
+  const tools = toolsOf(exchange, surface, facts)
   const generation = generationConfig(exchange, facts)
   const safetySettings = safetyOf(exchange)
   const serviceTier = tierOf(exchange)
-  const labels = surface.labels ? labelsOf(request) : {}
+  const labels = surface.labels ? labelsOf(exchange) : {}
   if (cachedContent !== undefined) noteCached(exchange)
   return {
     contents,
@@ -83,14 +83,16 @@ function tierOf(exchange: Exchange): string | undefined {
 }
 
 /** Keys and values are lower case, and at most 63 characters of a small alphabet ("Labels", as read in November 2026). */
-function labelsOf(request: Readonly<Record<string, unknown>>): Record<string, string> {
-  const { user, metadata } = request
-  const given = { ...(metadata as Record<string, unknown> | null), ...(text(user) && { user }) }
+function labelsOf(exchange: Exchange): Record<string, string> {
+  const { user, metadata } = exchange.conversation.request
   const labels: Record<string, string> = {}
-  for (const [name, value] of Object.entries(given)) {
+  for (const [name, value] of Object.entries(record(metadata))) {
     const key = labelText(name).replace(/^[^a-z]+/, '')
-    if (key !== '') labels[key] = labelText(String(value))
+    if (key === '' || Object.hasOwn(labels, key)) exchange.drop(`metadata.${name}`)
+    else labels[key] = labelText(String(value))
   }
+  const who = text(user)
+  if (who !== undefined && who !== '') labels['user'] = labelText(who)
   return labels
 }
 

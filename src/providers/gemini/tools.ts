@@ -4,6 +4,7 @@ import { invalid, record, unsupported } from '#openai/conversation/fields.ts'
 import type { Exchange } from '../exchange.ts'
 import type { ModelFacts } from './models.ts'
 import { jsonSchema, openApiSchema } from './schema.ts'
+import type { Surface } from './surface.ts'
 import type { GenerateRequest } from './wire.ts'
 
 // Functions and the choice among them ("Function calling" and "Grounding with Google Search", as read in November
@@ -12,6 +13,7 @@ import type { GenerateRequest } from './wire.ts'
 /** Throws a 400 for tools that only other vendors have, and for a choice of one that is not there. */
 export function toolsOf(
   exchange: Exchange,
+  surface: Surface,
   facts: ModelFacts,
 ): Pick<GenerateRequest, 'tools' | 'toolConfig'> {
   const { conversation } = exchange
@@ -25,8 +27,10 @@ export function toolsOf(
   const calling = callingConfig(conversation, facts)
   const toolConfig = {
     ...(calling && { functionCallingConfig: calling }),
-    // Without it the vendor refuses its own tools beside functions.
-    ...(search && offered.length > 0 && { includeServerSideToolInvocations: true }),
+    // Without it AI Studio refuses its own tools beside functions; the cloud does not know it.
+    ...(search &&
+      offered.length > 0 &&
+      !surface.cloudFiles && { includeServerSideToolInvocations: true }),
   }
   return {
     ...(tools.length > 0 && { tools }),
