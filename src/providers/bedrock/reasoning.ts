@@ -1,4 +1,4 @@
-import { invalid } from '#openai/conversation/fields.ts'
+import { integer, invalid, record } from '#openai/conversation/fields.ts'
 
 import { planEffort } from '../anthropic/thinking.ts'
 import type { Exchange } from '../exchange.ts'
@@ -35,7 +35,8 @@ export function planReasoning(exchange: Exchange, family: Family, forced: boolea
     throw invalid(effortParam(exchange), `'${effort}' is not one of ${efforts.join(', ')}.`)
   }
   if (family.name === 'claude') return ofClaude(exchange, forced)
-  if (request['reasoning_max_tokens'] !== undefined) exchange.drop('reasoning_max_tokens')
+  if (integer(request['reasoning_max_tokens'])) exchange.drop('reasoning_max_tokens')
+  if (integer(record(request['reasoning'])['max_tokens'])) exchange.drop('reasoning.max_tokens')
   const none = { additional: {}, maxTokens, thinks: false, samples: true }
   if (effort === undefined) return none
   const level = threeEfforts[effort]

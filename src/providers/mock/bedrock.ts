@@ -97,7 +97,7 @@ function whole(request: DialectRequest, behaviour: string): Answer {
       metrics: { latencyMs: 1 },
       output: { message: { role: 'assistant', content } },
       stopReason: stopReasonOf(turn),
-      usage: usageOf(request.body, text),
+      usage: usageOf(request.body, outputOf(turn, text)),
     }),
     headers: requestId(),
   }
@@ -142,7 +142,7 @@ function stream(request: DialectRequest, behaviour: string): Answer {
   body.push(eventFrame('messageStop', { stopReason: stopReasonOf(turn), p: 'abcde' }))
   body.push(
     eventFrame('metadata', {
-      usage: usageOf(request.body, text),
+      usage: usageOf(request.body, outputOf(turn, text)),
       metrics: { latencyMs: 1 },
       p: 'abcdef',
     }),
@@ -221,6 +221,11 @@ function schemaOf(body: Fields): unknown {
     record(record(record(body.outputConfig).textFormat).structure).jsonSchema,
   )
   return typeof schema === 'string' ? JSON.parse(schema) : undefined
+}
+
+/** Everything the model wrote. */
+function outputOf({ reasoning = '', calls }: Turn, text: string): string {
+  return [reasoning, text, ...calls.map(({ name, input }) => name + input)].join('')
 }
 
 /** What stands before a cache point was read from the cache, as it would be the second time. */

@@ -292,14 +292,15 @@ test('no secret is told, whatever fails', async () => {
     said.push(answer.text, JSON.stringify([...answer.headers]))
   }
   await tell()
-  running.upstream.reply((asked) =>
+  const echoing = (asked: Request) =>
     Response.json(
       {
         message: `The request signature we calculated does not match. The Canonical String for this request should have been\n'POST\n${asked.headers.get('x-amz-security-token')}'`,
       },
       { status: 403, headers: { 'x-amzn-errortype': 'InvalidSignatureException' } },
-    ),
-  )
+    )
+  // Twice, since new keys are tried once.
+  running.upstream.reply([echoing, echoing])
   await tell()
   running.upstream.reply({ status: 500, text: 'broken' })
   await tell()

@@ -119,6 +119,7 @@ describe('what is left out is told', () => {
     ['top_k', { ...llama, top_k: 3 }, 'top_k'],
     ['stops of white space', { stop: ['\n\n', 'END'] }, 'stop'],
     ['an effort', { ...llama, reasoning_effort: 'low' }, 'reasoning_effort'],
+    ['a budget', { ...nova, reasoning: { max_tokens: 99 } }, 'reasoning.max_tokens'],
     ['a limit', { ...nova, reasoning_effort: 'high', max_tokens: 10 }, 'max_tokens'],
     ['the end user', { ...llama, user: 'u' }, 'user'],
     ['a service tier', { service_tier: 'scale' }, 'service_tier'],
