@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
-import { ENDPOINTS, requestType } from '#core/endpoint.ts'
+import { ENDPOINTS } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
 import { chatByResponses, RESPONSES_FATES } from './ask-responses.ts'
@@ -10,6 +10,7 @@ import { compatibleFates, losses } from './compatible-fates.ts'
 import type { Fates } from './fates.ts'
 import { mendingOf } from './mending/mender.ts'
 import { readsOf } from './mending/reads.ts'
+import { overrideOf } from './override.ts'
 import type { Outbound, Provider, Target } from './provider.ts'
 import type { Mends, Quirks } from './quirks.ts'
 import { readRefusal } from './refusal.ts'
@@ -112,9 +113,7 @@ function quirksOf({ quirks, quirksOf: others }: Vendor, { endpoint }: Call): Qui
 
 function urlOf(call: Call, target: Target, vendor: Vendor, versionPath: string): string {
   const { settings } = target
-  const overrides = settings.custom?.requestPathOverrides
-  const override =
-    overrides && (overrides[requestType(call.endpoint, call.stream)] ?? overrides[call.endpoint])
+  const override = overrideOf(call, settings)
   if (override?.startsWith('http')) return override + call.query
   const base = keyUrl(target, vendor) ?? settings.network.baseUrl ?? vendor.baseUrl
   if (base === undefined) {

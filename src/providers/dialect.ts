@@ -23,6 +23,7 @@ import type { Exchange } from './exchange.ts'
 import { mergeExtra } from './extra-params.ts'
 import { applyFates } from './fates.ts'
 import type { Fates } from './fates.ts'
+import { overriddenUrl } from './override.ts'
 import type {
   FanOut,
   Outbound,
@@ -79,7 +80,7 @@ export interface EmbeddingExchange {
   readonly dimensions: number | undefined
   /** The request as it was written. */
   readonly request: Readonly<Record<string, unknown>>
-  drop(param: string): void
+  readonly drop: (param: string) => void
 }
 
 /** Listing models in a vendor's dialect. */
@@ -175,7 +176,7 @@ export function translated(dialect: Dialect): Provider {
       try {
         applyFates(conversation.request, chat.fates, target.settings.name, note)
         if (call.endpoint === 'count_tokens') return countOutbound(count!, exchange)
-        return outbound(chat.request(exchange), call, dropped, readingOf(chat, exchange))
+        return outbound(chat.request(exchange), exchange, dropped, readingOf(chat, exchange))
       } catch (thrown) {
         throw inCallersTerms(call, thrown)
       }
@@ -188,7 +189,7 @@ interface Asked {
   readonly target: Target
   readonly model: string
   readonly dropped: string[]
-  drop(param: string): void
+  readonly drop: (param: string) => void
 }
 
 function embeddingOutbound(embedding: EmbeddingDialect, asked: Asked): Outbound {
@@ -201,7 +202,7 @@ function embeddingOutbound(embedding: EmbeddingDialect, asked: Asked): Outbound 
     request,
   }
   const wanted = embedding.request(textsOf(request), exchange)
-  return outbound(wanted, call, dropped, {
+  return outbound(wanted, asked, dropped, {
     streamType: '',
     whole({ text, headers }) {
       const found = embedding.whole(parsed(text, target.settings.name), exchange, headers)
@@ -210,21 +211,20 @@ function embeddingOutbound(embedding: EmbeddingDialect, asked: Asked): Outbound 
   })
 }
 
-function listOutbound(models: ModelDialect, { call, target, dropped }: Asked): Outbound {
+function listOutbound(models: ModelDialect, asked: Asked): Outbound {
+  const { target, dropped } = asked
   const { name } = target.settings
-  return outbound(models.request(target), call, dropped, {
+  return outbound(models.request(target), asked, dropped, {
     streamType: '',
     whole: ({ text }) => unpriced(modelsAnswer(models.list(parsed(text, name)), name)),
   })
 }
 
-function modelOutbound(
-  one: NonNullable<ModelDialect['one']>,
-  { call, target, dropped }: Asked,
-): Outbound {
+function modelOutbound(one: NonNullable<ModelDialect['one']>, asked: Asked): Outbound {
+  const { call, target, dropped } = asked
   const { name } = target.settings
   const id = target.model ?? decodeURIComponent(call.path.slice('/models/'.length))
-  return outbound(one.request(id, target), call, dropped, {
+  return outbound(one.request(id, target), asked, dropped, {
     streamType: '',
     whole: ({ text }) =>
       unpriced(JSON.stringify(modelObject(one.read(parsed(text, name), id), name))),
@@ -233,7 +233,7 @@ function modelOutbound(
 
 function countOutbound(count: CountDialect, exchange: Exchange): Outbound {
   const { call, target } = exchange
-  return outbound(count.request(exchange), call, [], {
+  return outbound(count.request(exchange), exchange, [], {
     streamType: '',
     whole({ text }) {
       const tokens = count.read(parsed(text, target.settings.name))
@@ -282,16 +282,17 @@ function incomplete(provider: string): GatewayError {
 
 function outbound(
   request: DialectRequest,
-  call: Call,
+  { call, target }: Pick<Asked, 'call' | 'target'>,
   dropped: string[],
   reading: Reading,
 ): Outbound {
   const method = request.method ?? (request.body ? 'POST' : 'GET')
   const headers: Record<string, string> = { ...request.headers }
-  if (!request.body) return { method, url: request.url, headers, body: undefined, dropped, reading }
+  const url = overriddenUrl(call, target.settings) ?? request.url
+  if (!request.body) return { method, url, headers, body: undefined, dropped, reading }
   headers['content-type'] ??= 'application/json'
   const body = JSON.stringify(mergeExtra(request.body, call, dropped))
-  return { method, url: request.url, headers, body, dropped, reading }
+  return { method, url, headers, body, dropped, reading }
 }
 
 /** The JSON of an answer. Throws `upstream_malformed` for what is none. */

@@ -27,7 +27,7 @@ export interface Exchange {
   readonly conversation: Conversation
   readonly resources: Resources
   /** Notes a parameter, or a place such as `messages[0].name`, that the vendor does not get. */
-  drop(param: string): void
+  readonly drop: (param: string) => void
 }
 
 const conversations = new WeakMap<Call, Conversation>()

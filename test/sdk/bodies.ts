@@ -24,8 +24,6 @@ const chat = {
     { role: 'developer', content: 'Be brief.' },
     { role: 'user', content: [{ type: 'text', text: 'Hi ü 😀', new_part_field: { deep: [1] } }] },
   ],
-  // Without it the model would refuse the temperature.
-  reasoning_effort: 'none',
   temperature: 0.25,
   metadata: { team: 'a' },
   new_request_field: { deep: [1, 2.5] },

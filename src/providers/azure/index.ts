@@ -9,7 +9,9 @@ import type { Mending, Outbound, Provider, Target } from '../provider.ts'
 import type { Quirks } from '../quirks.ts'
 import { needsResponses, OPENAI_RESPONSES } from '../responses-models.ts'
 import { rewriteBody } from '../rewrite.ts'
+import { quirksFor } from '../rewrite/resolve.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
+import { openai } from '../vendors/openai.ts'
 import { claudeRequest, isClaude } from './claude.ts'
 import { ENTRA_ENVIRONMENT, entraSource } from './entra.ts'
 import { parseError } from './errors.ts'
@@ -22,12 +24,6 @@ const offers = new Set(
   (Object.keys(ENDPOINTS) as KnownEndpoint[]).filter((name) => !lacking.includes(name)),
 )
 
-/** Models that reason refuse these. Which model a deployment has, only its alias can say. */
-const reasoningQuirks: Quirks = {
-  rename: { max_tokens: 'max_completion_tokens' },
-  drop: ['frequency_penalty', 'presence_penalty', 'logit_bias'],
-}
-
 /** Azure OpenAI and Foundry: OpenAI's own surface at a resource of one's own, deployments instead of models. */
 export const azureProvider: Provider = {
   name: 'azure',
@@ -36,7 +32,7 @@ export const azureProvider: Provider = {
   baseUrl: undefined,
   ambient: ENTRA_ENVIRONMENT,
   offers,
-  fates: compatibleFates({ rules: [{ quirks: reasoningQuirks }] }),
+  fates: compatibleFates(openai),
   passthrough: true,
   composesResponses: isClaude,
   request: (call, target, resources) =>
@@ -58,7 +54,7 @@ function isToken(credential: string): boolean {
 }
 
 function openaiRequest(call: Call, target: Target): Outbound {
-  const model = textSetting(aliasSettings(call, target), 'model_name') ?? target.model ?? ''
+  const model = baseModel(call, target)
   if (needsResponses(call, model, OPENAI_RESPONSES)) {
     return chatByResponses(call, target, model, (asked) => openaiRequest(asked, target))
   }
@@ -99,12 +95,19 @@ const batchQuirks: Readonly<Record<'v1' | 'dated', Quirks>> = {
   dated: { values: { endpoint: Object.fromEntries(batchEndpoints.map((to) => [`/v1${to}`, to])) } },
 }
 
+/** The same as for OpenAI's own models; which one a deployment has, its alias or its name says. */
 function quirksOf(call: Call, target: Target, isDated: boolean): Quirks | undefined {
-  if (call.endpoint === 'batch_create') return batchQuirks[isDated ? 'dated' : 'v1']
-  if (call.endpoint !== 'chat_completion') return undefined
-  const base = textSetting(aliasSettings(call, target), 'model_name')
-  const reasons = base !== undefined && /^(?:o\d|gpt-[5-9])/.test(base) && !base.includes('chat')
-  return reasons ? reasoningQuirks : undefined
+  const { endpoint, body } = call
+  if (endpoint === 'batch_create') return batchQuirks[isDated ? 'dated' : 'v1']
+  if (endpoint !== 'chat_completion' || body.kind !== 'json') return undefined
+  const found = quirksFor(openai, body.value, baseModel(call, target))
+  if (found === openai) return undefined
+  const { rules: _, ...quirks } = found
+  return quirks
+}
+
+function baseModel(call: Call, target: Target): string {
+  return textSetting(aliasSettings(call, target), 'model_name') ?? target.model ?? ''
 }
 
 /**
