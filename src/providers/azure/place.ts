@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
-import { requestType } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 
+import { overrideOf } from '../override.ts'
 import type { Target } from '../provider.ts'
 import { aliasSettings, keySettings, misconfigured, textSetting } from '../settings.ts'
 
@@ -101,7 +101,7 @@ const ofResource =
 /** The URL of one call of OpenAI's own surface. */
 export function openaiUrl(call: Call, target: Target, place: Place): string {
   const { base, dated, version } = place
-  const override = overrideOf(call, target)
+  const override = overrideOf(call, target.settings)
   if (override !== undefined) {
     return (override.startsWith('http') ? override : base + override) + call.query
   }
@@ -123,13 +123,6 @@ export function openaiUrl(call: Call, target: Target, place: Place): string {
   }
   const query = version === '' ? call.query : withParam(call.query, 'api-version', version)
   return `${base}/openai/v1${call.path}${query}`
-}
-
-function overrideOf(call: Call, { settings }: Target): string | undefined {
-  const overrides = settings.custom?.requestPathOverrides
-  return (
-    overrides && (overrides[requestType(call.endpoint, call.stream)] ?? overrides[call.endpoint])
-  )
 }
 
 function withParam(query: string, name: string, value: string): string {

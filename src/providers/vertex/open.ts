@@ -1,8 +1,10 @@
 import type { Call } from '#core/call.ts'
 
 import { compatible } from '../compatible.ts'
-import type { Outbound, Provider, Target } from '../provider.ts'
+import type { Provider, Target } from '../provider.ts'
 import { noResources } from '../provider.ts'
+import { family } from '../vendors/family.ts'
+import { mistral, mistralMends } from '../vendors/mistral.ts'
 import { modelOf, modelUrl, prefixOf } from './place.ts'
 
 // Models of other makers, which take OpenAI's dialect: most of them at one endpoint, Mistral's at the verbs of their
@@ -15,19 +17,15 @@ const others = compatible({
   name: 'vertex',
   baseUrl,
   offers: ['chat_completion'],
-  quirks: { messages: { roles: { developer: 'system' } } },
+  quirks: family({}),
 })
 
-const mistral = compatible({
+const ofMistral = compatible({
   name: 'vertex',
   baseUrl,
   offers: ['chat_completion'],
-  quirks: {
-    rename: { max_completion_tokens: 'max_tokens', seed: 'random_seed' },
-    values: { tool_choice: { required: 'any' } },
-    noStreamOptions: true,
-    messages: { roles: { developer: 'system' } },
-  },
+  quirks: mistral,
+  mends: mistralMends,
 })
 
 /** A chat, or a response made of one. */
@@ -35,11 +33,11 @@ export const openRequest: Provider['request'] = (call, target) => {
   const model = modelOf(call, target)
   const isMistral = model.kind === 'mistralai'
   const named: Target = { ...target, model: model.name }
-  const outbound = (isMistral ? mistral : others).request(call, named, noResources)
-  return { ...outbound, url: urlOf(call, target, outbound, isMistral) }
+  const outbound = (isMistral ? ofMistral : others).request(call, named, noResources)
+  return { ...outbound, url: urlOf(call, target, isMistral) }
 }
 
-function urlOf(call: Call, target: Target, _: Outbound, isMistral: boolean): string {
+function urlOf(call: Call, target: Target, isMistral: boolean): string {
   if (isMistral) return modelUrl(call, target, call.stream ? ':streamRawPredict' : ':rawPredict')
   return `${prefixOf(call, target, modelOf(call, target))}/endpoints/openapi/chat/completions`
 }

@@ -228,6 +228,32 @@ describe('deployments', () => {
     expect(rig.upstream.requests).toHaveLength(0)
   })
 
+  test('a provider of one’s own may be such a resource, with paths of its own', async () => {
+    await using rig = await startRig({
+      others: (url) => ({
+        front: {
+          keys: [{ value: KEY, azure_key_config: { endpoint: `${url}/apim` } }],
+          network_config: { base_url: url },
+          custom_provider_config: {
+            base_provider_type: 'azure',
+            request_path_overrides: { embedding: '/vectors' },
+          },
+        },
+      }),
+    })
+    rig.upstream.reply([ANSWER, { json: { object: 'list', data: [] } }])
+    await rig.send('/chat/completions', {
+      model: 'front/d',
+      messages: [{ role: 'user', content: 'a' }],
+    })
+    await rig.send('/embeddings', { model: 'front/d', input: 'a' })
+    expect(rig.upstream.requests.map(({ path }) => path)).toEqual([
+      '/apim/openai/v1/chat/completions',
+      '/apim/vectors',
+    ])
+    expect(rig.upstream.requests.every(({ headers }) => headers.get('api-key') === KEY)).toBe(true)
+  })
+
   test('what a version must look like is said', async () => {
     await using rig = await startRig({ config: { api_version: 'latest-ish' } })
     const response = await rig.chat('d')

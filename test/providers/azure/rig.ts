@@ -24,6 +24,8 @@ export interface RigOptions {
   /** Appended to the upstream's address. */
   readonly path?: string
   readonly keys?: (upstream: string) => object[]
+  /** More providers. */
+  readonly others?: (upstream: string) => Record<string, object>
 }
 
 /** A gateway with one Azure resource, which is a fake upstream. */
@@ -40,6 +42,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     config: {
       client: options.client ?? {},
       providers: {
+        ...options.others?.(upstream.url),
         azure: {
           keys: options.keys?.(upstream.url) ?? [key],
           ...(options.network && { network_config: options.network }),
