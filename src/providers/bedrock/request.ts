@@ -241,19 +241,20 @@ const maxMetadata = 16
 /** `metadata`, as far as its pairs fit; the vendor's own parameter besides. */
 function metadataOf(exchange: Exchange): Readonly<Record<string, string>> | undefined {
   const { request } = exchange.conversation
-  const kept: Record<string, string> = {}
+  const kept = new Map<string, string>()
   for (const param of ['requestMetadata', 'metadata']) {
     for (const [key, value] of Object.entries(record(request[param]))) {
       const fits =
         typeof value === 'string' &&
         metadataKey.test(key) &&
         metadataValue.test(value) &&
-        (key in kept || Object.keys(kept).length < maxMetadata)
-      if (fits) kept[key] ??= value
+        kept.size < maxMetadata
+      // The vendor's own parameter comes first and wins.
+      if (fits && !kept.has(key)) kept.set(key, value)
       else exchange.drop(`${param}.${key}`)
     }
   }
-  return Object.keys(kept).length > 0 ? kept : undefined
+  return kept.size > 0 ? Object.fromEntries(kept) : undefined
 }
 
 const tiers: ReadonlySet<string> = new Set(['priority', 'default', 'flex', 'reserved'])

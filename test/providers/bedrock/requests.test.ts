@@ -124,6 +124,20 @@ describe('what is left out is told', () => {
     ['the end user', { ...llama, user: 'u' }, 'user'],
     ['a service tier', { service_tier: 'scale' }, 'service_tier'],
     ['metadata', { metadata: { 'not ✓ allowed': 'x', ok: 'y' } }, 'metadata.not ✓ allowed'],
+    [
+      'what metadata has too much of',
+      {
+        metadata: Object.fromEntries(
+          'constructor a b c d e f g h i j k l m n o p'.split(' ').map((key) => [key, 'x']),
+        ),
+      },
+      'metadata.p',
+    ],
+    [
+      'metadata that is there already',
+      { metadata: { a: 'theirs' }, requestMetadata: { a: 'own' } },
+      'metadata.a',
+    ],
     ['thoughts of another vendor', details('other-v1'), 'messages[1].reasoning_details'],
     ['thoughts nobody signed for', details(), 'messages[1].reasoning_details'],
     [
