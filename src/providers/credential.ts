@@ -30,8 +30,9 @@ export interface CredentialRequest {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   /**
-   * The URL is the cloud's own metadata service, a constant of the vendor's code: the one link-local address that may
-   * be spoken to. Anything that configuration or callers can influence must not set this.
+   * The URL is the cloud's own metadata service: a constant of the vendor's code, or what the platform put into the
+   * environment. No other link-local address may be spoken to, and nothing that the configuration or callers can
+   * influence may set this.
    */
   readonly isMetadataService?: true
 }

@@ -116,3 +116,18 @@ export function fingerprint(...values: readonly string[]): string {
   for (const value of values) hasher.update(`${value.length}:${value}`)
   return hasher.digest('hex')
 }
+
+/**
+ * Whether an address out of the environment is this machine's own or that of the platform under it, by its look. Such
+ * are asked directly, whatever the rules for the outside and its proxies.
+ */
+export function isOfPlatform(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return (
+    protocol === 'http:' &&
+    /^(?:localhost|127(?:\.\d+){3}|\[::1\]|169\.254(?:\.\d+){2}|metadata\.google\.internal)$/.test(
+      hostname,
+    )
+  )
+}

@@ -5,7 +5,7 @@ import type { ProviderSettings } from '#config/snapshot.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import type { CredentialSource } from '#providers/credential.ts'
-import { readToken } from '#providers/token.ts'
+import { isOfPlatform, readToken } from '#providers/token.ts'
 
 import { accessToken, startTokenServer, tokenReply } from '../helpers/token-server.ts'
 import type { TokenServer } from '../helpers/token-server.ts'
@@ -223,4 +223,21 @@ describe('how long a token lives', () => {
   ])('%j', (body, wanted) => {
     expect(read(body)).toBe(wanted)
   })
+})
+
+test.each([
+  ['http://169.254.169.254', true],
+  ['http://169.254.131.2:8081/msi/token', true],
+  ['http://metadata.google.internal/x', true],
+  ['http://localhost:8081/msi/token', true],
+  ['http://127.0.0.1:80', true],
+  ['http://2852039166', true],
+  ['https://169.254.169.254', false],
+  ['http://metadata.google.internal.example.com', false],
+  ['http://169.254.169.254.example.com', false],
+  ['http://user@example.com', false],
+  ['http://10.0.0.1', false],
+  ['nonsense', false],
+])('%s is the platform’s own: %p', (url, wanted) => {
+  expect(isOfPlatform(url)).toBe(wanted)
 })

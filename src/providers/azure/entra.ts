@@ -3,7 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { CredentialSource, ObtainContext, Obtained } from '../credential.ts'
 import type { Target } from '../provider.ts'
 import { ambientText, keySettings, misconfigured, textSetting } from '../settings.ts'
-import { fingerprint, formBody, readToken } from '../token.ts'
+import { fingerprint, formBody, isOfPlatform, readToken } from '../token.ts'
 
 // Access tokens of Microsoft Entra ID instead of a resource key: for an application with a secret, for a Kubernetes
 // workload with a federated token, or for the identity of the machine. Microsoft identity platform, "OAuth 2.0 client
@@ -134,6 +134,7 @@ function withMachineIdentity(
           method: 'GET',
           url: `${endpoint}${mark}${query.toString()}`,
           headers: { 'x-identity-header': header },
+          ...(isOfPlatform(endpoint) && { isMetadataService: true }),
         })
         const asked = { server: 'The identity endpoint', what, secrets: [header] }
         return readToken(answer, asked, context.nowMs)
@@ -150,7 +151,7 @@ function withMachineIdentity(
         method: 'GET',
         url: `${host}/metadata/identity/oauth2/token?${query.toString()}`,
         headers: { metadata: 'true' },
-        ...(other === undefined && { isMetadataService: true }),
+        ...(isOfPlatform(host) && { isMetadataService: true }),
       })
       const asked = { server: "Azure's instance metadata service", what, secrets: [] }
       return readToken(answer, asked, context.nowMs)

@@ -9,7 +9,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { CredentialSource } from '../credential.ts'
 import type { Target } from '../provider.ts'
 import { ambientText, keySettings, misconfigured, textSetting } from '../settings.ts'
-import { fingerprint, formBody, readToken } from '../token.ts'
+import { fingerprint, formBody, isOfPlatform, readToken } from '../token.ts'
 import { ofFederation } from './federation.ts'
 import type { Origin } from './federation.ts'
 
@@ -261,16 +261,16 @@ function ofPerson({ id, secret, refreshToken, tokenUrl, name }: Person): Credent
 const tokenPath = '/computeMetadata/v1/instance/service-accounts/default/token'
 
 function ofMachine(target: Target, name: string): CredentialSource {
-  const other = ambientText(target, 'GCE_METADATA_HOST')
-  const host = other ?? 'metadata.google.internal'
+  const host = ambientText(target, 'GCE_METADATA_HOST') ?? 'metadata.google.internal'
+  const url = `http://${host}${tokenPath}`
   return {
     cacheKey: `google machine ${host}`,
     async obtain({ nowMs, ...context }) {
       const answer = await context.send({
         method: 'GET',
-        url: `http://${host}${tokenPath}`,
+        url,
         headers: { 'metadata-flavor': 'Google' },
-        ...(other === undefined && { isMetadataService: true }),
+        ...(isOfPlatform(url) && { isMetadataService: true }),
       })
       const asked = {
         server: "Google Cloud's metadata server",
