@@ -44,14 +44,14 @@ const unary = unaryAnswer()
 const streamHead = Buffer.from(
   'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n',
 )
-const word = chunk(event({ delta: { content: ' benchmark' }, finish_reason: null }))
+const oneWord = chunk(event({ delta: { content: ' benchmark' }, finish_reason: null }))
 const role = chunk(event({ delta: { role: 'assistant', content: '' }, finish_reason: null }))
 const finish = chunk(event({ delta: {}, finish_reason: 'stop' }))
 const usage = chunk(
   `data: ${JSON.stringify({ ...frame(), choices: [], usage: usageOf(eventsPerStream) })}\n\n`,
 )
-const end = Buffer.from('0\r\n\r\n')
-const done = Buffer.concat([chunk('data: [DONE]\n\n'), end])
+const lastChunk = Buffer.from('0\r\n\r\n')
+const done = Buffer.concat([chunk('data: [DONE]\n\n'), lastChunk])
 
 /** The fixed answers in one dialect. */
 interface Speech {
@@ -68,13 +68,13 @@ const openai: Speech = {
   whole: unary,
   before: [role],
   others: 2,
-  word,
+  word: oneWord,
   after: (request) =>
     request.includes('"include_usage":true') ? [finish, usage, done] : [finish, done],
 }
 
 const foreign = messageEvents('bench')
-const foreignEnd = [...foreign.after.map(chunk), end]
+const foreignEnd = [...foreign.after.map(chunk), lastChunk]
 const anthropic: Speech = {
   whole: jsonAnswer(wholeMessage('bench')),
   before: foreign.before.map(chunk),

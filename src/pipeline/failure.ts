@@ -121,6 +121,6 @@ export function failureClass(error: GatewayError): FailureClass {
 
 function byOwnKind(error: GatewayError, kind: ErrorKind): FailureClass {
   if (kind === 'upstream_error') return 'server'
-  const isUnsupported = kind === 'invalid_request' && /^unsupported_/.test(error.code ?? '')
+  const isUnsupported = kind === 'invalid_request' && (error.code ?? '').startsWith('unsupported_')
   return isUnsupported ? 'unsupported' : byKind[kind]
 }

@@ -64,7 +64,13 @@ export function nextStep(situation: Situation): Step {
     case 'malformed':
       if (!mayRetry || !isSafe(call, what, error)) return next
       return patiently(situation)
-    default:
+    case 'caller':
+    case 'cancelled':
+    case 'content_policy':
+    case 'context_length':
+    case 'gateway':
+    case 'not_found':
+    case 'unsupported':
       return next
   }
 }

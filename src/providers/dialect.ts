@@ -232,7 +232,7 @@ function modelOutbound(one: NonNullable<ModelDialect['one']>, asked: Asked): Out
 }
 
 function countOutbound(count: CountDialect, exchange: Exchange): Outbound {
-  const { call, target } = exchange
+  const { target } = exchange
   return outbound(count.request(exchange), exchange, [], {
     streamType: '',
     whole({ text }) {

@@ -627,22 +627,22 @@ describe('without a word about proxies', () => {
   const env = { HTTPS_PROXY: 'http://s:1', OPENAI_API_KEY: openaiKey }
   const ambient = (snapshot: Snapshot): string | undefined =>
     snapshot.providers.get('openai')?.proxyUrl?.reveal()
-  const load = (text: string | undefined, more: Record<string, string>): Snapshot =>
+  const loaded = (text: string | undefined, more: Record<string, string>): Snapshot =>
     loadConfig({ text, env: more, vendors: VENDOR_FACTS, operations: [], generation: 1 }).snapshot!
 
   test('the environment is obeyed, and loopback is reached directly', () => {
-    expect(ambient(load(undefined, env))).toBe('http://s:1')
-    expect(ambient(load('{"providers":{"openai":{}}}', env))).toBe('http://s:1')
-    expect(ambient(load(undefined, { ...env, NO_PROXY: 'api.openai.com' }))).toBeUndefined()
+    expect(ambient(loaded(undefined, env))).toBe('http://s:1')
+    expect(ambient(loaded('{"providers":{"openai":{}}}', env))).toBe('http://s:1')
+    expect(ambient(loaded(undefined, { ...env, NO_PROXY: 'api.openai.com' }))).toBeUndefined()
     const local = '{"providers":{"openai":{"network_config":{"base_url":"https://127.0.0.1:1"}}}}'
-    expect(ambient(load(local, env))).toBeUndefined()
+    expect(ambient(loaded(local, env))).toBeUndefined()
     const none = '{"providers":{"openai":{"proxy_config":{"type":"none"}}}}'
-    expect(ambient(load(none, env))).toBeUndefined()
+    expect(ambient(loaded(none, env))).toBeUndefined()
   })
 
   test('nonsense in the environment stops nobody', () => {
     expect(
-      ambient(load('{"providers":{"openai":{}}}', { ...env, HTTPS_PROXY: 'ftp://x' })),
+      ambient(loaded('{"providers":{"openai":{}}}', { ...env, HTTPS_PROXY: 'ftp://x' })),
     ).toBeUndefined()
   })
 })

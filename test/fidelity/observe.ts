@@ -44,7 +44,7 @@ export async function observe(place: Place, feature: Feature): Promise<Observed>
   if (asked.status !== 200) {
     throw new Error(`${where} gives status ${asked.status}: ${JSON.stringify(asked.body.error)}`)
   }
-  if (asked.dropped.some((place) => loses(feature, place))) return 'dropped'
+  if (asked.dropped.some((param) => loses(feature, param))) return 'dropped'
   const plain = await ask(place, feature.plain)
   if (withoutNoise(asked.sent) === withoutNoise(plain.sent)) return 'unseen'
   const { mark } = feature

@@ -43,7 +43,7 @@ beforeEach(async () => {
           network_config: { base_url: first.url, ...retry },
         },
         groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
-        mistral: { keys: [{ value: 'm' }], network_config: { base_url: await refusedUrl() } },
+        mistral: { keys: [{ value: 'm' }], network_config: { base_url: refusedUrl() } },
       },
     },
   })
@@ -374,7 +374,7 @@ test('a caller who asks is told every decision', async () => {
 
 describe('fallbacks of the configuration', () => {
   const providers = async (fallbacks: string[]) => ({
-    openai: { keys: [{ value: 'k' }], network_config: { base_url: await refusedUrl() }, fallbacks },
+    openai: { keys: [{ value: 'k' }], network_config: { base_url: refusedUrl() }, fallbacks },
     groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
     mistral: { keys: [{ value: 'm' }], network_config: { base_url: first.url } },
   })

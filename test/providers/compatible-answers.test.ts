@@ -250,17 +250,17 @@ describe('Responses by chat are read with the same eyes', () => {
     const body = { model: `${vendor}/m`, input: 'hi' }
     rig.upstream.clear()
     rig.upstream.reply({ json: unaryFixture(`compatible/${name}.json`) })
-    const whole: any = await (await post(rig.gateway.url, '/responses', body)).json()
+    const unary: any = await (await post(rig.gateway.url, '/responses', body)).json()
     for (const cut of CUTS) {
       const chunks = playback(fixture(`compatible/${name}.sse`), cut)
       rig.upstream.reply({ headers: { 'content-type': sse }, chunks })
       const response = await post(rig.gateway.url, '/responses', { ...body, stream: true })
-      const streamed = strictly(await response.text()).events.at(-1)!.data.response
-      for (const { output, status: told, usage } of [whole, streamed]) {
+      const last = strictly(await response.text()).events.at(-1)!.data.response
+      for (const { output, status: told, usage } of [unary, last]) {
         const message = output.find(({ type }: any) => type === 'message')
         expect([message.content[0].text, told, usage.total_tokens]).toEqual([text, status, total])
       }
-      expect(streamed.usage).toEqual(whole.usage)
+      expect(last.usage).toEqual(unary.usage)
     }
   })
 })
