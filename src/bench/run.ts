@@ -17,6 +17,8 @@ export interface BenchOptions {
   /** A twentieth of the work: a look, not a measurement. */
   quick: boolean
   json: boolean
+  /** Only scenarios whose name has this in it. */
+  only?: string | undefined
 }
 
 /** Where a benchmark speaks: `print` the result, `progress` what it is doing. */
@@ -52,7 +54,7 @@ export async function runBench(options: BenchOptions, voice: Voice): Promise<num
   try {
     parts = await assemble(fleet, options.programs)
     const report = options.full
-      ? await measureFull(parts, options.quick, voice.progress)
+      ? await measureFull(parts, options, voice.progress)
       : await measureShortly(parts, options.quick, voice.progress)
     const placed =
       typeof pinning === 'string'
@@ -85,13 +87,13 @@ export async function runBench(options: BenchOptions, voice: Voice): Promise<num
 /** A scenario that fails is a line of its own; the others still count. */
 async function measureFull(
   parts: Parts,
-  quick: boolean,
+  { quick, only = '' }: BenchOptions,
   progress: (line: string) => void,
 ): Promise<Report> {
   const rows: Row[] = []
   const raw: unknown[] = []
   const problems: string[] = []
-  for (const scenario of fullScenarios(quick)) {
+  for (const scenario of fullScenarios(quick).filter(({ name }) => name.includes(only))) {
     progress(scenario.name)
     try {
       const result = await scenario.run(parts)

@@ -7,11 +7,12 @@ import { parseArgs } from 'node:util'
 import { runRole } from '#bench/role.ts'
 import { runBench } from '#bench/run.ts'
 
-export const benchUsage = `asbru bench [--full] [--quick] [--json] [--binary FILE] [--source]
+export const benchUsage = `asbru bench [--full [--only WORD]] [--quick] [--json] [--binary FILE] [--source]
 
 Measures this machine: chat requests straight to a local fake upstream, and through the gateway.
 
   --full         against a bare proxy, with every scenario and target (about five minutes)
+  --only WORD    with --full: only scenarios that have the word in their name
   --quick        a twentieth of the work: a look, not a measurement
   --json         the raw figures instead of a table
   --binary FILE  measure this compiled gateway
@@ -25,6 +26,7 @@ const options = {
   source: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
   binary: { type: 'string' },
+  only: { type: 'string' },
 } as const
 
 /** The command `bench`; takes what follows it and returns the exit code. */
