@@ -50,6 +50,8 @@ export interface ChatDialect {
   readonly fates: Fates
   /** Beginning of the content type of its streams. */
   readonly streamType: string
+  /** Members of messages, parts and tools that the vendor's own code reads besides those everybody knows. */
+  readonly members?: readonly string[]
   resources?(conversation: Conversation, target: Target): readonly string[]
   request(exchange: Exchange): DialectRequest
   /** Says a whole answer to the writer, from `start` to `end`. `answer` is the parsed JSON. */
@@ -174,6 +176,9 @@ export function translated(dialect: Dialect): Provider {
         }
       }
       try {
+        for (const { place, member } of conversation.unread) {
+          if (!chat.members?.includes(member)) drop(place)
+        }
         applyFates(conversation.request, chat.fates, target.settings.name, note)
         if (call.endpoint === 'count_tokens') return countOutbound(count!, exchange)
         return outbound(chat.request(exchange), exchange, dropped, readingOf(chat, exchange))

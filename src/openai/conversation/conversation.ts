@@ -1,4 +1,5 @@
 import type { ReasoningDetail } from '../answer/writer.ts'
+import type { Unread } from './unread.ts'
 
 // A chat request as translators want it: every historical spelling resolved, every part in one form, each turn with
 // its place in the caller's body so that a complaint can name it.
@@ -36,6 +37,8 @@ export type FilePart = Placed & {
   readonly type: 'file'
   readonly source: Source
   readonly filename: string | undefined
+  /** The part as it was written. */
+  readonly written: Readonly<Record<string, unknown>>
 }
 export type Part = TextPart | ImagePart | AudioPart | FilePart
 
@@ -139,6 +142,8 @@ export interface Conversation {
   readonly effort: string | undefined
   /** The caller wants to see what the model thinks: it asked for a summary, or named an effort other than `none`. */
   readonly wantsReasoning: boolean
+  /** Members of messages, parts and tools that have no form here. */
+  readonly unread: readonly Unread[]
   /** The whole request as it was written, for what has no form of its own here. */
   readonly request: Readonly<Record<string, unknown>>
 }

@@ -61,18 +61,19 @@ function readPart(part: Fields, param: string): Part {
       return { type: 'audio', base64, format, param, cacheControl }
     }
     case 'file':
-      return readFile(record(part['file']), param, cacheControl)
+      return readFile(part, param, cacheControl)
     default:
       throw invalid(`${param}.type`, `Content parts of type '${String(type)}' are not known.`)
   }
 }
 
-function readFile(file: Fields, param: string, cacheControl: CacheControl | undefined): Part {
+function readFile(written: Fields, param: string, cacheControl: CacheControl | undefined): Part {
+  const file = record(written['file'])
   const filename = text(file['filename'])
   const data = text(file['file_data'])
   const url = text(file['file_url'])
   const id = text(file['file_id'])
-  const base = { type: 'file', filename, param, cacheControl } as const
+  const base = { type: 'file', filename, written, param, cacheControl } as const
   if (data !== undefined) {
     // Some clients send bare base64; the name then says what it is.
     const source: Source = dataUrl.test(data.slice(0, 300))

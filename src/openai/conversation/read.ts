@@ -5,6 +5,7 @@ import type { Conversation, Turn } from './conversation.ts'
 import { integer, invalid, isRecord, record, text } from './fields.ts'
 import { readParts, textParts } from './parts.ts'
 import { readFormat, readToolChoice, readTools } from './tools.ts'
+import { unreadIn } from './unread.ts'
 
 /**
  * Reads a chat request that has passed its schema. Throws `GatewayError` with the parameter's place: parts that are
@@ -27,6 +28,7 @@ export function readConversation(request: Readonly<Record<string, unknown>>): Co
     maxTokens: integer(request['max_completion_tokens']) ?? integer(request['max_tokens']),
     stop: stops(request['stop']),
     effort,
+    unread: unreadIn(request),
     wantsReasoning: summary !== undefined || (effort !== undefined && effort !== 'none'),
     request,
   }

@@ -1,5 +1,5 @@
 import type { FilePart, ImagePart, Part, Source } from '#openai/conversation/conversation.ts'
-import { invalid, unsupported } from '#openai/conversation/fields.ts'
+import { invalid, record, unsupported } from '#openai/conversation/fields.ts'
 
 import type { Resources } from '../provider.ts'
 import type { BlockSource, DocumentBlock, ImageBlock, TextBlock } from './wire.ts'
@@ -71,7 +71,20 @@ function fileBlock(part: FilePart, source: Source): ImageBlock | DocumentBlock {
     return { type: 'image', source: imageSource(part, source) }
   }
   const title = part.filename === undefined ? undefined : { title: part.filename.slice(0, 500) }
-  return { type: 'document', source: documentSource(part, source), ...title }
+  return { type: 'document', source: documentSource(part, source), ...title, ...ownOf(part) }
+}
+
+/** Members of a document that only this vendor has; they stand beside `file`, or in it. */
+export const documentMembers = ['citations', 'context']
+
+function ownOf({ written }: FilePart): Readonly<Record<string, unknown>> {
+  const file = record(written['file'])
+  return Object.fromEntries(
+    documentMembers.flatMap((name) => {
+      const value = written[name] ?? file[name]
+      return value === undefined || value === null ? [] : [[name, value]]
+    }),
+  )
 }
 
 function documentSource(part: FilePart, source: Source): BlockSource {

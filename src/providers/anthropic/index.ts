@@ -5,12 +5,14 @@ import type { Dialect } from '../dialect.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Fates } from '../fates.ts'
 import { ownHost, urlOf } from './address.ts'
+import { documentMembers } from './blocks.ts'
 import { parseAnthropicError } from './errors.ts'
 import { limitHeaders } from './limits.ts'
 import { anthropicModels } from './listing.ts'
 import { anthropicBody, betasOf, ownParams, streamsAnyway } from './request.ts'
 import { readWhole } from './response.ts'
 import { readStream } from './stream.ts'
+import { ownMembers } from './tools.ts'
 import { apiVersion } from './wire.ts'
 
 export { parseAnthropicError } from './errors.ts'
@@ -22,6 +24,9 @@ export { readEvents, readStream } from './stream.ts'
 // Anthropic's Messages API (docs at platform.claude.com, as read in November 2026).
 
 /** What becomes of the parameters of a chat request wherever Claude is asked in this dialect. */
+/** What callers may write into parts and tools besides. */
+export const anthropicMembers: readonly string[] = [...documentMembers, ...ownMembers]
+
 export const anthropicFates: Fates = {
   max_completion_tokens: 'carried',
   max_tokens: 'carried',
@@ -96,6 +101,7 @@ export const anthropic: Dialect = {
   baseUrl: ownHost,
   chat: {
     fates: anthropicFates,
+    members: anthropicMembers,
     streamType: 'text/event-stream',
     request: (exchange) => ({
       url: urlOf('/messages', exchange.call, exchange.target),

@@ -21,7 +21,12 @@ import type { Tool, ToolChoice } from './wire.ts'
 const noArguments = { type: 'object', properties: {} }
 const freeText = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'] }
 /** Members of a tool that only this vendor knows. */
-const ownMembers = ['eager_input_streaming', 'defer_loading', 'input_examples', 'allowed_callers']
+export const ownMembers = [
+  'eager_input_streaming',
+  'defer_loading',
+  'input_examples',
+  'allowed_callers',
+]
 
 /** The tools in the caller's order, which the vendor's cache and signatures depend on; then those of the gateway. */
 export function toolsOf(exchange: Exchange, names: ToolNames, markers: Marker[]): Tool[] {

@@ -26,6 +26,8 @@ export interface DocumentBlock {
   type: 'document'
   source: BlockSource
   title?: string
+  citations?: unknown
+  context?: unknown
   cache_control?: CacheMarker
 }
 
