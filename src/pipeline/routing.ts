@@ -8,6 +8,7 @@ import { providerFor, PROVIDERS } from '#providers/registry.ts'
 
 import { countsHere } from './count.ts'
 import { eligibleKeys } from './keys.ts'
+import { withTimeouts } from './timeouts.ts'
 
 /** One candidate: a provider and a model, with the keys that may serve it. */
 export interface Leg {
@@ -75,7 +76,7 @@ function legFor(
   if (allowed && !allowed.has(requestType(call.endpoint, call.stream)))
     throw unsupported(call, name)
   const { model } = wanted
-  const leg = { index, provider, settings, model }
+  const leg = { index, provider, settings: withTimeouts(settings, call), model }
 
   if (call.caller.directKey) {
     // A key is only ever shown to the provider it was brought for.
