@@ -63,8 +63,11 @@ export async function dispatch(
   const first = await send(call, target, outbound, snapshot, services, pool)
   if (!(first instanceof Refused)) return first
   // A token may be withdrawn before it expires; a new one is worth one more try.
-  if (!first.source || !first.credential || first.error.status !== 401) throw first.error
-  services.credentials.forget(first.source, first.credential)
+  const { source } = first
+  if (!source || source.isFixed || !first.credential || first.error.status !== 401) {
+    throw first.error
+  }
+  services.credentials.forget(source, first.credential)
   const second = await send(call, target, outbound, snapshot, services, pool)
   if (second instanceof Refused) throw second.error
   return second

@@ -5,6 +5,8 @@
 export interface CredentialSource {
   /** Sources with the same key give the same credential; holds no secret in clear. */
   readonly cacheKey: string
+  /** Obtaining it again gives the same: a refusal is final. */
+  readonly isFixed?: boolean | undefined
   /** Throws `GatewayError` when the credential is refused or the answer makes no sense. */
   obtain(context: ObtainContext): Promise<Obtained>
 }

@@ -101,6 +101,7 @@ function sourceFor(target: Target, region: string): CredentialSource {
   const { name } = target.settings
   return {
     cacheKey: `aws:${fingerprint(region, JSON.stringify([origin, role, sts]))}`,
+    isFixed: origin.kind === 'static' && role === undefined,
     async obtain(context) {
       const base = await baseKeys(origin, sts, context, name)
       const keys = role ? await assumeRole(base, role, sts, context) : base

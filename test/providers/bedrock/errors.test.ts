@@ -118,10 +118,11 @@ test.each(table)('%s (%i: %s) is a %s', async (name, status, message, thrown, ou
   const header = {
     'x-amzn-errortype': `${name}:http://internal.amazon.com/coral/com.amazon.bedrock/`,
   }
-  // Static keys are tried twice, since a withdrawn credential may be had anew.
-  const refusing = { status, headers: header, json: { message } }
-  rig.upstream.reply([refusing, refusing])
+  rig.upstream.clear()
+  rig.upstream.reply({ status, headers: header, json: { message } })
   const error = await refusal()
+  // Keys that stand in the configuration would be the same a second time.
+  expect(rig.upstream.requests).toHaveLength(1)
   expect(error.constructor.name).toBe(thrown)
   expect(error.status).toBe(outward)
   expect(error).toMatchObject(facts)
