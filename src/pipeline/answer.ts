@@ -50,6 +50,9 @@ export async function readAnswer(
   const { dropped } = upstream.outbound
   if (dropped.length > 0) headers['x-bf-dropped-params'] = droppedHeader(dropped)
   const { status } = response
+  const { books } = settle
+  books.status = status
+  books.dropped = dropped
   const base = { target, status, headers }
   if (status === 204 || status === 205) {
     if (!mayBeEmpty(call)) {
@@ -76,6 +79,7 @@ export async function readAnswer(
   const { timers } = target.settings.network
   connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
   const original = await readText(response, target.settings.name)
+  books.received(performance.now())
   const text = upstream.outbound.mending?.whole?.(original) ?? original
   const document = examine(text, target.settings.name, type)
   if (document.error) {
@@ -88,6 +92,7 @@ export async function readAnswer(
   const usage = document.usage === undefined ? undefined : readUsage(document.usage)
   connection.close()
   const answer = decorate(call, upstream, snapshot, text, document, original)
+  if (books.wantsContent) books.answer = answer
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }
 }

@@ -91,10 +91,17 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
     preferred: session && services.sessions.get(settings.name, session.id, performance.now()),
   })
   budget.earn()
+  const { books } = attempting.settle
+  books.fallbackIndex = leg.index
+  books.provider = settings.name
   for (let retries = 0; ;) {
     if (keys.current) call.trace.add('key', keys.current.name)
     const began = performance.now()
     const ticket = health.began(nameOf(leg, keys.current), began)
+    books.keyId = keys.current?.id
+    books.keyName = keys.current?.name
+    books.attempts++
+    books.retries = retries
     try {
       const outcome = await once(targetOf(leg, keys.current), attempting)
       const now = performance.now()
@@ -119,6 +126,12 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
         freshKeys: keys.left,
         budgetLeft: budget.hasLeft,
         random: Math.random(),
+      })
+      books.failedTry({
+        provider: settings.name,
+        key: keys.current?.name,
+        failureClass: what,
+        status: error.status,
       })
       call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`)
       if (step.kind === 'stop' || step.kind === 'next') {
@@ -147,7 +160,12 @@ async function once(target: Target, attempting: Attempting): Promise<Outcome> {
   const { call, snapshot, services, settle, holding } = attempting
   const waiting = enter(call, target, snapshot, services)
   if (waiting) {
-    await waiting
+    const waitsSince = performance.now()
+    try {
+      await waiting
+    } finally {
+      settle.books.queuedMs += performance.now() - waitsSince
+    }
     call.trace.add('queue', 'waited for a free place')
   }
   const gate = services.gates.of(target.settings.name)
@@ -172,13 +190,25 @@ async function serve(
   settle: Settle,
   pool: number,
 ): Promise<Outcome> {
-  const upstream = await dispatch(call, target, snapshot, services, pool)
+  const { books } = settle
+  books.model = target.model
+  books.sent(performance.now())
+  let upstream: Upstream
+  try {
+    upstream = await dispatch(call, target, snapshot, services, pool)
+  } catch (thrown) {
+    books.received(performance.now())
+    throw thrown
+  }
+  books.sent(upstream.sentAt)
+  books.credential = upstream.credential
   try {
     const outcome = await readAnswer(call, upstream, snapshot, settle)
     const latencyMs = Math.round(performance.now() - upstream.sentAt)
     outcome.headers['x-bifrost-upstream-latency-ms'] = String(latencyMs)
     return outcome
   } catch (thrown) {
+    books.received(performance.now())
     throw giveUp(upstream, thrown)
   }
 }

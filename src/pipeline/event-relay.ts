@@ -261,6 +261,7 @@ export class EventRelay {
 
   /** One more event is on its way; the one held before it was not the last after all. */
   #advance(): void {
+    if (!this.#opened) this.#settle.books.firstTokenAt ??= performance.now()
     this.#opened = true
     this.#letGo()
     this.#chunks++
@@ -360,7 +361,9 @@ export class EventRelay {
     const pieces = this.#out
     if (pieces.length === 0) return undefined
     let waiting: Promise<unknown> | undefined
+    const { books } = this.#settle
     for (const piece of pieces) {
+      if (books.wantsContent) books.wrote(piece)
       const written = sink.write(piece)
       if (written instanceof Promise) waiting = written
     }

@@ -22,7 +22,7 @@ export async function sendParts(
   let next = 0
   const work = async (): Promise<void> => {
     for (let at = next++; at < parts.calls.length; at = next++) {
-      const outcome = await send(parts.calls[at]!, unbooked())
+      const outcome = await send(parts.calls[at]!, unbooked(settle))
       if (outcome.kind === 'json') answers[at] = outcome.text
       if (at === 0) first = outcome
     }
@@ -30,10 +30,12 @@ export async function sendParts(
   await Promise.all(Array.from({ length: Math.min(maxAtOnce, parts.calls.length) }, work))
   const text = parts.join(answers)
   const { usage } = JSON.parse(text) as { usage?: unknown }
+  if (settle.books.wantsContent) settle.books.answer = text
   settle.success(readUsage(usage))
   return { ...first!, kind: 'json', text }
 }
 
-function unbooked(): Settle {
-  return { success() {}, failure() {}, isSettled: false }
+/** What a part learns is noted for the call, but a part that is over does not settle it. */
+function unbooked({ books }: Settle): Settle {
+  return { success() {}, failure() {}, isSettled: false, books }
 }

@@ -4,6 +4,8 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import type { Usage } from '#openai/usage.ts'
 
+import { Books } from './books.ts'
+import type { CallRecord, CallSink } from './books.ts'
 import { failureClass } from './failure.ts'
 
 /** Ends a call's books. The first word counts; whatever is said after it changes nothing. */
@@ -12,6 +14,7 @@ export interface Settle {
   failure(error: GatewayError, usage?: Usage): void
   /** Whether the books are closed. */
   readonly isSettled: boolean
+  readonly books: Books
 }
 
 /** Calls ended since the start, by how they ended. */
@@ -27,10 +30,13 @@ export interface Recorder {
   open(call: Call, release: () => void): Settle
 }
 
-/** Writes one log line for each call that failed, at the level of its error, and one at debug for the others. */
-export function createRecorder(log: Logger): Recorder {
+/**
+ * Writes one log line for each call that failed, at the level of its error, and one at debug for the others, and gives
+ * each sink that listens one record of every call, however it ended.
+ */
+export function createRecorder(log: Logger, sinks: readonly CallSink[] = []): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
-  return { totals, open: (call, release) => new Settlement(call, release, totals, log) }
+  return { totals, open: (call, release) => new Settlement(call, release, totals, log, sinks) }
 }
 
 class Settlement implements Settle {
@@ -39,12 +45,22 @@ class Settlement implements Settle {
   readonly #release: () => void
   readonly #totals: Totals
   readonly #log: Logger
+  readonly #sinks: readonly CallSink[]
+  readonly books: Books
 
-  constructor(call: Call, release: () => void, totals: Totals, log: Logger) {
+  constructor(
+    call: Call,
+    release: () => void,
+    totals: Totals,
+    log: Logger,
+    sinks: readonly CallSink[],
+  ) {
     this.#call = call
     this.#release = release
     this.#totals = totals
     this.#log = log
+    this.#sinks = sinks
+    this.books = new Books(call, wantsContent(call, sinks))
   }
 
   success(usage: Usage | undefined): void {
@@ -53,6 +69,7 @@ class Settlement implements Settle {
     const log = this.#log
     // Only then are the facts worth collecting.
     if (log.level === 'debug') log.debug('request served', facts(this.#call, { usage }))
+    this.#tell(undefined, usage)
   }
 
   failure(error: GatewayError, usage?: Usage): void {
@@ -67,6 +84,22 @@ class Settlement implements Settle {
       fault: error.fault,
       ...(error.cause !== undefined && { cause: error.cause }),
     })
+    this.#tell(error, usage)
+  }
+
+  #tell(error: GatewayError | undefined, usage: Usage | undefined): void {
+    const sinks = this.#sinks
+    let record: CallRecord | undefined
+    for (const sink of sinks) {
+      if (!sink.isListening) continue
+      record ??= recordOf(this.#call, this.books, error, usage)
+      try {
+        sink.settled(record)
+      } catch (thrown) {
+        // Nobody's answer depends on who takes notes.
+        this.#log.error('a settled call could not be noted', { id: this.#call.id, cause: thrown })
+      }
+    }
   }
 
   #close(): boolean {
@@ -74,6 +107,50 @@ class Settlement implements Settle {
     this.isSettled = true
     this.#release()
     return true
+  }
+}
+
+function wantsContent(call: Call, sinks: readonly CallSink[]): boolean {
+  for (const sink of sinks) if (sink.wantsContent?.(call)) return true
+  return false
+}
+
+const noTries: CallRecord['failed'] = []
+
+function recordOf(
+  call: Call,
+  books: Books,
+  error: GatewayError | undefined,
+  usage: Usage | undefined,
+): CallRecord {
+  const now = performance.now()
+  books.received(now)
+  const totalMs = now - call.startedAt
+  const { firstTokenAt } = books
+  return {
+    call,
+    requestType: requestType(call.endpoint, call.stream),
+    arrivedAtMs: Date.now() - totalMs,
+    queuedMs: books.queuedMs,
+    upstreamMs: books.upstreamMs,
+    firstTokenMs: firstTokenAt === undefined ? undefined : firstTokenAt - call.startedAt,
+    totalMs,
+    provider: books.provider,
+    keyId: books.keyId,
+    keyName: books.keyName,
+    modelUsed: books.model,
+    fallbackIndex: books.fallbackIndex,
+    retries: books.retries,
+    attempts: books.attempts,
+    failed: books.failed ?? noTries,
+    dropped: books.dropped,
+    outcome: !error ? 'success' : error.kind === 'client_closed' ? 'cancelled' : 'error',
+    status: error?.status ?? books.status ?? 200,
+    error,
+    errorClass: error && failureClass(error),
+    usage,
+    answer: books.takeAnswer(),
+    credential: books.credential,
   }
 }
 

@@ -48,6 +48,7 @@ export async function readTranslated(
     )
   }
   connection.close()
+  settle.books.received(performance.now())
   const usage = translated.usage === undefined ? undefined : readUsage(translated.usage)
   let { text } = translated
   if (wantsExtraFields(call, snapshot)) {
@@ -59,8 +60,10 @@ export async function readTranslated(
     const json = extraFields(call, target, performance.now() - upstream.sentAt, 0, raw)
     text = withExtraFields(text, text.length - 1, text.length > 2, json)
   }
+  text = nameModels(call, target, text)
+  if (settle.books.wantsContent) settle.books.answer = text
   settle.success(usage)
-  return { ...base, kind: 'json', text: nameModels(call, target, text) }
+  return { ...base, kind: 'json', text }
 }
 
 function read<T>(reading: () => T): T {

@@ -1,0 +1,145 @@
+import type { Call } from '#core/call.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Secret } from '#lib/secret.ts'
+import type { Usage } from '#openai/usage.ts'
+
+import type { FailureClass } from './failure.ts'
+
+/** A try that came to nothing, for the trail of a call that was tried more than once. */
+export interface FailedTry {
+  readonly provider: string
+  readonly key: string | undefined
+  readonly failureClass: FailureClass
+  readonly status: number
+}
+
+/** What the caller was answered with: JSON text, or the bytes of a stream as they were written. */
+export type Answer = string | Uint8Array<ArrayBuffer>
+
+/** Of a stream, what is written beyond this many bytes is not kept for the books. */
+const maxAnswerBytes = 4 * 1024 * 1024
+
+/**
+ * What is noted about a call while it is under way, each by whoever learns it first. Plain fields, so that noting
+ * costs nothing worth naming; read once, when the call is settled. All clocks are `performance.now()`.
+ */
+export class Books {
+  provider: string
+  /** The model's name as the provider was asked for it. */
+  model: string | undefined
+  keyId: string | undefined = undefined
+  keyName: string | undefined = undefined
+  fallbackIndex = 0
+  /** Tries in all, with every key and every candidate. */
+  attempts = 0
+  /** Tries repeated with the same key, of the candidate that was asked last. */
+  retries = 0
+  /** Tries that failed before the last one; undefined while there are none. */
+  failed: FailedTry[] | undefined = undefined
+  /** Milliseconds spent waiting for a free place. */
+  queuedMs = 0
+  /** Milliseconds spent waiting for providers, all tries together. */
+  upstreamMs = 0
+  /** When the first event of a stream came. */
+  firstTokenAt: number | undefined = undefined
+  /** The status the caller gets; undefined until there is an answer. */
+  status: number | undefined = undefined
+  /** Parameters that were left out. */
+  dropped: readonly string[] = none
+  /** What was sent as a key, to be kept out of what is written down. */
+  credential: Secret | undefined = undefined
+  /** Whether somebody wants to know what was said, and not only how it went. */
+  readonly wantsContent: boolean
+  /** The whole answer, when it was one and is wanted. */
+  answer: string | undefined = undefined
+  #sentAt: number | undefined = undefined
+  #pieces: (Uint8Array | string)[] | undefined = undefined
+  #piecesLength = 0
+
+  constructor(call: Call, wantsContent: boolean) {
+    this.provider = call.provider
+    this.model = call.model
+    this.wantsContent = wantsContent
+  }
+
+  /** A provider is being waited for from now on. */
+  sent(at: number): void {
+    this.#sentAt = at
+  }
+
+  /** It is not waited for any more: its answer is here, or will not come. */
+  received(at: number): void {
+    if (this.#sentAt === undefined) return
+    this.upstreamMs += at - this.#sentAt
+    this.#sentAt = undefined
+  }
+
+  failedTry(failure: FailedTry): void {
+    this.failed ??= []
+    this.failed.push(failure)
+  }
+
+  /** Something of a streamed answer was handed over. */
+  wrote(piece: Uint8Array | string): void {
+    if (this.#piecesLength >= maxAnswerBytes) return
+    this.#pieces ??= []
+    this.#pieces.push(piece)
+    this.#piecesLength += piece.length
+  }
+
+  /** The answer as far as it is known, once; the pieces of a stream are let go. */
+  takeAnswer(): Answer | undefined {
+    const pieces = this.#pieces
+    this.#pieces = undefined
+    if (!pieces) return this.answer
+    const bytes = pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece))
+    return new Uint8Array(Buffer.concat(bytes))
+  }
+}
+
+const none: readonly string[] = []
+
+/** One settled call, as the sinks get it. Clocks are milliseconds. */
+export interface CallRecord {
+  /** The request: id, endpoint, model asked for, stream, headers, body, trace. */
+  readonly call: Call
+  /** As `extra_fields.request_type`, `_stream` included. */
+  readonly requestType: string
+  /** Wall clock of the arrival, epoch milliseconds. */
+  readonly arrivedAtMs: number
+  readonly queuedMs: number
+  /** All tries together; `totalMs - upstreamMs` is what the gateway itself took, queueing included. */
+  readonly upstreamMs: number
+  /** From arrival to the first event; undefined when nothing was streamed. */
+  readonly firstTokenMs: number | undefined
+  readonly totalMs: number
+  readonly provider: string
+  readonly keyId: string | undefined
+  readonly keyName: string | undefined
+  /** As the provider was asked for it: prefix removed, alias resolved. */
+  readonly modelUsed: string | undefined
+  readonly fallbackIndex: number
+  readonly retries: number
+  readonly attempts: number
+  readonly failed: readonly FailedTry[]
+  readonly dropped: readonly string[]
+  readonly outcome: 'success' | 'error' | 'cancelled'
+  /** HTTP status; of a stream that broke off, that of its error. */
+  readonly status: number
+  readonly error: GatewayError | undefined
+  readonly errorClass: FailureClass | undefined
+  readonly usage: Usage | undefined
+  /** What was answered, when a sink asked for content. */
+  readonly answer: Answer | undefined
+  /** What was sent as a key by the last try. */
+  readonly credential: Secret | undefined
+}
+
+/** Where settled calls go. Runs on the request path: it neither waits nor throws. */
+export interface CallSink {
+  /** Whether it will keep what is said in this call; asked once, when the call begins. */
+  wantsContent?(call: Call): boolean
+  /** Whether it listens at all now; a record is made only when somebody does. */
+  readonly isListening: boolean
+  settled(record: CallRecord): void
+}
