@@ -1,3 +1,5 @@
+import type { Trace } from './trace.ts'
+
 // Every failure the gateway can answer with. One row per kind decides status, OpenAI names, fault and
 // log level, so a new kind cannot forget one of them.
 
@@ -24,6 +26,8 @@ export type ErrorKind =
   | 'shutting_down'
   | 'egress_forbidden'
   | 'origin_forbidden'
+  | 'management_forbidden'
+  | 'caller_forbidden'
   | 'upstream_error'
   | 'upstream_unreachable'
   | 'upstream_reset'
@@ -73,6 +77,8 @@ const ROWS = {
   shutting_down: { status: 503, type: 'overloaded_error', code: 'shutting_down', retryable: true, fault: 'gateway', level: 'info' },
   egress_forbidden: { status: 403, type: 'permission_error', code: 'egress_forbidden', retryable: false, fault: 'operator', level: 'error' },
   origin_forbidden: { status: 403, type: 'permission_error', code: 'origin_forbidden', retryable: false, fault: 'caller', level: 'info' },
+  caller_forbidden: { status: 403, type: 'permission_error', code: 'caller_forbidden', retryable: false, fault: 'caller', level: 'info' },
+  management_forbidden: { status: 403, type: 'permission_error', code: 'management_forbidden', retryable: false, fault: 'caller', level: 'info' },
   upstream_error: { status: 502, type: 'api_error', code: 'provider_error', retryable: true, fault: 'provider', level: 'warn' },
   upstream_unreachable: { status: 502, type: 'api_error', code: 'provider_unreachable', retryable: true, fault: 'provider', level: 'error' },
   upstream_reset: { status: 502, type: 'api_error', code: 'provider_connection_reset', retryable: true, fault: 'provider', level: 'error' },
@@ -111,6 +117,17 @@ export interface ErrorDetails {
   readonly relayed?: Readonly<Record<string, string>>
 }
 
+/** Who was asked when a call failed; what of it is known is told to the caller. */
+export interface Attempted {
+  readonly provider: string
+  /** As the provider knows it. */
+  readonly model: string | undefined
+  /** 0 for what the caller asked for, 1 … for its fallbacks. */
+  readonly fallbackIndex: number
+  /** From sending to the failure, in milliseconds; undefined when nothing was sent. */
+  readonly latencyMs: number | undefined
+}
+
 /** The one error class that is answered to a caller. Anything else thrown becomes kind `internal`. */
 export class GatewayError extends Error {
   override readonly name = 'GatewayError'
@@ -118,6 +135,8 @@ export class GatewayError extends Error {
   readonly param: string | undefined
   readonly upstream: UpstreamFailure | undefined
   readonly relayed: Readonly<Record<string, string>> | undefined
+  /** Set by whoever attempted the call. */
+  attempted: Attempted | undefined
   readonly #retryAfterMs: number | undefined
   readonly #code: string | undefined
 
@@ -186,6 +205,8 @@ export interface ErrorContext {
   readonly provider: string | undefined
   readonly modelRequested: string | undefined
   readonly requestType: string
+  /** Repeated when the caller asked for it. */
+  readonly trace?: Trace | undefined
 }
 
 export interface ErrorEnvelope {
@@ -199,7 +220,7 @@ export interface ErrorEnvelope {
     readonly code: string | null
     readonly param: string | null
   }
-  readonly extra_fields: Readonly<Record<string, string>>
+  readonly extra_fields: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -227,6 +248,7 @@ export function errorEnvelope(
       ...(context.provider !== undefined && { provider: context.provider }),
       ...(context.modelRequested !== undefined && { model_requested: context.modelRequested }),
       request_type: context.requestType,
+      ...(context.trace?.isDetailed && { trace: context.trace.shown() }),
     },
   }
 }

@@ -68,6 +68,11 @@ function withoutApiVersion(query: string): string {
   return kept.length === 0 ? '' : `?${kept.join('&')}`
 }
 
+/** Whether the caller wants to be told every decision. */
+export function isExplained(headers: Readonly<Record<string, string>>): boolean {
+  return headers['x-bf-explain'] === 'true'
+}
+
 /** What the route says beyond the request itself. */
 export interface RouteHints {
   /** `provider/model` named by the path, which wins over the body's. */
@@ -117,7 +122,7 @@ export async function takeIn(
     headers,
     signal: request.signal,
     startedAt: arrival.startedAt,
-    trace: new Trace(arrival.startedAt),
+    trace: new Trace(arrival.startedAt, isExplained(headers)),
   }
 }
 

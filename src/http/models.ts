@@ -9,6 +9,7 @@ import { providerFor } from '#providers/registry.ts'
 import { knownProvider, providerFromQuery } from './address.ts'
 import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
+import { isExplained } from './intake.ts'
 import type { Arrival } from './intake.ts'
 import { respond, respondError } from './respond.ts'
 
@@ -160,6 +161,6 @@ function listCall(
     headers: arrival.headers,
     signal,
     startedAt: arrival.startedAt,
-    trace: new Trace(arrival.startedAt),
+    trace: new Trace(arrival.startedAt, isExplained(arrival.headers)),
   }
 }

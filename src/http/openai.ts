@@ -13,7 +13,7 @@ import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
 import type { Gateway } from './gateway.ts'
-import { arrive, takeIn } from './intake.ts'
+import { arrive, isExplained, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
 import { readBytes } from './read.ts'
@@ -160,7 +160,7 @@ async function passThrough(
       headers,
       signal: request.signal,
       startedAt: arrival.startedAt,
-      trace: new Trace(arrival.startedAt),
+      trace: new Trace(arrival.startedAt, isExplained(headers)),
     }
     return respond(call, await run(call, snapshot, gateway.services))
   } catch (thrown) {
@@ -188,7 +188,16 @@ function failed(
       provider: call?.provider,
       modelRequested: call?.modelRequested,
       requestType: requestType(endpoint, call?.stream ?? false),
+      trace: call?.trace ?? unparsed(arrival),
     },
     arrival.id,
   )
+}
+
+/** The trace of a request that was refused before it became a call. */
+function unparsed({ headers, startedAt }: Arrival): Trace | undefined {
+  if (!isExplained(headers)) return undefined
+  const trace = new Trace(startedAt, true)
+  trace.add('parse', 'refused before it went anywhere')
+  return trace
 }

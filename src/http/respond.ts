@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
 import { errorEnvelope } from '#core/errors.ts'
-import type { ErrorContext, GatewayError } from '#core/errors.ts'
+import type { Attempted, ErrorContext, GatewayError } from '#core/errors.ts'
 import type { Outcome, Sink } from '#pipeline/outcome.ts'
 
 /** The outcome of a call as an HTTP response. */
@@ -15,6 +15,8 @@ export function respond(call: Call, outcome: Outcome): Response {
       headers['content-type'] = 'application/json'
       return new Response(outcome.text, { status: outcome.status, headers })
     case 'stream': {
+      // What was decided before the first event; `extra_fields` of the last one has the rest.
+      if (call.trace.isDetailed) headers['x-bf-trace'] = call.trace.header()
       headers['content-type'] = outcome.contentType
       if (outcome.contentType.startsWith('text/event-stream')) {
         headers['cache-control'] = 'no-cache, no-transform'
@@ -70,7 +72,13 @@ export function respondError(error: GatewayError, context: ErrorContext, id: str
     'x-request-id': id,
     'x-bifrost-request-type': context.requestType,
   }
-  if (context.provider !== undefined) headers['x-bifrost-provider'] = headerText(context.provider)
+  const { attempted } = error
+  const provider = attempted?.provider ?? context.provider
+  if (provider !== undefined) headers['x-bifrost-provider'] = headerText(provider)
+  if (context.modelRequested !== undefined) {
+    headers['x-bifrost-original-model'] = headerText(context.modelRequested)
+  }
+  if (attempted) tellAttempt(headers, attempted)
   if (!error.retryable) headers['x-should-retry'] = 'false'
   // What is still coming of the body has no reader any more.
   if (error.kind === 'request_timeout') headers['connection'] = 'close'
@@ -81,4 +89,15 @@ export function respondError(error: GatewayError, context: ErrorContext, id: str
   }
   const envelope = errorEnvelope(error, context, id)
   return new Response(JSON.stringify(envelope), { status: envelope.status_code, headers })
+}
+
+function tellAttempt(
+  headers: Record<string, string>,
+  { model, fallbackIndex, latencyMs }: Attempted,
+): void {
+  if (model !== undefined) headers['x-bifrost-resolved-model'] = headerText(model)
+  if (fallbackIndex > 0) headers['x-bifrost-fallback-index'] = String(fallbackIndex)
+  if (latencyMs !== undefined) {
+    headers['x-bifrost-upstream-latency-ms'] = String(Math.round(latencyMs))
+  }
 }

@@ -56,15 +56,8 @@ export function extraFields(
   text += `,"latency":${Math.round(latencyMs)},"chunk_index":${chunkIndex}`
   if (raw?.request !== undefined) text += `,"raw_request":${raw.request}`
   if (raw?.response !== undefined) text += `,"raw_response":${raw.response}`
-  if (call.headers['x-bf-explain'] === 'true') text += `,"trace":${traceJson(call)}`
+  if (call.trace.isDetailed) text += `,"trace":${JSON.stringify(call.trace.shown())}`
   return `${text}}`
-}
-
-/** The call's own decisions so far, as the caller sees them. */
-function traceJson({ trace }: Call): string {
-  return JSON.stringify(
-    trace.list().map(({ atMs, step, what }) => ({ at_ms: Math.round(atMs * 10) / 10, step, what })),
-  )
 }
 
 /** `"extra_fields":…` placed before the closing brace that stands at `close`; nothing else changes. */

@@ -17,6 +17,7 @@ export function failureFrame(
     provider: target.settings.name,
     modelRequested: call.modelRequested,
     requestType: requestType(call.endpoint, true),
+    trace: call.trace,
   }
   const envelope = errorEnvelope(error, context, call.id)
   return errorFrame(framingOf(call.endpoint), JSON.stringify(envelope), envelope.error, chunks)
