@@ -124,6 +124,7 @@ export function startApp(options: AppOptions): StartResult {
     },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
+    peer: (request) => server?.peer(request),
   }
   const routes = composeRoutes(gateway, lifecycle)
   try {

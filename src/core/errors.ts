@@ -26,7 +26,6 @@ export type ErrorKind =
   | 'shutting_down'
   | 'egress_forbidden'
   | 'origin_forbidden'
-  | 'management_forbidden'
   | 'caller_forbidden'
   | 'upstream_error'
   | 'upstream_unreachable'
@@ -78,7 +77,6 @@ const ROWS = {
   egress_forbidden: { status: 403, type: 'permission_error', code: 'egress_forbidden', retryable: false, fault: 'operator', level: 'error' },
   origin_forbidden: { status: 403, type: 'permission_error', code: 'origin_forbidden', retryable: false, fault: 'caller', level: 'info' },
   caller_forbidden: { status: 403, type: 'permission_error', code: 'caller_forbidden', retryable: false, fault: 'caller', level: 'info' },
-  management_forbidden: { status: 403, type: 'permission_error', code: 'management_forbidden', retryable: false, fault: 'caller', level: 'info' },
   upstream_error: { status: 502, type: 'api_error', code: 'provider_error', retryable: true, fault: 'provider', level: 'warn' },
   upstream_unreachable: { status: 502, type: 'api_error', code: 'provider_unreachable', retryable: true, fault: 'provider', level: 'error' },
   upstream_reset: { status: 502, type: 'api_error', code: 'provider_connection_reset', retryable: true, fault: 'provider', level: 'error' },

@@ -7,4 +7,6 @@ export interface Gateway {
   snapshot(): Snapshot
   /** Called once a request has arrived whole: from then on only our own timers limit how long its answer takes. */
   patient(request: Request): void
+  /** The address that a request came from; undefined when nobody knows. */
+  readonly peer?: (request: Request) => string | undefined
 }

@@ -27,6 +27,8 @@ export interface RunningServer {
   /** Stops listening and closes whatever is still open. */
   close(): Promise<void>
   patient(request: Request): void
+  /** The address that a request came from. */
+  peer(request: Request): string | undefined
 }
 
 /**
@@ -107,6 +109,7 @@ export function listen(options: {
     pending: () => server.pendingRequests,
     close: () => server.stop(true),
     patient: (request) => server.timeout(request, 0),
+    peer: (request) => server.requestIP(request)?.address,
   }
 }
 

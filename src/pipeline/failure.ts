@@ -60,7 +60,6 @@ const byKind: Readonly<Record<Exclude<ErrorKind, 'upstream_error'>, FailureClass
   shutting_down: 'gateway',
   egress_forbidden: 'gateway',
   origin_forbidden: 'caller',
-  management_forbidden: 'caller',
   caller_forbidden: 'caller',
   upstream_unreachable: 'network',
   upstream_reset: 'network',
