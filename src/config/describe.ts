@@ -7,7 +7,7 @@ type Json = Record<string, unknown>
 
 /** A snapshot as plain JSON in the words of `config.json`, with every default visible and every secret hidden. */
 export function describe(snapshot: Snapshot): Json {
-  const { client, responseStore } = snapshot
+  const { client, responseStore, async: jobs } = snapshot
   return {
     source: snapshot.source ?? null,
     client: {
@@ -33,12 +33,22 @@ export function describe(snapshot: Snapshot): Json {
       stream_keep_alive_in_seconds: client.keepAliveMs / 1000,
       stream_header_hold_in_seconds: client.headerHoldMs / 1000,
       drain_timeout_in_seconds: client.drainMs / 1000,
+      async_job_result_ttl: jobs.resultTtlMs / 1000,
     },
     response_store: {
       enabled: responseStore.enabled,
       retention_days: responseStore.maxAgeMs / 86_400_000,
       max_size_mb: responseStore.maxBytes / 1024 ** 2,
       max_count: responseStore.maxCount,
+    },
+    async: {
+      enabled: jobs.enabled,
+      concurrency: jobs.concurrency,
+      max_queued: jobs.maxQueued,
+      max_size_mb: jobs.maxBytes / 1024 ** 2,
+      on_restart: jobs.onRestart,
+      max_starts: jobs.maxStarts,
+      lease_in_seconds: jobs.leaseMs / 1000,
     },
     providers: Object.fromEntries(
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),

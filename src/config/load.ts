@@ -6,6 +6,7 @@ import type { Context } from './context.ts'
 import { deepFreeze } from './freeze.ts'
 import { isHeaderValue } from './headers.ts'
 import { idlePointers } from './idle.ts'
+import { buildAsync } from './jobs.ts'
 import { claimKeyNames, idFromName } from './keys.ts'
 import { parseConfig } from './parse.ts'
 import { below, createReport } from './problem.ts'
@@ -77,6 +78,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       source: input.text === undefined ? undefined : input.path,
       client,
       responseStore: buildResponseStore(file.response_store ?? {}),
+      async: buildAsync(file),
       providers,
       warnings: report.warnings,
     }),

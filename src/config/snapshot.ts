@@ -148,6 +148,46 @@ export interface ResponseStoreSettings {
   readonly maxCount: number
 }
 
+/** Jobs that are submitted now and fetched later. */
+export interface AsyncSettings {
+  readonly enabled: boolean
+  /** Jobs that run at once. */
+  readonly concurrency: number
+  /** Jobs that wait. */
+  readonly maxQueued: number
+  /** Requests and results of all jobs together. */
+  readonly maxBytes: number
+  /** What becomes of a job that was running when its process ended. */
+  readonly onRestart: 'retry' | 'fail'
+  /** A job that was interrupted this many times fails. */
+  readonly maxStarts: number
+  /** How long a job belongs to a process that shows no sign of life. */
+  readonly leaseMs: number
+  /** How long results are kept, counted from their completion. */
+  readonly resultTtlMs: number
+}
+
+/** Somebody who wants to be told how jobs ended. */
+export interface WebhookSettings {
+  readonly name: string
+  readonly url: string
+  /** `whsec_` and the key in base64. */
+  readonly secret: Secret
+  readonly events: ReadonlySet<string>
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, Secret>>
+  readonly includeResponse: boolean
+  readonly allowPrivateNetwork: boolean
+  readonly disabled: boolean
+  /** Tries after the first. */
+  readonly maxRetries: number
+  readonly initialBackoffMs: number
+  readonly maxBackoffMs: number
+  readonly timeoutMs: number
+  readonly maxResponseBytes: number
+  readonly maxConcurrent: number
+}
+
 export interface Snapshot {
   /** 1, 2, 3 …: how many configurations this process has run with. */
   readonly generation: number
@@ -155,6 +195,7 @@ export interface Snapshot {
   readonly source: string | undefined
   readonly client: ClientSettings
   readonly responseStore: ResponseStoreSettings
+  readonly async: AsyncSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]

@@ -123,7 +123,9 @@ export const ClientConfig = closed({
     }),
   ),
   enable_litellm_fallbacks: idle(flag(false)),
-  async_job_result_ttl: idle(count({ default: 3600 })),
+  async_job_result_ttl: Type.Optional(
+    count({ default: 3600, description: 'Seconds that the result of a job is kept.' }),
+  ),
   webhook_config: idle(open({ delivery_history_retention_days: Type.Optional(Type.Integer()) })),
   disable_db_pings_in_health: idle(flag(false)),
   dump_errors_in_console_logs: idle(flag(false)),

@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox'
 
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
+import { AsyncConfig } from './jobs.ts'
 import { ProviderConfig } from './provider.ts'
 
 const switchable = { enabled: Type.Optional(Type.Boolean()) }
@@ -52,6 +53,7 @@ export const ConfigFile = closed({
       },
     ),
   ),
+  async: Type.Optional(AsyncConfig),
 
   server: idle(open(named('read_buffer_size'))),
   source_of_truth: idle(oneOf(['split', 'config.json'])),
