@@ -22,9 +22,10 @@ export function eligibleKeys(
       `No keys are configured for provider '${name}'${which}.`,
     )
   }
+  const isBatch = batchOperation.test(call.endpoint)
   const pinned = mayPin ? pinnedKeys(keys, call) : keys
-  if (pinned.length === 1 && pinned[0]!.enabled && allows(pinned[0]!, model)) return pinned
-  const usable = pinned.filter((key) => key.enabled && allows(key, model))
+  const usable =
+    pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
   if (usable.length === 0) {
     const what = model === undefined ? 'this request' : `model '${model}'`
     throw new GatewayError(
@@ -33,15 +34,62 @@ export function eligibleKeys(
       { param: model === undefined ? undefined : 'model' },
     )
   }
-  if (!batchOperation.test(call.endpoint)) return usable
-  // Keys marked for the batch API serve it alone; a configuration without any such mark uses them all.
+  return usable
+}
+
+/** Model names come from callers: as many lists are remembered for each provider. */
+const maxLists = 1000
+
+/** What has been found out about a provider as one snapshot has it; forgotten with the snapshot. */
+const lists = new WeakMap<ProviderSettings, Map<string, readonly Key[]>>()
+
+/** The same list for the same question, so that a thousand keys are looked through once and not at every call. */
+function known(
+  settings: ProviderSettings,
+  model: string | undefined,
+  isBatch: boolean,
+): readonly Key[] {
+  const { keys } = settings
+  if (keys.length === 1) return keys[0]!.enabled && allows(keys[0]!, model) ? keys : none
+  let own = lists.get(settings)
+  if (!own) {
+    own = new Map()
+    lists.set(settings, own)
+  }
+  const question = `${isBatch ? 'batch' : ''}\n${model ?? '\n'}`
+  let found = own.get(question)
+  if (!found) {
+    found = serving(keys, model, isBatch)
+    if (own.size >= maxLists) own.delete(own.keys().next().value!)
+    own.set(question, found)
+  }
+  return found
+}
+
+const none: readonly Key[] = []
+
+/** Those that are on and allow the model. Keys marked for the batch API serve it alone; without any mark all do. */
+function serving(
+  keys: readonly Key[],
+  model: string | undefined,
+  isBatch: boolean,
+): readonly Key[] {
+  const usable = keys.filter((key) => key.enabled && allows(key, model))
+  if (!isBatch) return usable
   const marked = usable.filter((key) => key.useForBatchApi)
   return marked.length > 0 ? marked : usable
 }
 
+/** Fewer keys are walked through as fast. */
+const worthSumming = 16
+
+/** Sums of the weights up to each key, for the lists that are remembered. */
+const sums = new WeakMap<readonly Key[], Float64Array>()
+
 /** One key, drawn by weight; with all weights zero each is as likely. `random` is in [0, 1). */
 export function drawKey(keys: readonly Key[], random: number): Key {
   if (keys.length === 1) return keys[0]!
+  if (keys.length >= worthSumming) return drawBySum(keys, random)
   let sum = 0
   for (const key of keys) sum += key.weight
   if (sum <= 0) return keys[Math.floor(random * keys.length)]!
@@ -52,6 +100,32 @@ export function drawKey(keys: readonly Key[], random: number): Key {
   }
   // Rounding may leave a sliver; it belongs to the last key that has weight.
   return keys.findLast((key) => key.weight > 0)!
+}
+
+/** The same by bisection: the first key whose sum is beyond the mark. */
+function drawBySum(keys: readonly Key[], random: number): Key {
+  const sumUpTo = sumsOf(keys)
+  const sum = sumUpTo.at(-1)!
+  if (sum <= 0) return keys[Math.floor(random * keys.length)]!
+  const mark = random * sum
+  let low = 0
+  let high = keys.length - 1
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (sumUpTo[middle]! > mark) high = middle
+    else low = middle + 1
+  }
+  return keys[low]!
+}
+
+function sumsOf(keys: readonly Key[]): Float64Array {
+  let found = sums.get(keys)
+  if (!found) {
+    let sum = 0
+    found = Float64Array.from(keys, (key) => (sum += key.weight))
+    sums.set(keys, found)
+  }
+  return found
 }
 
 function allows(key: Key, model: string | undefined): boolean {
