@@ -24,8 +24,7 @@ export function eligibleKeys(
   }
   const isBatch = batchOperation.test(call.endpoint)
   const pinned = mayPin ? pinnedKeys(keys, call) : keys
-  const usable =
-    pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
+  const usable = pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
   if (usable.length === 0) {
     const what = model === undefined ? 'this request' : `model '${model}'`
     throw new GatewayError(
@@ -50,7 +49,7 @@ function known(
   isBatch: boolean,
 ): readonly Key[] {
   const { keys } = settings
-  if (keys.length === 1) return keys[0]!.enabled && allows(keys[0]!, model) ? keys : none
+  if (keys.length === 1) return whyNot(keys[0]!, model) === undefined ? keys : none
   let own = lists.get(settings)
   if (!own) {
     own = new Map()
@@ -74,7 +73,7 @@ function serving(
   model: string | undefined,
   isBatch: boolean,
 ): readonly Key[] {
-  const usable = keys.filter((key) => key.enabled && allows(key, model))
+  const usable = keys.filter((key) => whyNot(key, model) === undefined)
   if (!isBatch) return usable
   const marked = usable.filter((key) => key.useForBatchApi)
   return marked.length > 0 ? marked : usable
@@ -115,7 +114,8 @@ function drawBySum(keys: readonly Key[], random: number): Key {
     if (sumUpTo[middle]! > mark) high = middle
     else low = middle + 1
   }
-  return keys[low]!
+  // Rounding may leave a sliver here as well.
+  return sumUpTo[low]! > mark ? keys[low]! : keys.findLast((key) => key.weight > 0)!
 }
 
 function sumsOf(keys: readonly Key[]): Float64Array {
@@ -128,13 +128,18 @@ function sumsOf(keys: readonly Key[]): Float64Array {
   return found
 }
 
-function allows(key: Key, model: string | undefined): boolean {
-  if (model === undefined) return true
+/** Why a key does not serve a model, whoever asks; undefined when it does. */
+export function whyNot(
+  key: Key,
+  model: string | undefined,
+): 'disabled' | 'model blacklisted' | 'model not allowed' | undefined {
+  if (!key.enabled) return 'disabled'
+  if (model === undefined) return undefined
   const { aliases, blacklistedModels, models } = key
   const meant = aliases.size === 0 ? undefined : aliases.get(model.toLowerCase())
-  if (blacklistedModels.has(model)) return false
-  if (meant !== undefined && blacklistedModels.has(meant)) return false
-  return !models || models.has(model) || meant !== undefined
+  if (blacklistedModels.has(model)) return 'model blacklisted'
+  if (meant !== undefined && blacklistedModels.has(meant)) return 'model blacklisted'
+  return !models || models.has(model) || meant !== undefined ? undefined : 'model not allowed'
 }
 
 function pinnedKeys(keys: readonly Key[], call: Call): readonly Key[] {
