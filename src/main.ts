@@ -81,7 +81,8 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     case 'version': {
       const { VERSION } = await import('#core/version.ts')
-      return print(`${VERSION}\n`)
+      const { PRICES_DATE, PRICES_VERSION } = await import('#prices/data.ts')
+      return print(`${VERSION}\nprices of ${PRICES_DATE} (genai-prices ${PRICES_VERSION})\n`)
     }
     case 'help':
       return print(usage)

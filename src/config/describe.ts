@@ -1,7 +1,8 @@
 import { Secret } from '#lib/secret.ts'
 
+import { RATE_NAMES } from './prices.ts'
 import { isRecord } from './record.ts'
-import type { Key, NetworkSettings, ProviderSettings, Snapshot } from './snapshot.ts'
+import type { Key, NetworkSettings, PriceOverride, ProviderSettings, Snapshot } from './snapshot.ts'
 
 type Json = Record<string, unknown>
 
@@ -53,6 +54,30 @@ export function describe(snapshot: Snapshot): Json {
     providers: Object.fromEntries(
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
     ),
+    prices: snapshot.priceOverrides.map(ofPrice),
+  }
+}
+
+function ofPrice({
+  provider,
+  model,
+  isPrefix,
+  fromMs,
+  untilMs,
+  operations,
+  rates,
+}: PriceOverride): Json {
+  return {
+    ...(provider !== undefined && { provider }),
+    model: isPrefix ? `${model}*` : model,
+    ...(fromMs !== undefined && { from: new Date(fromMs).toISOString() }),
+    ...(untilMs !== undefined && { until: new Date(untilMs).toISOString() }),
+    ...(operations && { request_types: [...operations] }),
+    ...Object.fromEntries(
+      Object.entries(RATE_NAMES).flatMap(([name, own]) =>
+        rates[own] === undefined ? [] : [[name, rates[own]]],
+      ),
+    ),
   }
 }
 
@@ -66,6 +91,7 @@ function ofProvider(provider: ProviderSettings): Json {
     concurrency_and_buffer_size: {
       concurrency: provider.concurrency,
       buffer_size: provider.bufferSize,
+      max_wait_in_seconds: (provider.maxWaitMs ?? 0) / 1000,
     },
     ...(provider.proxyUrl && { proxy: withoutCredentials(provider.proxyUrl) }),
     send_back_raw_request: provider.sendBackRawRequest,
@@ -101,6 +127,7 @@ function ofKey(key: Key): Json {
     weight: key.weight,
     enabled: key.enabled,
     use_for_batch_api: key.useForBatchApi,
+    ...(key.concurrency !== undefined && { concurrency: key.concurrency }),
     aliases: Object.fromEntries(key.aliases),
     ...vendor,
   }

@@ -9,6 +9,7 @@ import { idlePointers } from './idle.ts'
 import { buildAsync } from './jobs.ts'
 import { claimKeyNames, idFromName } from './keys.ts'
 import { parseConfig } from './parse.ts'
+import { buildPrices } from './prices.ts'
 import { below, createReport } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { buildProvider, plainProvider } from './provider.ts'
@@ -61,6 +62,8 @@ export function loadConfig(input: LoadInput): LoadResult {
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
   addLocal()
 
+  const priceOverrides = buildPrices(file, report)
+
   if (report.problems.length > 0) {
     const problems = report.problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
     return { snapshot: undefined, problems }
@@ -80,6 +83,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       responseStore: buildResponseStore(file.response_store ?? {}),
       async: buildAsync(file),
       providers,
+      priceOverrides,
       warnings: report.warnings,
     }),
     problems: [],

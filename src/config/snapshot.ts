@@ -27,6 +27,8 @@ export interface Key {
   readonly weight: number
   readonly enabled: boolean
   readonly useForBatchApi: boolean
+  /** Calls in flight at once with it; undefined = as many as the provider may have. */
+  readonly concurrency?: number | undefined
   /** Alias (lower case) → upstream model id, resolved after the key was chosen. */
   readonly aliases: ReadonlyMap<string, string>
   /** Alias (lower case) → the fields of an alias written as an object, `model_id` and `description` aside. */
@@ -91,6 +93,10 @@ export interface ProviderSettings {
   readonly concurrency: number
   /** Calls that may wait for one of them. */
   readonly bufferSize: number
+  /** Longest wait; 0 or absent = as long as the caller does. */
+  readonly maxWaitMs?: number | undefined
+  /** Some key has a `concurrency`. */
+  readonly hasLimitedKeys?: boolean | undefined
   /** `http://user:password@host:port` for `fetch`'s `proxy` option. */
   readonly proxyUrl: Secret | undefined
   readonly sendBackRawRequest: boolean
@@ -188,6 +194,52 @@ export interface WebhookSettings {
   readonly maxConcurrent: number
 }
 
+/** US dollars for one unit; with tiers, the last one whose bound the whole input is above counts for all of it. */
+export type PriceRate =
+  | number
+  | {
+      readonly base: number
+      /** By `above`, ascending; in tokens. */
+      readonly tiers: readonly { readonly above: number; readonly rate: number }[]
+    }
+
+/** What a model costs: per million tokens unless said otherwise. What has no rate is not charged apart. */
+export interface PriceRates {
+  readonly input?: PriceRate
+  readonly output?: PriceRate
+  readonly cacheRead?: PriceRate
+  readonly cacheWrite?: PriceRate
+  readonly cacheWrite1h?: PriceRate
+  readonly reasoning?: PriceRate
+  readonly citation?: PriceRate
+  readonly audioInput?: PriceRate
+  readonly audioOutput?: PriceRate
+  readonly imageInput?: PriceRate
+  readonly imageOutput?: PriceRate
+  /** For an hour of recorded input. */
+  readonly audioHour?: PriceRate
+  /** For one request. */
+  readonly request?: PriceRate
+  /** For one search of the web. */
+  readonly search?: PriceRate
+}
+
+/** Prices that stand instead of the built-in ones; what they do not name stays. */
+export interface PriceOverride {
+  /** `undefined` concerns every provider. */
+  readonly provider: string | undefined
+  /** A model's name, or with `isPrefix` what it begins with. */
+  readonly model: string
+  readonly isPrefix: boolean
+  /** Milliseconds of the epoch; from this moment on. */
+  readonly fromMs: number | undefined
+  /** Up to this moment. */
+  readonly untilMs: number | undefined
+  /** `undefined` concerns every operation; names as in `OPERATION_NAMES`, without `_stream`. */
+  readonly operations: ReadonlySet<string> | undefined
+  readonly rates: PriceRates
+}
+
 export interface Snapshot {
   /** 1, 2, 3 …: how many configurations this process has run with. */
   readonly generation: number
@@ -197,6 +249,7 @@ export interface Snapshot {
   readonly responseStore: ResponseStoreSettings
   readonly async: AsyncSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
+  readonly priceOverrides: readonly PriceOverride[]
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]
 }

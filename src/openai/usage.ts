@@ -13,6 +13,8 @@ export interface Usage {
   readonly cachedTokens: number
   /** Part of the input that was written to the provider's cache. */
   readonly cacheWriteTokens: number
+  /** Part of those: what is kept for an hour and not for minutes, where the provider tells. */
+  readonly cacheWrite1hTokens?: number
   readonly reasoningTokens: number
   readonly audioInputTokens: number
   readonly audioOutputTokens: number
@@ -20,6 +22,10 @@ export interface Usage {
   readonly imageOutputTokens: number
   readonly acceptedPredictionTokens: number
   readonly rejectedPredictionTokens: number
+  /** Only where the provider tells; on top of the output. */
+  readonly citationTokens?: number
+  /** Searches of the web that the provider did for the answer; only where it tells. */
+  readonly webSearches?: number
   /** Length of the recording, where that is what the provider charges. */
   readonly audioSeconds: number | undefined
   /** Only when the provider itself names a price. */
@@ -71,6 +77,39 @@ export function readUsage(usage: unknown): Usage | undefined {
     rejectedPredictionTokens: count(made, 'rejected_prediction_tokens') ?? 0,
     audioSeconds,
     costUsd,
+    ...(hasMore(usage, read) && billedApart(usage, read, made)),
+  }
+}
+
+/** Whether anything may be there that only some providers bill for. */
+function hasMore(usage: Fields, read: Fields): boolean {
+  return (
+    usage.cache_creation !== undefined ||
+    usage.server_tool_use !== undefined ||
+    usage.citation_tokens !== undefined ||
+    usage.num_search_queries !== undefined ||
+    read.cached_write_token_details !== undefined
+  )
+}
+
+/** Counts that only some providers have. */
+function billedApart(
+  usage: Fields,
+  read: Fields,
+  made: Fields,
+): Pick<Usage, 'cacheWrite1hTokens' | 'citationTokens' | 'webSearches'> {
+  const long =
+    count(details(usage, 'cache_creation'), 'ephemeral_1h_input_tokens') ??
+    count(details(read, 'cached_write_token_details'), 'cached_write_tokens_1h')
+  const citations = count(usage, 'citation_tokens') ?? count(made, 'citation_tokens')
+  const searches =
+    count(details(usage, 'server_tool_use'), 'web_search_requests') ??
+    count(usage, 'num_search_queries') ??
+    count(made, 'num_search_queries')
+  return {
+    ...(long !== undefined && { cacheWrite1hTokens: long }),
+    ...(citations !== undefined && { citationTokens: citations }),
+    ...(searches !== undefined && { webSearches: searches }),
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 
 import { configJsonSchema } from '#config/schema-document.ts'
 import { VERSION } from '#core/version.ts'
+import { PRICES_DATE, PRICES_VERSION } from '#prices/data.ts'
 
 import { run, scratch } from './program.ts'
 
@@ -19,7 +20,11 @@ describe('what it says of itself', () => {
   })
 
   test.each([['version'], ['--version'], ['-version'], ['-v']])('%s', async (arg) => {
-    expect(await run([arg])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' })
+    expect(await run([arg])).toEqual({
+      code: 0,
+      stdout: `${VERSION}\nprices of ${PRICES_DATE} (genai-prices ${PRICES_VERSION})\n`,
+      stderr: '',
+    })
   })
 })
 

@@ -4,6 +4,7 @@ import type { Static } from '@sinclair/typebox'
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
 import { AsyncConfig } from './jobs.ts'
+import { PriceConfig, PricingOverride } from './prices.ts'
 import { ProviderConfig } from './provider.ts'
 
 const switchable = { enabled: Type.Optional(Type.Boolean()) }
@@ -55,6 +56,13 @@ export const ConfigFile = closed({
   ),
   async: Type.Optional(AsyncConfig),
 
+  prices: Type.Optional(
+    Type.Array(PriceConfig, {
+      description:
+        'Prices of models, in US dollars, instead of the built-in ones or for models that have none there.',
+    }),
+  ),
+
   server: idle(open(named('read_buffer_size'))),
   source_of_truth: idle(oneOf(['split', 'config.json'])),
   encryption_key: idle(secret()),
@@ -62,14 +70,21 @@ export const ConfigFile = closed({
   env_label: idle(Type.String({ maxLength: 10 })),
   auth_config: idle(open(named('admin_username admin_password is_enabled'))),
   framework: idle(open(named('pricing'))),
-  governance: idle(
+  governance: Type.Optional(
     open({
-      ...named(
-        'budgets rate_limits customers teams routing_rules ' +
-          'pricing_overrides model_configs providers auth_config ' +
-          'complexity_analyzer_config business_units roles',
-      ),
-      virtual_keys: Type.Optional(Type.Array(Type.Unknown())),
+      budgets: idle(Type.Unknown()),
+      rate_limits: idle(Type.Unknown()),
+      customers: idle(Type.Unknown()),
+      teams: idle(Type.Unknown()),
+      routing_rules: idle(Type.Unknown()),
+      pricing_overrides: Type.Optional(Type.Array(PricingOverride)),
+      model_configs: idle(Type.Unknown()),
+      providers: idle(Type.Unknown()),
+      auth_config: idle(Type.Unknown()),
+      complexity_analyzer_config: idle(Type.Unknown()),
+      business_units: idle(Type.Unknown()),
+      roles: idle(Type.Unknown()),
+      virtual_keys: idle(Type.Array(Type.Unknown())),
     }),
   ),
   webhooks: idle(

@@ -1,0 +1,161 @@
+import { below } from './problem.ts'
+import type { Report } from './problem.ts'
+import { isRecord } from './record.ts'
+import type { ConfigFile } from './schema/file.ts'
+import type { PriceConfig, PricingOverride } from './schema/prices.ts'
+import type { PriceOverride, PriceRate, PriceRates } from './snapshot.ts'
+
+/** The names of rates in the file, and what they are called inside. */
+export const RATE_NAMES = {
+  input: 'input',
+  output: 'output',
+  cache_read: 'cacheRead',
+  cache_write: 'cacheWrite',
+  cache_write_1h: 'cacheWrite1h',
+  reasoning: 'reasoning',
+  citation: 'citation',
+  audio_input: 'audioInput',
+  audio_output: 'audioOutput',
+  image_input: 'imageInput',
+  image_output: 'imageOutput',
+  audio_hour: 'audioHour',
+  request: 'request',
+  search: 'search',
+} as const satisfies Readonly<Record<string, keyof PriceRates>>
+
+type Rates = { -readonly [K in keyof PriceRates]: PriceRate }
+
+/** Prices of the file's own, Bifrost's form of them last. */
+export function buildPrices(file: ConfigFile, report: Report): PriceOverride[] {
+  const own = (file.prices ?? []).map((entry, i) => ownPrice(entry, below('/prices', i), report))
+  const list = '/governance/pricing_overrides'
+  const foreign = (file.governance?.pricing_overrides ?? []).flatMap((entry, i) => {
+    const price = bifrostPrice(entry, below(list, i), report)
+    return price ? [price] : []
+  })
+  return [...own, ...foreign]
+}
+
+function ownPrice(entry: PriceConfig, pointer: string, report: Report): PriceOverride {
+  const rates: Rates = {}
+  for (const [name, own] of Object.entries(RATE_NAMES)) {
+    const rate = entry[name as keyof typeof RATE_NAMES]
+    if (typeof rate === 'number') rates[own] = rate
+    else if (rate) {
+      const tiers = rate.tiers.toSorted((a, b) => a.above - b.above)
+      rates[own] = { base: rate.base, tiers }
+    }
+  }
+  const fromMs = moment(entry.from, below(pointer, 'from'), report)
+  const untilMs = moment(entry.until, below(pointer, 'until'), report)
+  if (fromMs !== undefined && untilMs !== undefined && untilMs <= fromMs) {
+    report.problem(below(pointer, 'until'), 'is not after "from"')
+  }
+  return {
+    provider: entry.provider?.toLowerCase(),
+    ...pattern(entry.model),
+    fromMs,
+    untilMs,
+    operations: undefined,
+    rates,
+  }
+}
+
+function pattern(written: string): Pick<PriceOverride, 'model' | 'isPrefix'> {
+  const isPrefix = written.endsWith('*')
+  return { model: isPrefix ? written.slice(0, -1) : written, isPrefix }
+}
+
+function moment(text: string | undefined, pointer: string, report: Report): number | undefined {
+  if (text === undefined) return undefined
+  const ms = Date.parse(text)
+  if (Number.isFinite(ms)) return ms
+  report.problem(pointer, 'is no date')
+  return undefined
+}
+
+/** Bifrost's price fields, how many of their units are one of ours, and what they are called inside. */
+const patchNames: Readonly<Record<string, readonly [keyof PriceRates, number]>> = {
+  input_cost_per_token: ['input', 1e6],
+  output_cost_per_token: ['output', 1e6],
+  cache_read_input_token_cost: ['cacheRead', 1e6],
+  cache_creation_input_token_cost: ['cacheWrite', 1e6],
+  cache_creation_input_token_cost_above_1hr: ['cacheWrite1h', 1e6],
+  output_cost_per_reasoning_token: ['reasoning', 1e6],
+  input_cost_per_audio_token: ['audioInput', 1e6],
+  output_cost_per_audio_token: ['audioOutput', 1e6],
+  input_cost_per_image_token: ['imageInput', 1e6],
+  output_cost_per_image_token: ['imageOutput', 1e6],
+  input_cost_per_audio_per_second: ['audioHour', 3600],
+  cost_per_request: ['request', 1],
+  search_context_cost_per_query: ['search', 1],
+}
+
+const tierName = /^(.*)_above_(128|200|272)k_tokens$/
+
+function bifrostPrice(
+  entry: PricingOverride,
+  pointer: string,
+  report: Report,
+): PriceOverride | undefined {
+  const patch = patchOf(entry, pointer, report)
+  const { scope = 'global' } = entry
+  if (scope !== 'global' && scope !== 'provider') {
+    report.warn(pointer, `scope "${scope}" has no effect in this version`)
+    return undefined
+  }
+  const named = entry.provider ?? entry.provider_id
+  const provider = named ? named.toLowerCase() : undefined
+  if (scope === 'provider' && provider === undefined) {
+    report.problem(pointer, 'scope "provider" needs "provider"')
+  }
+  const rates: Rates = {}
+  const tiers: Partial<Record<keyof PriceRates, { above: number; rate: number }[]>> = {}
+  for (const [name, value] of Object.entries(patch)) {
+    const tier = tierName.exec(name)
+    const known = patchNames[tier?.[1] ?? name]
+    if (!known || typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+      report.warn(pointer, `price "${name}" has no effect in this version`)
+      continue
+    }
+    // Per token and per million differ by a power of ten, which floating point does not always hit.
+    const rate = Number((value * known[1]).toPrecision(12))
+    if (tier) (tiers[known[0]] ??= []).push({ above: Number(tier[2]) * 1000, rate })
+    else rates[known[0]] = rate
+  }
+  for (const [name, list] of Object.entries(tiers) as [keyof PriceRates, typeof tiers.input][]) {
+    const { [name]: base } = rates
+    if (typeof base !== 'number' || !list) continue
+    rates[name] = { base, tiers: list.toSorted((a, b) => a.above - b.above) }
+  }
+  const isPrefix = entry.match_type === 'wildcard'
+  return {
+    provider: scope === 'provider' ? provider : undefined,
+    model: isPrefix ? entry.pattern.replace(/\*$/, '') : entry.pattern,
+    isPrefix,
+    fromMs: undefined,
+    untilMs: undefined,
+    operations: entry.request_types?.length
+      ? new Set(entry.request_types.map((type) => type.replace(/_stream$/, '')))
+      : undefined,
+    rates,
+  }
+}
+
+/** The file holds the patch as text. */
+function patchOf(
+  { patch, pricing_patch }: PricingOverride,
+  pointer: string,
+  report: Report,
+): Record<string, unknown> {
+  const given = patch ?? pricing_patch ?? {}
+  if (typeof given !== 'string') return given
+  try {
+    const value: unknown = JSON.parse(given)
+    if (isRecord(value)) return value
+  } catch {
+    // Said below, as for any other text that holds no object.
+  }
+  report.problem(below(pointer, 'pricing_patch'), 'holds no JSON object')
+  return {}
+}

@@ -1,0 +1,108 @@
+import type { ModelInfo } from '@pydantic/genai-prices'
+
+import type { PriceOverride, PriceRates, ProviderSettings, Snapshot } from '#config/snapshot.ts'
+import type { Usage } from '#openai/usage.ts'
+
+import { costBy, providersOwn } from './cost.ts'
+import type { Cost } from './cost.ts'
+import { findModel } from './data.ts'
+import { pricesAt, ratesOf } from './rates.ts'
+
+/** Who did what, when, for a price. */
+export interface Work {
+  readonly settings: ProviderSettings
+  /** The model's names, the one that the provider was asked for first; then what the caller wrote, without a prefix. */
+  readonly models: readonly (string | undefined)[]
+  /** As in `Call.endpoint`. */
+  readonly endpoint: string
+  /** Milliseconds of the epoch. */
+  readonly atMs: number
+}
+
+/** What is known of the price of a provider's model. */
+interface Known {
+  readonly listed: ModelInfo | undefined
+  /** Those for this model, the one that counts first. */
+  readonly overrides: readonly PriceOverride[]
+}
+
+/** Names come from callers, so what is remembered is bounded. */
+const maxKept = 2000
+const kept = new WeakMap<Snapshot, Map<string, Known>>()
+
+/** What a usage cost; undefined when nobody knows its price, which is not the same as nothing. */
+export function priceOf(work: Work, usage: Usage, snapshot: Snapshot): Cost | undefined {
+  if (usage.costUsd !== undefined) return providersOwn(usage.costUsd)
+  for (const model of work.models) {
+    if (model === undefined || model === '') continue
+    const known = knownOf(work.settings, model, snapshot)
+    const override = known.overrides.find((candidate) => isFor(candidate, work))
+    const prices = known.listed && pricesAt(known.listed, work.atMs)
+    const listed = prices && ratesOf(prices)
+    if (override) return costBy(merged(listed, override), usage, 'override')
+    if (listed) return costBy(listed, usage, 'list')
+  }
+  return undefined
+}
+
+/** The list's entry for a model, for the catalogue. */
+export function listedModel(
+  settings: ProviderSettings,
+  model: string,
+  snapshot: Snapshot,
+): ModelInfo | undefined {
+  return knownOf(settings, model, snapshot).listed
+}
+
+function knownOf(settings: ProviderSettings, model: string, snapshot: Snapshot): Known {
+  let models = kept.get(snapshot)
+  if (!models) kept.set(snapshot, (models = new Map()))
+  const key = `${settings.name}\n${model}`
+  let known = models.get(key)
+  if (!known) {
+    if (models.size >= maxKept) models.clear()
+    const { custom, network, name } = settings
+    known = {
+      listed: findModel(name, custom !== undefined, network.baseUrl, model),
+      overrides: snapshot.priceOverrides
+        .filter((override) => concerns(override, name, model))
+        .toSorted(byWeight),
+    }
+    models.set(key, known)
+  }
+  return known
+}
+
+function concerns(override: PriceOverride, provider: string, model: string): boolean {
+  if (override.provider !== undefined && override.provider !== provider) return false
+  return override.isPrefix ? model.startsWith(override.model) : model === override.model
+}
+
+/** Named providers before all, whole names before beginnings, longer ones before shorter, later ones before earlier. */
+function byWeight(a: PriceOverride, b: PriceOverride): number {
+  return (
+    Number(b.provider !== undefined) - Number(a.provider !== undefined) ||
+    Number(a.isPrefix) - Number(b.isPrefix) ||
+    b.model.length - a.model.length ||
+    (b.fromMs ?? -Infinity) - (a.fromMs ?? -Infinity) ||
+    0
+  )
+}
+
+function isFor({ fromMs, untilMs, operations }: PriceOverride, work: Work): boolean {
+  if (fromMs !== undefined && work.atMs < fromMs) return false
+  if (untilMs !== undefined && work.atMs >= untilMs) return false
+  return operations === undefined || operations.has(work.endpoint)
+}
+
+const mergedRates = new WeakMap<PriceOverride, WeakMap<PriceRates, PriceRates>>()
+const unlisted: PriceRates = {}
+
+/** Only what the override names changes. */
+function merged(listed: PriceRates = unlisted, override: PriceOverride): PriceRates {
+  let known = mergedRates.get(override)
+  if (!known) mergedRates.set(override, (known = new WeakMap()))
+  let rates = known.get(listed)
+  if (!rates) known.set(listed, (rates = { ...listed, ...override.rates }))
+  return rates
+}
