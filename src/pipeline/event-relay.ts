@@ -261,7 +261,10 @@ export class EventRelay {
 
   /** One more event is on its way; the one held before it was not the last after all. */
   #advance(): void {
-    if (!this.#opened) this.#settle.books.firstTokenAt ??= performance.now()
+    if (!this.#opened) {
+      this.#settle.first?.()
+      this.#settle.books.firstTokenAt ??= performance.now()
+    }
     this.#opened = true
     this.#letGo()
     this.#chunks++

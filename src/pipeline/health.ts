@@ -1,4 +1,6 @@
 import type { FailureClass } from './failure.ts'
+import { createTail } from './tail.ts'
+import type { Tail } from './tail.ts'
 
 // What the gateway has learnt of its targets: a target is one key of one provider, asked for one model. Nothing here
 // reads a clock; every method is told the time, in milliseconds of `performance.now()`.
@@ -37,14 +39,22 @@ export interface Ticket {
   readonly state: State
 }
 
+/** What a latency was measured to. */
+export type Awaited = 'first' | 'whole'
+
 export interface Health {
   standing(target: TargetName, nowMs: number): Standing
   /** A call goes out. Give the ticket to exactly one of `succeeded`, `failed` and `abandoned`. */
   began(target: TargetName, nowMs: number): Ticket
-  succeeded(ticket: Ticket, nowMs: number, latencyMs: number): void
+  /** `what` tells what was waited for: the first event of a stream, or the whole answer. */
+  succeeded(ticket: Ticket, nowMs: number, latencyMs: number, what?: Awaited): void
   failed(ticket: Ticket, nowMs: number, what: FailureClass, retryAfterMs: number | undefined): void
   /** It ended in a way that says nothing about the target. */
   abandoned(ticket: Ticket): void
+  /** It had not answered after `waitedMs`, when another target did and nobody waited any more. */
+  overtaken(ticket: Ticket, waitedMs: number, what: Awaited): void
+  /** What 95 in 100 of its answers stay below, in milliseconds; undefined before `minSeen` were seen. */
+  p95(target: TargetName, what: Awaited, minSeen: number): number | undefined
   /** Smaller is better: expected milliseconds times the calls that are under way. */
   load(target: TargetName): number
   /** Why a target is out, for the trace; undefined when it is not. */
@@ -78,6 +88,7 @@ interface State {
   probeUntilMs: number
   latencyMs: number
   underway: number
+  readonly tails: { first: Tail | undefined; whole: Tail | undefined }
 }
 
 /** A new memory; nothing is known of anybody, so everybody is ready. */
@@ -100,6 +111,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
         probeUntilMs: 0,
         latencyMs: 0,
         underway: 0,
+        tails: { first: undefined, whole: undefined },
       }
       states.set(name, state)
     }
@@ -147,9 +159,11 @@ export function createHealth(settings: () => BreakerSettings): Health {
       if (state.trips > 0 && state.outUntilMs <= nowMs) state.probeUntilMs = nowMs + probeMs
       return { target, state }
     },
-    succeeded({ state }, nowMs, latencyMs) {
+    succeeded({ state }, nowMs, latencyMs, what = 'whole') {
       ended(state)
       decay(state, nowMs)
+      const tail = (state.tails[what] ??= createTail())
+      tail.add(latencyMs)
       state.good++
       state.latencyMs =
         state.latencyMs === 0
@@ -181,6 +195,17 @@ export function createHealth(settings: () => BreakerSettings): Health {
     abandoned({ state }) {
       ended(state)
       state.probeUntilMs = 0
+    },
+    overtaken({ state }, waitedMs, what) {
+      ended(state)
+      state.probeUntilMs = 0
+      // Left out, the slow ones would be missing, and every hedge would make the next one come sooner.
+      const tail = (state.tails[what] ??= createTail())
+      tail.add(waitedMs)
+    },
+    p95(target, what, minSeen) {
+      const tail = stateOf(target).tails[what]
+      return tail && tail.seen >= minSeen ? tail.p95() : undefined
     },
     load(target) {
       const { latencyMs, underway } = stateOf(target)

@@ -10,6 +10,8 @@ import { failureClass } from './failure.ts'
 
 /** Ends a call's books. The first word counts; whatever is said after it changes nothing. */
 export interface Settle {
+  /** The first event of a stream came, or what else shows that an answer has begun. */
+  first?(): void
   success(usage: Usage | undefined): void
   failure(error: GatewayError, usage?: Usage): void
   /** Whether the books are closed. */
