@@ -114,6 +114,7 @@ export function startApp(options: AppOptions): StartResult {
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
+      addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
       credentials: createCredentials(),
       gates: createGates(),
       health: createHealth(() => live.current().client.breaker),

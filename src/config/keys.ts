@@ -83,6 +83,7 @@ function buildKey(
     weight: config.weight ?? 1,
     enabled: config.enabled ?? true,
     useForBatchApi: config.use_for_batch_api ?? false,
+    ...(config.concurrency !== undefined && { concurrency: config.concurrency }),
     ...aliases,
     vendor: vendor.settings,
     references,

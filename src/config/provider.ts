@@ -18,7 +18,10 @@ import type {
   VendorFacts,
 } from './snapshot.ts'
 import { didYouMean } from './suggest.ts'
-import { buildTimers } from './timers.ts'
+import { buildTimers, toMs } from './timers.ts'
+
+/** Longer than a place usually takes to become free, shorter than callers wait. */
+const defaultMaxWaitMs = 60_000
 
 /** What every provider has that nobody configured. */
 export function plainProvider(
@@ -42,6 +45,7 @@ export function plainProvider(
     fallbacks: [],
     concurrency: 1000,
     bufferSize: 5000,
+    maxWaitMs: defaultMaxWaitMs,
     proxyUrl: undefined,
     sendBackRawRequest: false,
     sendBackRawResponse: false,
@@ -102,7 +106,8 @@ export function buildProvider(
     report.problem(at, `is required for ${custom ? 'a custom provider' : name}`)
   }
 
-  const queue = config.concurrency_and_buffer_size ?? { concurrency: 1000, buffer_size: 5000 }
+  const { max_wait_in_seconds: maxWait = defaultMaxWaitMs / 1000, ...queue } =
+    config.concurrency_and_buffer_size ?? { concurrency: 1000, buffer_size: 5000 }
   if (queue.buffer_size < queue.concurrency) {
     report.warn(
       below(pointer, 'concurrency_and_buffer_size', 'buffer_size'),
@@ -117,6 +122,8 @@ export function buildProvider(
     fallbacks: config.fallbacks ?? [],
     concurrency: queue.concurrency,
     bufferSize: queue.buffer_size,
+    maxWaitMs: toMs(maxWait),
+    ...(keys.some(({ concurrency }) => concurrency !== undefined) && { hasLimitedKeys: true }),
     proxyUrl: config.proxy_config
       ? buildProxy(
           config.proxy_config,

@@ -73,6 +73,8 @@ export interface Call {
   readonly caller: Caller
   /** The request's headers, names in lower case. */
   readonly headers: Readonly<Record<string, string>>
+  /** What it came with, for whoever asks where from. */
+  readonly origin?: object | undefined
   /** Aborts when the caller leaves. */
   readonly signal: AbortSignal
   /** `performance.now()` of arrival. */

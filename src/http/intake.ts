@@ -120,6 +120,7 @@ export async function takeIn(
     wantsUsage: reading.wantsUsage,
     caller,
     headers,
+    origin: request,
     signal: request.signal,
     startedAt: arrival.startedAt,
     trace: new Trace(arrival.startedAt, isExplained(headers)),

@@ -158,6 +158,7 @@ async function passThrough(
       wantsUsage: false,
       caller: readCaller(headers, snapshot.client),
       headers,
+      origin: request,
       signal: request.signal,
       startedAt: arrival.startedAt,
       trace: new Trace(arrival.startedAt, isExplained(headers)),

@@ -102,6 +102,7 @@ function toCall(
     wantsUsage: false,
     caller: readCaller(directHeaders(arrival.headers), snapshot.client),
     headers: arrival.headers,
+    origin: arrival.request,
     signal: arrival.request.signal,
     startedAt: arrival.startedAt,
     trace: new Trace(arrival.startedAt),

@@ -1,15 +1,10 @@
-import { GatewayError } from '#core/errors.ts'
-
+import { KeySlots } from './key-slots.ts'
 import { Pools } from './pools.ts'
+import { FairQueue } from './queue.ts'
 import { createRetryBudget } from './retry-budget.ts'
 import type { RetryBudget } from './retry-budget.ts'
-
-/** A queue that is full now has usually moved after a second. */
-const queueFullMs = 1000
-
-interface Waiter {
-  readonly admit: () => void
-}
+import { queueFull, waitIn } from './waiting.ts'
+import type { Limits, Waiter } from './waiting.ts'
 
 /**
  * Limits how many calls a provider has in flight and how many wait. Created per provider and kept across
@@ -19,68 +14,50 @@ export class Gate {
   #inFlight = 0
   /** As the latest call was told; a reload may have changed it. */
   #concurrency = 1
-  readonly #waiting = new Set<Waiter>()
+  readonly #waiting = new FairQueue<Waiter<void>>()
   /** Where the calls that were let in have their connections. */
   readonly pools = new Pools()
   /** How much may be tried again. */
   readonly retries: RetryBudget = createRetryBudget()
+  /** The calls in flight of keys that have a limit of their own. */
+  readonly keys = new KeySlots()
 
   get inFlight(): number {
     return this.#inFlight
   }
 
+  /** Calls that wait for a place or for a key. */
   get waiting(): number {
-    return this.#waiting.size
+    return this.#waiting.size + this.keys.waiting
+  }
+
+  /** Takes a place when one is free and nobody waits for it. */
+  tryEnter(concurrency: number): boolean {
+    this.#concurrency = concurrency
+    if (this.#inFlight >= concurrency || this.#waiting.size > 0) return false
+    this.#inFlight++
+    return true
   }
 
   /**
-   * Takes a place, waiting in arrival order when all are taken; undefined means it was free at once.
-   * Rejects with `queue_full` when `bufferSize` calls wait already (or any, with `dropExcess`), and
-   * with the signal's reason when the caller leaves first.
+   * Takes a place, waiting when all are taken, fair among callers; undefined means it was free at once.
+   * Throws `queue_full` when `bufferSize` calls wait already (or any, with `dropExcess`), and rejects as `waitIn` does.
    */
-  enter(
-    limits: { concurrency: number; bufferSize: number; dropExcess: boolean; provider: string },
-    signal: AbortSignal,
-  ): Promise<void> | undefined {
-    this.#concurrency = limits.concurrency
-    if (this.#inFlight < limits.concurrency && this.#waiting.size === 0) {
-      this.#inFlight++
-      return undefined
+  enter(limits: Limits, signal: AbortSignal, caller = ''): Promise<void> | undefined {
+    if (this.tryEnter(limits.concurrency)) return undefined
+    if (limits.dropExcess || this.waiting >= limits.bufferSize) {
+      throw queueFull(limits.provider, this.#inFlight, this.waiting)
     }
-    if (limits.dropExcess || this.#waiting.size >= limits.bufferSize) {
-      throw new GatewayError(
-        'queue_full',
-        `Provider '${limits.provider}' has ${this.#inFlight} requests in flight and ${this.#waiting.size} waiting; no more are taken.`,
-        { retryAfterMs: queueFullMs },
-      )
-    }
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        admit: () => {
-          signal.removeEventListener('abort', left)
-          this.#inFlight++
-          resolve()
-        },
-      }
-      const left = () => {
-        this.#waiting.delete(waiter)
-        reject(new GatewayError('client_closed', 'The client left the queue.'))
-      }
-      if (signal.aborted) {
-        left()
-        return
-      }
-      signal.addEventListener('abort', left, { once: true })
-      this.#waiting.add(waiter)
-    })
+    return waitIn(this.#waiting, limits, signal, caller)
   }
 
-  /** Gives a place back; exactly once per `enter` that succeeded. */
-  leave(): void {
+  /** Gives a place back; exactly once per `enter` that succeeded. Bound, so that it can be kept as it is. */
+  readonly leave = (): void => {
     this.#inFlight--
-    for (const waiter of this.#waiting) {
-      if (this.#inFlight >= this.#concurrency) return
-      this.#waiting.delete(waiter)
+    while (this.#inFlight < this.#concurrency) {
+      const waiter = this.#waiting.take()
+      if (!waiter) return
+      this.#inFlight++
       waiter.admit()
     }
   }

@@ -100,7 +100,8 @@ export class Keyring {
 
   #pick(besides: Key | undefined): Key | undefined {
     const keys = this.#keys
-    if (keys.length === 1) return besides === undefined && this.#isUp(keys[0]!) ? keys[0] : undefined
+    if (keys.length === 1)
+      return besides === undefined && this.#isUp(keys[0]!) ? keys[0] : undefined
     // Drawn among all and dropped when it cannot be used: that is the same as drawing among those that can.
     for (let misses = 0; misses < maxMisses; misses++) {
       const key = drawKey(keys, this.#random())

@@ -9,6 +9,8 @@ import type { Sessions } from './sessions.ts'
 
 /** What a call needs of the running process. */
 export interface Services {
+  /** Where a call's `origin` is, as far as the socket tells. */
+  readonly addressOf?: ((origin: object) => string | undefined) | undefined
   readonly credentials: Credentials
   readonly gates: Gates
   readonly health: Health

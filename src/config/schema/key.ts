@@ -134,6 +134,14 @@ export const KeyConfig = closed({
   weight: Type.Optional(
     Type.Number({ default: 1, minimum: 0, description: 'Share of the calls among usable keys.' }),
   ),
+  concurrency: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description:
+        'Calls in flight at once with this key; other keys are taken while it has as many. Absent = as many as the provider may have.',
+    }),
+  ),
   enabled: Type.Optional(flag(true)),
   use_for_batch_api: Type.Optional(flag(false, 'Only such keys serve file and batch calls.')),
   aliases: Type.Optional(

@@ -131,6 +131,13 @@ export const ProviderConfig = closed({
     closed({
       concurrency: count({ default: 1000, minimum: 1, description: 'Calls in flight at once.' }),
       buffer_size: count({ default: 5000, description: 'Calls that may wait for one of them.' }),
+      max_wait_in_seconds: Type.Optional(
+        seconds({
+          default: 60,
+          description:
+            'How long a call waits at most before it is refused; 0 = as long as its caller does.',
+        }),
+      ),
     }),
   ),
   proxy_config: Type.Optional(ProxyConfig),
