@@ -4,10 +4,10 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { readAnswer } from './answer.ts'
+import { candidateFacts, choiceOf, decidingFor } from './candidates.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
 import { failureClass } from './failure.ts'
-import type { FailureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
 import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
@@ -15,9 +15,10 @@ import type { Settle } from './record.ts'
 import { nextStep } from './retry.ts'
 import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
+import { takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
-import { readSession } from './sessions.ts'
 import { inOrder, nameOf } from './standing.ts'
+import { Verdict } from './verdict.ts'
 import { pause } from './wait.ts'
 
 /** What one call holds until it is settled. */
@@ -61,7 +62,14 @@ export async function attempt(
 ): Promise<Outcome> {
   const attempting: Attempting = { call, snapshot, services, settle, holding }
   let first: GatewayError | undefined
-  for (const leg of inOrder(plan, call, services.health)) {
+  const legs = inOrder(plan, call, services.health)
+  if (call.trace.isDetailed) {
+    for (const leg of legs) {
+      const facts = candidateFacts(leg, call, snapshot, services)
+      call.trace.add('candidate', leg.settings.name, facts)
+    }
+  }
+  for (const leg of legs) {
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
     const result = await tryLeg(leg, attempting)
     if (!(result instanceof Failed)) {
@@ -80,44 +88,53 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
   const { settings } = leg
   const { health } = services
   const { retries: budget } = services.gates.of(settings.name)
-  // A fallback is no part of the session: what the caller had there is not there.
-  const session = leg.index === 0 && leg.keys.length > 1 ? readSession(call.headers) : undefined
-  const keys = new Keyring(leg.keys, {
-    isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
-    load:
-      snapshot.client.loadBalancing === 'least_loaded'
-        ? (key) => health.load(nameOf(leg, key))
-        : undefined,
-    preferred: session && services.sessions.get(settings.name, session.id, performance.now()),
-  })
+  const deciding = decidingFor(leg, call, snapshot, services)
+  const { session } = deciding
+  const keys = new Keyring(leg.keys, deciding)
   budget.earn()
   const { books } = attempting.settle
   books.fallbackIndex = leg.index
   books.provider = settings.name
   for (let retries = 0; ;) {
-    if (keys.current) call.trace.add('key', keys.current.name)
-    const began = performance.now()
-    const ticket = health.began(nameOf(leg, keys.current), began)
-    books.keyId = keys.current?.id
-    books.keyName = keys.current?.name
-    books.attempts++
-    books.retries = retries
+    let verdict: Verdict | undefined
+    let sentAt: number | undefined
     try {
-      const outcome = await once(targetOf(leg, keys.current), attempting)
-      const now = performance.now()
-      health.succeeded(ticket, now, now - began)
+      const waiting = takeSeat(call, settings, keys, snapshot, services, holding)
+      if (waiting) await queued(waiting, books, call)
+      if (keys.current) {
+        const { current } = keys
+        const why = call.trace.isDetailed
+          ? { provider: settings.name, why: choiceOf(leg, call, current, deciding) }
+          : undefined
+        call.trace.add('key', current.name, why)
+      }
+      // Who waits has not been sent anywhere yet, and that is no sign of how a target does.
+      verdict = new Verdict(attempting.settle, health, call, nameOf(leg, keys.current))
+      books.keyId = keys.current?.id
+      books.keyName = keys.current?.name
+      books.attempts++
+      books.retries = retries
+      sentAt = performance.now()
+      const outcome = await once(targetOf(leg, keys.current), attempting, verdict)
+      verdict.committed(outcome)
       if (session && keys.current) {
+        const now = performance.now()
         services.sessions.keep(settings.name, session.id, keys.current.id, now, session.ttlMs)
       }
       return outcome
     } catch (thrown) {
       const error = toGatewayError(thrown)
       const what = failureClass(error)
+      const ms = sentAt === undefined ? undefined : performance.now() - sentAt
+      const { model } = targetOf(leg, keys.current)
+      error.attempted = {
+        provider: settings.name,
+        model,
+        fallbackIndex: leg.index,
+        latencyMs: error.fault === 'provider' ? ms : undefined,
+      }
       holding.release?.()
-      holding.release = undefined
-      if (isOfTarget(what)) {
-        health.failed(ticket, performance.now(), what, error.upstream?.retryAfterMs)
-      } else health.abandoned(ticket)
+      verdict?.failed(error, what)
       const step = nextStep({
         call,
         error,
@@ -133,7 +150,18 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
         failureClass: what,
         status: error.status,
       })
-      call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`)
+      call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`, {
+        provider: settings.name,
+        model,
+        key: keys.current?.name,
+        failure: error.kind,
+        class: what,
+        status: error.upstream?.status,
+        timer: error.kind.endsWith('_timeout') ? error.kind : undefined,
+        ms: ms && Math.round(ms),
+        next: step.kind,
+        wait_ms: step.kind === 'retry' ? step.waitMs : undefined,
+      })
       if (step.kind === 'stop' || step.kind === 'next') {
         return new Failed(error, step.kind === 'stop')
       }
@@ -147,32 +175,30 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
   }
 }
 
-/** Whether a failure of this class says anything about who was asked. */
-function isOfTarget(what: FailureClass): boolean {
-  return what !== 'caller' && what !== 'cancelled' && what !== 'gateway'
+async function queued(waiting: Promise<void>, books: Settle['books'], call: Call): Promise<void> {
+  const since = performance.now()
+  try {
+    await waiting
+  } finally {
+    const ms = performance.now() - since
+    books.queuedMs += ms
+    call.trace.add('queue', 'waited for a free place', { ms: Math.round(ms) })
+  }
 }
 
 function gone(): GatewayError {
   return new GatewayError('client_closed', 'The client closed the connection.')
 }
 
-async function once(target: Target, attempting: Attempting): Promise<Outcome> {
-  const { call, snapshot, services, settle, holding } = attempting
-  const waiting = enter(call, target, snapshot, services)
-  if (waiting) {
-    const waitsSince = performance.now()
-    try {
-      await waiting
-    } finally {
-      settle.books.queuedMs += performance.now() - waitsSince
-    }
-    call.trace.add('queue', 'waited for a free place')
-  }
+async function once(target: Target, attempting: Attempting, settle: Settle): Promise<Outcome> {
+  const { call, snapshot, services, holding } = attempting
   const gate = services.gates.of(target.settings.name)
   const pool = gate.pools.take()
+  const giveSeat = holding.release
   holding.release = () => {
+    holding.release = undefined
     gate.pools.give(pool)
-    gate.leave()
+    giveSeat?.()
   }
   const parts = target.provider.fanOut?.(call, target)
   if (parts) {
@@ -201,6 +227,7 @@ async function serve(
     throw thrown
   }
   books.sent(upstream.sentAt)
+  if (call.trace.isDetailed) tellAnswered(call, upstream)
   books.credential = upstream.credential
   try {
     const outcome = await readAnswer(call, upstream, snapshot, settle)
@@ -213,17 +240,17 @@ async function serve(
   }
 }
 
-function enter(
-  call: Call,
-  { settings }: Target,
-  snapshot: Snapshot,
-  services: Services,
-): Promise<void> | undefined {
-  const { concurrency, bufferSize, name } = settings
-  const { dropExcessRequests } = snapshot.client
-  return services.gates
-    .of(name)
-    .enter({ concurrency, bufferSize, dropExcess: dropExcessRequests, provider: name }, call.signal)
+/** Only for those who asked: what went well is otherwise not worth a word. */
+function tellAnswered(call: Call, { target, response, sentAt }: Upstream): void {
+  const { settings, model, key } = target
+  const { status } = response
+  call.trace.add('attempt', `${settings.name} answered with status ${status}`, {
+    provider: settings.name,
+    model,
+    key: key?.name,
+    status,
+    ms: Math.round(performance.now() - sentAt),
+  })
 }
 
 /** Nothing more is read from an upstream whose answer was of no use. */

@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Secret } from '#lib/secret.ts'
 import type { CredentialSource } from '#providers/credential.ts'
 import { noResources } from '#providers/provider.ts'
-import type { Outbound, Target } from '#providers/provider.ts'
+import type { Outbound, Resources, Target } from '#providers/provider.ts'
 
 import { authorize } from './authorize.ts'
 import type { Authorized } from './authorize.ts'
@@ -51,14 +51,15 @@ export async function dispatch(
   if (countsHere(call, provider)) {
     return knownAnswer(await countHere(seen, target), ESTIMATED, call, target, services)
   }
-  let outbound: Outbound
-  try {
-    const resources = provider.resources ? await fetchResources(seen, target) : noResources
-    outbound = asContinued(seen, provider.request(seen, target, resources))
-  } catch (thrown) {
-    throw inOwnInput(seen, thrown)
+  let resources = noResources
+  if (provider.resources) {
+    try {
+      resources = await fetchResources(seen, target)
+    } catch (thrown) {
+      throw inOwnInput(seen, thrown)
+    }
   }
-  if (outbound.dropped.length > 0) refuseOrNote(call, outbound, target, snapshot)
+  const outbound = compose(seen, target, resources, snapshot)
   if (outbound.known !== undefined) return knownAnswer(outbound, {}, call, target, services)
   const first = await send(call, target, outbound, snapshot, services, pool)
   if (!(first instanceof Refused)) return first
@@ -71,6 +72,26 @@ export async function dispatch(
   const second = await send(call, target, outbound, snapshot, services, pool)
   if (second instanceof Refused) throw second.error
   return second
+}
+
+/**
+ * What this target is sent for a call as it sees it (`asSeenBy`). Throws the 400 of a call that it cannot take, or not
+ * without leaving something out.
+ */
+export function compose(
+  seen: Call,
+  target: Target,
+  resources: Resources,
+  snapshot: Snapshot,
+): Outbound {
+  let outbound: Outbound
+  try {
+    outbound = asContinued(seen, target.provider.request(seen, target, resources))
+  } catch (thrown) {
+    throw inOwnInput(seen, thrown)
+  }
+  if (outbound.dropped.length > 0) refuseOrNote(seen, outbound, target, snapshot)
+  return outbound
 }
 
 /** An answer that nobody had to be asked for. */
@@ -106,7 +127,7 @@ function refuseOrNote(call: Call, outbound: Outbound, target: Target, snapshot: 
       { param, code: 'unsupported_parameter' },
     )
   }
-  call.trace.add('attempt', `left out ${outbound.dropped.join(', ')}`)
+  call.trace.add('params', `left out ${outbound.dropped.join(', ')}`)
 }
 
 /** The provider said no. */

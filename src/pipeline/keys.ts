@@ -26,6 +26,15 @@ export function eligibleKeys(
   const pinned = mayPin ? pinnedKeys(keys, call) : keys
   const usable = pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
   if (usable.length === 0) {
+    if (call.trace.isDetailed) {
+      call.trace.add('candidate', `no key of ${name} may serve`, {
+        provider: name,
+        model,
+        keys: pinned.slice(0, maxTold).map((key) => {
+          return { name: key.name, id: key.id, verdict: whyNot(key, model) }
+        }),
+      })
+    }
     const what = model === undefined ? 'this request' : `model '${model}'`
     throw new GatewayError(
       'no_key_for_model',
@@ -35,6 +44,9 @@ export function eligibleKeys(
   }
   return usable
 }
+
+/** Keys of which it is said why they may not serve. */
+const maxTold = 50
 
 /** Model names come from callers: as many lists are remembered for each provider. */
 const maxLists = 1000
@@ -140,6 +152,11 @@ export function whyNot(
   if (blacklistedModels.has(model)) return 'model blacklisted'
   if (meant !== undefined && blacklistedModels.has(meant)) return 'model blacklisted'
   return !models || models.has(model) || meant !== undefined ? undefined : 'model not allowed'
+}
+
+/** Whether the caller says which key is to serve. */
+export function namesKey({ headers }: Call): boolean {
+  return headers['x-bf-api-key-id'] !== undefined || headers['x-bf-api-key'] !== undefined
 }
 
 function pinnedKeys(keys: readonly Key[], call: Call): readonly Key[] {

@@ -1,0 +1,129 @@
+import type { Key, Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import type { Facts } from '#core/trace.ts'
+
+import type { KeyFacts } from './keyring.ts'
+import { namesKey, whyNot } from './keys.ts'
+import type { Leg } from './routing.ts'
+import { targetOf } from './routing.ts'
+import { fullness } from './seat.ts'
+import type { Services } from './services.ts'
+import { readSession } from './sessions.ts'
+import type { Session } from './sessions.ts'
+import { sharesOf } from './shares.ts'
+import { nameOf } from './standing.ts'
+
+// What is known of a candidate before it is asked: for whoever asks it, and for whoever asks why.
+
+/** What decides between the keys of one candidate, as they stand when it is asked. */
+export interface Deciding extends KeyFacts {
+  /** The caller's session, where it has one and there is something to choose. */
+  readonly session: Session | undefined
+}
+
+/** Reads nothing yet: the facts are looked up when keys are drawn. */
+export function decidingFor(
+  leg: Leg,
+  call: Call,
+  snapshot: Snapshot,
+  { gates, health, sessions }: Services,
+): Deciding {
+  const provider = leg.settings.name
+  // A fallback is no part of the session: what the caller had there is not there.
+  const session = leg.index === 0 && leg.keys.length > 1 ? readSession(call.headers) : undefined
+  return {
+    session,
+    isFull: fullness(leg.settings, gates.of(provider)),
+    isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
+    load:
+      snapshot.client.loadBalancing === 'least_loaded'
+        ? (key) => health.load(nameOf(leg, key))
+        : undefined,
+    preferred: session && sessions.get(provider, session.id, performance.now()),
+  }
+}
+
+/** Why this key is the one that is asked. */
+export function choiceOf(leg: Leg, call: Call, key: Key, deciding: Deciding): string {
+  if (leg.keys.length === 1) {
+    return leg.index === 0 && namesKey(call) ? 'named by the caller' : 'the only one'
+  }
+  if (key.id === deciding.preferred) return "the session's own"
+  return deciding.load ? 'the less busy of two drawn by weight' : 'drawn by weight'
+}
+
+/** What is said of each key of a provider. */
+export interface KeyVerdict {
+  readonly name: string
+  readonly id: string
+  /** `allowed`, or why it is not asked, or not now. */
+  readonly verdict: string
+  /** As the provider knows it, where the key has a name of its own for it. */
+  readonly model?: string | undefined
+  /** How likely it is the first that is asked, from 0 to 1; absent for keys that cannot be. */
+  readonly share?: number | undefined
+}
+
+const maxKeys = 50
+
+/**
+ * The keys of a candidate, those that may be asked first and the likeliest of them first, as JSON. `keys_omitted`
+ * counts those beyond fifty.
+ */
+export function keysOf(
+  leg: Leg,
+  call: Call,
+  deciding: Deciding,
+  { health }: Pick<Services, 'health'>,
+): { readonly keys: readonly KeyVerdict[]; readonly keys_omitted?: number } {
+  const { settings, model } = leg
+  const shares = leg.keys.length === 0 ? undefined : sharesOf(leg.keys, deciding)
+  const nowMs = performance.now()
+  const mayServe = new Set(leg.keys)
+  const verdicts = settings.keys.map((key): KeyVerdict => {
+    const { name, id } = key
+    if (!mayServe.has(key)) return { name, id, verdict: exclusion(key, call, model) }
+    const share = shares?.get(key)
+    const known = targetOf(leg, key).model
+    return {
+      name,
+      id,
+      verdict:
+        health.reason(nameOf(leg, key), nowMs) ??
+        (deciding.isFull?.(key) === true
+          ? 'busy: as many calls in flight as it may have'
+          : 'allowed'),
+      ...(known !== model && { model: known }),
+      ...(share !== undefined && { share: Math.round(share * 1e6) / 1e6 }),
+    }
+  })
+  const rank = ({ share, verdict }: KeyVerdict): number =>
+    share ?? (verdict === 'allowed' ? -1 : -2)
+  const keys = verdicts.toSorted((a, b) => rank(b) - rank(a)).slice(0, maxKeys)
+  const omitted = verdicts.length - keys.length
+  return omitted > 0 ? { keys, keys_omitted: omitted } : { keys }
+}
+
+/** Why a key of the provider may not serve this call. */
+function exclusion(key: Key, call: Call, model: string | undefined): string {
+  const why = whyNot(key, model)
+  if (why !== undefined) return why
+  if (call.caller.directKey) return 'the caller brought a key'
+  return namesKey(call) ? 'the caller named another key' : 'not marked for the batch API'
+}
+
+/** A candidate as an entry of the trace. */
+export function candidateFacts(
+  leg: Leg,
+  call: Call,
+  snapshot: Snapshot,
+  services: Services,
+): Facts {
+  const { settings, model, index } = leg
+  return {
+    provider: settings.name,
+    ...(model !== undefined && { model }),
+    fallback_index: index,
+    ...keysOf(leg, call, decidingFor(leg, call, snapshot, services), services),
+  }
+}
