@@ -140,31 +140,41 @@ const maxFallbacks = 20
 
 /**
  * The `fallbacks` of a body, or else those that the configuration has for the provider: `provider/model`, a provider
- * for the same model, or a bare model of the same provider. Empty entries and a list of nothing count as none. Throws
- * 400 for more than twenty.
+ * for the same model, a bare model of the same provider, or `{provider, model}`. Those of a form are
+ * `formFallbacks`. Empty entries and a list of nothing count as none. Throws 400 for more than twenty.
  */
 export function readFallbacks(
   body: Body,
   { provider, model }: Pick<Address, 'provider' | 'model'>,
   snapshot: Snapshot,
+  formFallbacks?: readonly string[],
 ): readonly Fallback[] | undefined {
-  const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : undefined
-  const own = Array.isArray(given) ? given.filter(isName) : []
+  const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : formFallbacks
+  const own = Array.isArray(given) ? given.filter(isFallback) : []
   if (own.length > maxFallbacks) {
     throw new GatewayError('invalid_request', `At most ${maxFallbacks} fallbacks can be given.`, {
       param: 'fallbacks',
     })
   }
-  const names = own.length > 0 ? own : (snapshot.providers.get(provider)?.fallbacks ?? [])
-  if (names.length === 0 || model === undefined) return undefined
+  const wanted = own.length > 0 ? own : (snapshot.providers.get(provider)?.fallbacks ?? [])
+  if (wanted.length === 0 || model === undefined) return undefined
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  return names.map((name) =>
-    isProvider(name) ? { provider: name, model } : parseModel(name, isProvider, provider),
-  )
+  return wanted.map((entry) => {
+    if (typeof entry === 'object') {
+      return { provider: entry.provider || provider, model: entry.model || model }
+    }
+    return isProvider(entry) ? { provider: entry, model } : parseModel(entry, isProvider, provider)
+  })
 }
 
-function isName(value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
+type WrittenFallback = string | { readonly provider?: string; readonly model?: string }
+
+/** The body has been checked: what is an object has text in its fields, or nothing. */
+function isFallback(value: unknown): value is WrittenFallback {
+  if (typeof value === 'string') return value !== ''
+  if (typeof value !== 'object' || value === null) return false
+  const { provider, model } = value as Readonly<Record<string, unknown>>
+  return Boolean(provider) || Boolean(model)
 }
 
 const dotSegment = /(?:^|\/|%2f|%5c)(?:\.|%2e){1,2}(?:\/|%2f|%5c|$)/i

@@ -114,7 +114,7 @@ export async function takeIn(
     endpoint,
     method: facts.method,
     ...addressed,
-    fallbacks: readFallbacks(reading.body, addressed, snapshot),
+    fallbacks: readFallbacks(reading.body, addressed, snapshot, reading.fallbacks),
     body: reading.body,
     stream: reading.stream || isStreamQuery(facts, arrival.query),
     wantsUsage: reading.wantsUsage,
@@ -134,6 +134,8 @@ interface Reading {
   readonly provider: string | undefined
   readonly stream: boolean
   readonly wantsUsage: boolean
+  /** Of a form; those of JSON are in the body. */
+  readonly fallbacks?: readonly string[] | undefined
 }
 
 const nothing: Reading = {
@@ -256,7 +258,21 @@ function readFormBody(
     provider: read(provider),
     stream: read(find('stream')) === 'true',
     wantsUsage: false,
+    fallbacks: formFallbacks(bytes, parts),
   }
+}
+
+/** One name in each field `fallbacks`. Throws 400 for what cannot be a model's name. */
+function formFallbacks(
+  bytes: Uint8Array<ArrayBuffer>,
+  parts: readonly FormPart[],
+): readonly string[] | undefined {
+  const own = parts.filter(({ name, isFile }) => name === 'fallbacks' && !isFile)
+  if (own.length === 0) return undefined
+  const names = own.map((part) => partText(bytes, part)).filter((name) => name !== '')
+  const problem = names.map(checkModel).find((found) => found !== undefined)
+  if (problem) throw fromProblem({ ...problem, param: 'fallbacks' })
+  return names
 }
 
 function isStreamQuery(facts: EndpointFacts, query: string): boolean {

@@ -80,8 +80,14 @@ export const OptionalModelName = maybe(ModelName, modelDescription)
 
 /** `fallbacks`: empty entries are skipped later, so they are no error here. */
 export const Fallbacks = list(
-  Type.String({ maxLength: MAX_MODEL_LENGTH, pattern: PRINTABLE }),
-  'Models to try in this order when the first one fails, each as `provider/model`. Read by the gateway.',
+  Type.Union([
+    Type.String({ maxLength: MAX_MODEL_LENGTH, pattern: PRINTABLE }),
+    open({
+      provider: Type.Optional(Type.String({ maxLength: MAX_MODEL_LENGTH, pattern: PRINTABLE })),
+      model: Type.Optional(Type.String({ maxLength: MAX_MODEL_LENGTH, pattern: PRINTABLE })),
+    }),
+  ]),
+  'Models to try in this order when the first one fails, each as `provider/model` or as `{provider, model}`. Read by the gateway.',
 )
 
 export const User = text('An id of your end user, for abuse tracking by the provider.')

@@ -11,6 +11,7 @@ import { Keyring } from './keyring.ts'
 import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
 import { plan, targetOf } from './routing.ts'
+import { fullness, takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { nameOf } from './standing.ts'
 
@@ -43,22 +44,18 @@ export async function createRelay(
   snapshot: Snapshot,
   services: Services,
 ): Promise<SocketRelay> {
-  let release: (() => void) | undefined
-  const settle = services.recorder.open(call, () => release?.())
+  const held: { release: (() => void) | undefined } = { release: undefined }
+  const settle = services.recorder.open(call, () => held.release?.())
   try {
     const [leg] = plan(call, snapshot).legs
-    const target = targetOf(
-      leg,
-      new Keyring(leg.keys, {
-        isOut: (key) => services.health.standing(nameOf(leg, key), performance.now()) === 'out',
-      }).current,
-    )
-    const { settings, provider } = target
-    const { concurrency, bufferSize, name } = settings
-    const gate = services.gates.of(name)
-    const limits = { concurrency, bufferSize, provider: name }
-    await gate.enter({ ...limits, dropExcess: snapshot.client.dropExcessRequests }, call.signal)
-    release = () => gate.leave()
+    const { settings, provider } = leg
+    const { name } = settings
+    const keys = new Keyring(leg.keys, {
+      isFull: fullness(settings, services.gates.of(name)),
+      isOut: (key) => services.health.standing(nameOf(leg, key), performance.now()) === 'out',
+    })
+    await takeSeat(call, settings, keys, snapshot, services, held)
+    const target = targetOf(leg, keys.current)
     const outbound = provider.request(call, target, noResources)
     const headers = outboundHeaders(call, snapshot.client, settings, outbound)
     await authorize(call, target, outbound, headers, services)

@@ -46,9 +46,13 @@ export interface Session {
   readonly ttlMs: number
 }
 
-/** Reads `x-bf-session-id` and `x-bf-session-ttl` (seconds, or `30m`); an id of over 255 characters is none. */
+/**
+ * Reads `x-bf-session-id` and `x-bf-session-ttl` (seconds, or `30m`); an id of over 255 characters is none, and with
+ * `x-bf-session-affinity: off` a session is no reason for a key.
+ */
 export function readSession(headers: Readonly<Record<string, string>>): Session | undefined {
   const id = headers['x-bf-session-id']
+  if (headers['x-bf-session-affinity'] === 'off') return undefined
   if (id === undefined || id === '' || id.length > 255) return undefined
   const [, amount, unit = 's'] = /^(\d{1,9})([smh])?$/.exec(headers['x-bf-session-ttl'] ?? '') ?? []
   const ttlMs = amount === undefined ? 0 : Number(amount) * unitMs[unit]!
