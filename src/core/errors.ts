@@ -21,6 +21,11 @@ export type ErrorKind =
   | 'model_not_found'
   | 'response_not_found'
   | 'store_unavailable'
+  | 'async_unavailable'
+  | 'job_not_found'
+  | 'job_cancelled'
+  | 'job_interrupted'
+  | 'idempotency_conflict'
   | 'client_closed'
   | 'queue_full'
   | 'shutting_down'
@@ -71,6 +76,11 @@ const ROWS = {
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found', retryable: false, fault: 'caller', level: 'info' },
   response_not_found: { status: 404, type: 'invalid_request_error', code: 'response_not_found', retryable: false, fault: 'caller', level: 'info' },
   store_unavailable: { status: 503, type: 'server_error', code: 'store_unavailable', retryable: true, fault: 'gateway', level: 'warn' },
+  async_unavailable: { status: 503, type: 'server_error', code: 'async_unavailable', retryable: false, fault: 'operator', level: 'warn' },
+  job_not_found: { status: 404, type: 'invalid_request_error', code: 'job_not_found', retryable: false, fault: 'caller', level: 'info' },
+  job_cancelled: { status: 409, type: 'invalid_request_error', code: 'job_cancelled', retryable: false, fault: 'caller', level: 'info' },
+  job_interrupted: { status: 500, type: 'server_error', code: 'job_interrupted', retryable: false, fault: 'gateway', level: 'warn' },
+  idempotency_conflict: { status: 409, type: 'invalid_request_error', code: 'idempotency_conflict', retryable: false, fault: 'caller', level: 'info' },
   client_closed: { status: 499, type: 'request_cancelled', code: 'client_closed_request', retryable: false, fault: 'caller', level: 'debug' },
   queue_full: { status: 503, type: 'overloaded_error', code: 'queue_full', retryable: true, fault: 'gateway', level: 'warn' },
   shutting_down: { status: 503, type: 'overloaded_error', code: 'shutting_down', retryable: true, fault: 'gateway', level: 'info' },
