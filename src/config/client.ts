@@ -34,6 +34,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     dropExcessRequests: config.drop_excess_requests ?? false,
     strictParams: config.strict_params ?? false,
     extraFields: config.extra_fields ?? true,
+    usageCost: config.usage_cost ?? false,
     streamExtraFields: config.stream_extra_fields ?? 'last',
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),
     headerHoldMs: toMs(config.stream_header_hold_in_seconds ?? 15),

@@ -30,6 +30,7 @@ export function describe(snapshot: Snapshot): Json {
       },
       strict_params: client.strictParams,
       extra_fields: client.extraFields,
+      usage_cost: client.usageCost,
       stream_extra_fields: client.streamExtraFields,
       stream_keep_alive_in_seconds: client.keepAliveMs / 1000,
       stream_header_hold_in_seconds: client.headerHoldMs / 1000,

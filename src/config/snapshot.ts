@@ -125,6 +125,8 @@ export interface ClientSettings {
   readonly strictParams: boolean
   /** `extra_fields` in answers at all. */
   readonly extraFields: boolean
+  /** `cost` in the usage of answers; `x-bf-usage-cost` decides per request. */
+  readonly usageCost: boolean
   /** On the last chunk of a stream, or on every chunk. */
   readonly streamExtraFields: 'last' | 'all'
   /** Silence after which a stream gets a `: keep-alive` comment. */

@@ -6,6 +6,7 @@ import type { Member } from '#lib/json.ts'
 import { mirrorCachedTokens, readUsage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
+import { pricedAnswer } from './costs.ts'
 import type { Upstream } from './dispatch.ts'
 import { echoed } from './echo.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
@@ -91,7 +92,8 @@ export async function readAnswer(
   if (call.stream) throw wrongForm(target.settings.name, 'JSON where a stream was asked for')
   const usage = document.usage === undefined ? undefined : readUsage(document.usage)
   connection.close()
-  const answer = decorate(call, upstream, snapshot, text, document, original)
+  const bare = decorate(call, upstream, snapshot, text, document, original)
+  const answer = pricedAnswer(call, target, snapshot, bare, usage)
   if (books.wantsContent) books.answer = answer
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }

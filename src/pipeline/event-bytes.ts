@@ -1,5 +1,10 @@
+import type { StreamFraming } from '#core/endpoint.ts'
 import { locate } from '#lib/json.ts'
 import { mirrorCachedTokens } from '#openai/usage.ts'
+import type { Usage } from '#openai/usage.ts'
+
+import { withCost } from './costs.ts'
+import type { Pricing } from './costs.ts'
 
 // Server-sent events as slices of the bytes they came in.
 
@@ -89,8 +94,29 @@ export function withFields(event: EventSlice, extraFieldsJson: string): Uint8Arr
   return Buffer.concat([bytes.subarray(0, close), addition, bytes.subarray(close)])
 }
 
+const inResponse = ['response', 'usage']
+const onTop = ['usage']
+
+/** The event with what callers look for in its usage: all names of cached tokens and, if `price` is there, the cost. */
+export function withCounts(
+  event: EventSlice,
+  framing: StreamFraming,
+  usage: Usage | undefined,
+  price: Pricing | undefined,
+): EventSlice {
+  const path = framing === 'responses' ? inResponse : onTop
+  const mirrored = withMirroredUsage(event, path)
+  const cost = usage && price?.(usage)
+  if (!cost) return mirrored
+  const simple = hasSimpleData(mirrored) ? mirrored : simplified(mirrored)
+  const text = decoder.decode(simple.bytes)
+  const open = text.indexOf('{')
+  const priced = withCost(text.slice(open), path, cost)
+  return { ...simple, bytes: encoder.encode(text.slice(0, open) + priced) }
+}
+
 /** The event with Bifrost's names for cached tokens beside OpenAI's, in the usage at `path`. */
-export function withMirroredUsage(event: EventSlice, path: readonly string[]): EventSlice {
+function withMirroredUsage(event: EventSlice, path: readonly string[]): EventSlice {
   if (!event.data?.includes('"cached_tokens"') && !event.data?.includes('"cache_write_tokens"')) {
     return event
   }

@@ -11,13 +11,14 @@ import type { Usage } from '#openai/usage.ts'
 import { createUnfinished } from './choices.ts'
 import type { Unfinished } from './choices.ts'
 import type { Connection } from './connection.ts'
+import { pricing } from './costs.ts'
 import type { Upstream } from './dispatch.ts'
 import {
   countPlainEvents,
   eventsIn,
   latin1,
+  withCounts,
   withFields,
-  withMirroredUsage,
   withoutMark,
 } from './event-bytes.ts'
 import type { EventSlice } from './event-bytes.ts'
@@ -52,6 +53,7 @@ export class EventRelay {
   readonly #source: EventSource
   readonly #extra: 'none' | 'last' | 'all'
   readonly #unfinished: Unfinished
+  readonly #price: ReturnType<typeof pricing>
   #pendingRead: Promise<Read> | undefined
   readonly #out: Piece[] = []
   #held: EventSlice | undefined
@@ -75,6 +77,7 @@ export class EventRelay {
     this.#framing = framingOf(call.endpoint)
     this.#source = createEventSource(upstream.outbound)
     this.#unfinished = createUnfinished(call, upstream.outbound.dropped)
+    this.#price = pricing(call, upstream.target, snapshot)
     this.#reader = readerOf(upstream.response)
     this.#extra = wantsExtraFields(call, snapshot) ? snapshot.client.streamExtraFields : 'none'
   }
@@ -220,22 +223,19 @@ export class EventRelay {
         this.#advance()
         this.#sawFinish = this.#unfinished.finish(meaning.choices)
         this.#usage = meaning.usage ?? this.#usage
-        this.#held = withMirroredUsage(event, ['usage'])
+        this.#held = withCounts(event, this.#framing, this.#usage, this.#price)
         return
       case 'usage':
         this.#usage = meaning.usage
         if (!this.#call.wantsUsage) return
         this.#advance()
-        this.#held = withMirroredUsage(event, ['usage'])
+        this.#held = withCounts(event, this.#framing, this.#usage, this.#price)
         return
       case 'terminal':
         this.#advance()
         this.#usage = meaning.usage ?? this.#usage
         this.#sawFinish = true
-        this.#held = withMirroredUsage(
-          event,
-          this.#framing === 'responses' ? ['response', 'usage'] : ['usage'],
-        )
+        this.#held = withCounts(event, this.#framing, this.#usage, this.#price)
         // A response has one terminal event; other streams may report several results.
         if (this.#framing === 'responses') this.#finish()
         return

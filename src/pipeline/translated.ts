@@ -4,6 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import { readUsage } from '#openai/usage.ts'
 import type { Reading, Translated } from '#providers/provider.ts'
 
+import { pricedAnswer } from './costs.ts'
 import type { Upstream } from './dispatch.ts'
 import { unreadable } from './event-source.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
@@ -60,7 +61,7 @@ export async function readTranslated(
     const json = extraFields(call, target, performance.now() - upstream.sentAt, 0, raw)
     text = withExtraFields(text, text.length - 1, text.length > 2, json)
   }
-  text = nameModels(call, target, text)
+  text = pricedAnswer(call, target, snapshot, nameModels(call, target, text), usage)
   if (settle.books.wantsContent) settle.books.answer = text
   settle.success(usage)
   return { ...base, kind: 'json', text }

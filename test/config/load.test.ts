@@ -192,6 +192,7 @@ describe('defaults', () => {
       dropExcessRequests: false,
       strictParams: false,
       extraFields: true,
+      usageCost: false,
       streamExtraFields: 'last',
       loadBalancing: 'weighted',
       breaker: {
@@ -221,6 +222,7 @@ describe('defaults', () => {
         drop_excess_requests: true,
         strict_params: true,
         extra_fields: false,
+        usage_cost: true,
         stream_extra_fields: 'all',
         load_balancing: 'least_loaded',
         circuit_breaker: {
@@ -246,6 +248,7 @@ describe('defaults', () => {
       dropExcessRequests: true,
       strictParams: true,
       extraFields: false,
+      usageCost: true,
       streamExtraFields: 'all',
       loadBalancing: 'least_loaded',
       breaker: {

@@ -34,6 +34,7 @@ test('what we added to Bifrost’s format says what it does', () => {
     client: [
       'extra_fields',
       'stream_extra_fields',
+      'usage_cost',
       'stream_keep_alive_in_seconds',
       'stream_header_hold_in_seconds',
       'drain_timeout_in_seconds',

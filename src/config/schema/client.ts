@@ -43,6 +43,9 @@ export const ClientConfig = closed({
       description: 'Which chunks of a stream carry `extra_fields`.',
     }),
   ),
+  usage_cost: Type.Optional(
+    flag(false, 'Add `cost` to the `usage` of answers whose price is known.'),
+  ),
   stream_keep_alive_in_seconds: Type.Optional(
     seconds({
       default: 15,

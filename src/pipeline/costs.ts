@@ -1,0 +1,69 @@
+import type { ProviderSettings, Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { appendMember, locate, scanJson } from '#lib/json.ts'
+import type { Usage } from '#openai/usage.ts'
+import { costJson } from '#prices/cost.ts'
+import type { Cost } from '#prices/cost.ts'
+import { priceOf } from '#prices/price.ts'
+import type { Target } from '#providers/provider.ts'
+
+// What calls cost, for the books always and for the caller when asked.
+
+/**
+ * What a call cost that `model` of a provider answered, the name being the provider's; undefined when that is not
+ * known, which is not the same as nothing.
+ */
+export function callCost(
+  call: Call,
+  settings: ProviderSettings,
+  model: string | undefined,
+  usage: Usage,
+  snapshot: Snapshot,
+): Cost | undefined {
+  const models = call.model === model ? [model] : [model, call.model]
+  const work = { settings, models, endpoint: call.endpoint, atMs: Date.now() }
+  return priceOf(work, usage, snapshot)
+}
+
+/** Whether the answer's usage gets a `cost`. */
+export function wantsCost(call: Call, snapshot: Snapshot): boolean {
+  const asked = call.headers['x-bf-usage-cost']
+  if (asked === undefined) return snapshot.client.usageCost && call.endpoint !== 'passthrough'
+  return asked === 'true' && call.endpoint !== 'passthrough'
+}
+
+/** How to price a usage for the answer; undefined when nobody wants that. */
+export function pricing(
+  call: Call,
+  { settings, model }: Target,
+  snapshot: Snapshot,
+): Pricing | undefined {
+  if (!wantsCost(call, snapshot)) return undefined
+  return (usage) => callCost(call, settings, model, usage, snapshot)
+}
+
+export type Pricing = (usage: Usage) => Cost | undefined
+
+/** The answer with the cost in its usage, when that is wanted and known. */
+export function pricedAnswer(
+  call: Call,
+  { settings, model }: Target,
+  snapshot: Snapshot,
+  text: string,
+  usage: Usage | undefined,
+): string {
+  if (!usage || !wantsCost(call, snapshot)) return text
+  const cost = callCost(call, settings, model, usage, snapshot)
+  return cost ? withCost(text, ['usage'], cost) : text
+}
+
+/** `cost` as a last member of the usage at `path`, unless the provider wrote one; no other byte changes. */
+export function withCost(text: string, path: readonly string[], cost: Cost): string {
+  const span = locate(text, path)
+  if (!span || text[span.start] !== '{') return text
+  const scan = scanJson(text.slice(span.start, span.end))
+  if (scan.members.some(({ key }) => key === 'cost')) return text
+  const edit = appendMember(scan, 'cost', costJson(cost))
+  const at = span.start + edit.start
+  return text.slice(0, at) + edit.text + text.slice(at)
+}
