@@ -182,7 +182,7 @@ async function queued(waiting: Promise<void>, books: Settle['books'], call: Call
   } finally {
     const ms = performance.now() - since
     books.queuedMs += ms
-    call.trace.add('queue', 'waited for a free place', { ms: Math.round(ms) })
+    call.trace.add('queue', `waited ${Math.round(ms)} ms`)
   }
 }
 

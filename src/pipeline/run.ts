@@ -6,7 +6,8 @@ import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { answerStored, isAboutResponse } from './lifecycle.ts'
 import type { Outcome } from './outcome.ts'
-import { plan } from './routing.ts'
+import { plan as planFor } from './routing.ts'
+import type { Plan } from './routing.ts'
 import type { Services } from './services.ts'
 import { mayContinue, withStored } from './stored.ts'
 
@@ -23,11 +24,30 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
       settle.success(undefined)
       return stored
     }
-    const whole = mayContinue(call) ? await withStored(call, snapshot, services) : call
-    return await attempt(whole, plan(whole, snapshot), snapshot, services, settle, holding)
+    const planning = planned(call, snapshot, services)
+    const { whole, plan } = planning instanceof Promise ? await planning : planning
+    return await attempt(whole, plan, snapshot, services, settle, holding)
   } catch (thrown) {
     const error = toGatewayError(thrown)
     settle.failure(error)
     throw error
   }
+}
+
+/** A call with all that belongs to it, and where it may go. */
+export interface Planned {
+  readonly whole: Call
+  readonly plan: Plan
+}
+
+/** What comes before anybody is asked. A promise only where something has to be looked up. */
+export function planned(
+  call: Call,
+  snapshot: Snapshot,
+  services: Services,
+): Planned | Promise<Planned> {
+  if (!mayContinue(call)) return { whole: call, plan: planFor(call, snapshot) }
+  return withStored(call, snapshot, services).then((whole) => {
+    return { whole, plan: planFor(whole, snapshot) }
+  })
 }
