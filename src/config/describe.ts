@@ -2,13 +2,14 @@ import { Secret } from '#lib/secret.ts'
 
 import { RATE_NAMES } from './prices.ts'
 import { isRecord } from './record.ts'
+import type { RoutingRule, RuleFallback } from './rule.ts'
 import type { Key, NetworkSettings, PriceOverride, ProviderSettings, Snapshot } from './snapshot.ts'
 
 type Json = Record<string, unknown>
 
 /** A snapshot as plain JSON in the words of `config.json`, with every default visible and every secret hidden. */
 export function describe(snapshot: Snapshot): Json {
-  const { client, responseStore, async: jobs } = snapshot
+  const { client, responseStore, async: jobs, routing } = snapshot
   return {
     source: snapshot.source ?? null,
     client: {
@@ -36,6 +37,7 @@ export function describe(snapshot: Snapshot): Json {
       stream_header_hold_in_seconds: client.headerHoldMs / 1000,
       drain_timeout_in_seconds: client.drainMs / 1000,
       async_job_result_ttl: jobs.resultTtlMs / 1000,
+      routing_chain_max_depth: routing.maxChainDepth,
     },
     response_store: {
       enabled: responseStore.enabled,
@@ -56,6 +58,27 @@ export function describe(snapshot: Snapshot): Json {
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
     ),
     prices: snapshot.priceOverrides.map(ofPrice),
+    ...(routing.rules.length > 0 && { governance: { routing_rules: routing.rules.map(ofRule) } }),
+  }
+}
+
+function ofRule(rule: RoutingRule): Json {
+  const place = ({ provider, model, key }: RuleFallback): Json => ({
+    ...(provider !== undefined && { provider }),
+    ...(model !== undefined && { model }),
+    ...(key && { key_id: key.id }),
+  })
+  return {
+    id: rule.id,
+    name: rule.name,
+    enabled: rule.enabled,
+    cel_expression: rule.expression,
+    targets: rule.targets.map((target) => ({ ...place(target), weight: target.weight })),
+    fallbacks: rule.fallbacks.map(place),
+    scope: rule.scope,
+    ...(rule.scopeId !== '' && { scope_id: rule.scopeId }),
+    priority: rule.priority,
+    chain_rule: rule.chain,
   }
 }
 

@@ -15,6 +15,7 @@ import type { Problem } from './problem.ts'
 import { buildProvider, plainProvider } from './provider.ts'
 import { ambientProxy } from './proxy.ts'
 import type { Environment } from './reference.ts'
+import { buildRouting } from './rules.ts'
 import { BIFROST_PROVIDERS } from './schema/provider.ts'
 import type { ProviderConfig } from './schema/provider.ts'
 import type { Key, ProviderSettings, Snapshot, VendorFacts } from './snapshot.ts'
@@ -62,6 +63,8 @@ export function loadConfig(input: LoadInput): LoadResult {
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
   addLocal()
 
+  const vendors = input.vendors.map(({ name }) => name)
+  const routing = buildRouting(file, { providers, vendors, report })
   const priceOverrides = buildPrices(file, report)
 
   if (report.problems.length > 0) {
@@ -83,6 +86,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       responseStore: buildResponseStore(file.response_store ?? {}),
       async: buildAsync(file),
       providers,
+      routing,
       priceOverrides,
       warnings: report.warnings,
     }),

@@ -1,5 +1,7 @@
 import type { Secret } from '#lib/secret.ts'
 
+import type { RoutingSettings } from './rule.ts'
+
 // The frozen result of reading a configuration. Calls keep the snapshot they started with.
 
 /** What the composition root tells the configuration about each built-in provider. */
@@ -251,6 +253,7 @@ export interface Snapshot {
   readonly responseStore: ResponseStoreSettings
   readonly async: AsyncSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
+  readonly routing: RoutingSettings
   readonly priceOverrides: readonly PriceOverride[]
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]

@@ -135,7 +135,14 @@ export const ClientConfig = closed({
   hide_deleted_virtual_keys_in_filters: idle(flag(false)),
   hidden_request_types: idle(words()),
   delete_expired_virtual_keys: idle(flag(false)),
-  routing_chain_max_depth: idle(count({ default: 10 })),
+  routing_chain_max_depth: Type.Optional(
+    count({
+      default: 10,
+      minimum: 1,
+      maximum: 100,
+      description: 'How many routing rules may follow one another for one call.',
+    }),
+  ),
   mcp_agent_depth: idle(count({ default: 10 })),
   mcp_tool_execution_timeout: idle(duration()),
   mcp_tool_sync_interval: idle(duration()),

@@ -6,6 +6,7 @@ import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fi
 import { AsyncConfig } from './jobs.ts'
 import { PriceConfig, PricingOverride } from './prices.ts'
 import { ProviderConfig } from './provider.ts'
+import { RoutingRuleConfig } from './rules.ts'
 
 const switchable = { enabled: Type.Optional(Type.Boolean()) }
 
@@ -76,7 +77,11 @@ export const ConfigFile = closed({
       rate_limits: idle(Type.Unknown()),
       customers: idle(Type.Unknown()),
       teams: idle(Type.Unknown()),
-      routing_rules: idle(Type.Unknown()),
+      routing_rules: Type.Optional(
+        Type.Array(RoutingRuleConfig, {
+          description: 'Where calls go, by conditions; the first rule that matches decides.',
+        }),
+      ),
       pricing_overrides: Type.Optional(Type.Array(PricingOverride)),
       model_configs: idle(Type.Unknown()),
       providers: idle(Type.Unknown()),

@@ -1,0 +1,209 @@
+import type { ASTNode, Environment, ParseResult } from '@marcbachmann/cel-js'
+import type { RE2JS } from 're2js'
+
+import { FACT_TYPES, UNKNOWN_FACTS } from './facts.ts'
+import type { Facts } from './facts.ts'
+import { guardsOf } from './guards.ts'
+import type { Guard } from './guards.ts'
+
+/** A condition in CEL, ready to be asked. */
+export interface Condition {
+  /** When one of them does not hold, the condition is not true. */
+  readonly guards: readonly Guard[]
+  /** Whether it is true, or why that cannot be said. Never throws. */
+  readonly test: (facts: Facts) => boolean | Failure
+}
+
+/** Why a condition could not be evaluated. */
+export interface Failure {
+  readonly why: string
+}
+
+export type Compiled =
+  | { readonly condition: Condition; readonly warnings: readonly string[] }
+  | { readonly problem: string }
+
+/** More is no condition but a program; also bounds how deep parsing recurs. */
+const limits = {
+  maxAstNodes: 500,
+  maxDepth: 50,
+  maxListElements: 500,
+  maxMapEntries: 100,
+  maxCallArguments: 8,
+}
+const maxPatternLength = 500
+
+/** Compiles the conditions of one configuration. */
+export type Compiler = (expression: string) => Compiled
+
+/** Stands in expressions for CEL's `matches`, which the library hands to the engine of JavaScript. */
+const linear = 'matches_in_linear_time'
+
+/**
+ * A compiler that takes a condition or says in one sentence what is wrong with it: it does not parse, speaks of
+ * something that no call has, is no condition, or could take long. What it takes needs time in proportion to the
+ * request: regular expressions are RE2's and written in the expression itself, and there is no loop within a loop.
+ */
+export function createCompiler(): Compiler {
+  // Loaded with the first rule: a start without rules does not pay for it.
+  const { Environment } = require('@marcbachmann/cel-js') as typeof import('@marcbachmann/cel-js')
+  const environment = new Environment({ limits })
+  for (const [name, type] of Object.entries(FACT_TYPES)) environment.registerVariable(name, type)
+  const patterns = new Map<string, RE2JS>()
+  const matches = (text: string, pattern: string): boolean => patterns.get(pattern)!.test(text)
+  environment.registerFunction(`string.${linear}(string): bool`, matches)
+  environment.registerFunction(`${linear}(string, string): bool`, matches)
+  return (expression) => compile(expression, environment, patterns)
+}
+
+function compile(
+  expression: string,
+  environment: Environment,
+  patterns: Map<string, RE2JS>,
+): Compiled {
+  let parsed: ParseResult
+  try {
+    parsed = environment.parse(expression)
+  } catch (thrown) {
+    return { problem: explain(thrown, expression) }
+  }
+  const survey: Survey = { problem: undefined, names: new Set(), warnings: [] }
+  look(parsed.ast, false, survey, patterns)
+  if (survey.problem !== undefined) return { problem: survey.problem }
+  const checked = parsed.check()
+  if (!checked.valid) return { problem: explain(checked.error, expression) }
+  if (checked.type !== 'bool') {
+    return { problem: `must be true or false (bool), and this is of type ${checked.type}` }
+  }
+  for (const name of survey.names) {
+    if (UNKNOWN_FACTS.has(name)) {
+      survey.warnings.push(`"${name}" is always ${emptyOf(name)} in this version`)
+    }
+  }
+  const test: Condition['test'] = (facts) => {
+    try {
+      return parsed(facts as unknown as Record<string, unknown>) === true
+    } catch (thrown) {
+      return { why: summary(thrown) }
+    }
+  }
+  return { condition: { guards: guardsOf(parsed.ast), test }, warnings: survey.warnings }
+}
+
+interface Survey {
+  problem: string | undefined
+  readonly names: Set<string>
+  readonly warnings: string[]
+}
+
+const notAFunction = `there is no function "${linear}"`
+const loops = new Set(['all', 'exists', 'exists_one', 'filter', 'map'])
+
+/** Looks through a parsed expression, and puts our `matches` in place of the library's. */
+function look(ast: ASTNode, isInLoop: boolean, survey: Survey, patterns: Map<string, RE2JS>): void {
+  const into = (node: ASTNode, inLoop = isInLoop): void => look(node, inLoop, survey, patterns)
+  switch (ast.op) {
+    case 'value':
+      return
+    case 'id':
+      survey.names.add(ast.args)
+      return
+    case 'call': {
+      const [name, given] = ast.args
+      if (name === linear) survey.problem ??= notAFunction
+      if (name === 'matches') {
+        ast.args[0] = linear
+        survey.problem ??= keepPattern(given[1], patterns)
+      }
+      given.forEach((node) => into(node))
+      return
+    }
+    case 'rcall': {
+      const [name, receiver, given] = ast.args
+      if (name === linear) survey.problem ??= notAFunction
+      if (name === 'matches') {
+        ast.args[0] = linear
+        survey.problem ??= keepPattern(given[0], patterns)
+      }
+      if (name === 'bind' && receiver.op === 'id' && receiver.args === 'cel') {
+        survey.problem ??= '"cel.bind" cannot be used in a condition'
+      }
+      const isLoop = loops.has(name)
+      if (isLoop && isInLoop) {
+        survey.problem ??= `"${name}" stands inside another loop, which could take long`
+      }
+      into(receiver)
+      given.forEach((node) => into(node, isInLoop || isLoop))
+      return
+    }
+    case '.':
+    case '.?':
+      into(ast.args[0])
+      return
+    case '[]':
+      warnCase(ast.args, survey)
+      ast.args.forEach((node) => into(node))
+      return
+    case '!_':
+    case '-_':
+      into(ast.args)
+      return
+    case 'list':
+      ast.args.forEach((node) => into(node))
+      return
+    case 'map':
+      ast.args.forEach((entry) => entry.forEach((node) => into(node)))
+      return
+    default:
+      ast.args.forEach((node) => into(node))
+  }
+}
+
+/** Compiles a pattern; says what is wrong with one that cannot be. */
+function keepPattern(node: ASTNode | undefined, patterns: Map<string, RE2JS>): string | undefined {
+  if (node?.op !== 'value' || typeof node.args !== 'string') {
+    return 'the pattern of "matches" must be written out, not computed'
+  }
+  const pattern = node.args
+  if (pattern.length > maxPatternLength) {
+    return `a pattern of "matches" has at most ${maxPatternLength} characters`
+  }
+  if (patterns.has(pattern)) return undefined
+  const { RE2JS: Maker } = require('re2js') as typeof import('re2js')
+  try {
+    patterns.set(pattern, Maker.compile(pattern))
+  } catch (thrown) {
+    return `${JSON.stringify(pattern)} is not a valid RE2 pattern: ${summary(thrown)}`
+  }
+  return undefined
+}
+
+function warnCase([owner, key]: [ASTNode, ASTNode], survey: Survey): void {
+  if (owner.op !== 'id' || owner.args !== 'headers' || key.op !== 'value') return
+  if (typeof key.args === 'string' && key.args !== key.args.toLowerCase()) {
+    survey.warnings.push(`"${key.args}" is never there: names of headers are in lower case`)
+  }
+}
+
+function emptyOf(name: string): string {
+  return FACT_TYPES[name as keyof Facts] === 'double' ? '0' : 'empty'
+}
+
+/** What is wrong with an expression and where in it, without the library's picture of the place. */
+function explain(thrown: unknown, expression: string): string {
+  const why = summary(thrown)
+  const range = (thrown as { range?: { start?: unknown } } | undefined)?.range
+  const start = typeof range?.start === 'number' ? Math.min(range.start, expression.length) : 0
+  const known = /^Unknown variable/.test(why)
+    ? ` Known are ${Object.keys(FACT_TYPES).join(', ')}.`
+    : ''
+  return `is not a valid expression: ${why} at character ${start + 1}.${known}`
+}
+
+/** The message without what follows its first line; bounded, since a request may have had a part in it. */
+function summary(thrown: unknown): string {
+  const { summary: short } = thrown as { summary?: unknown }
+  const text = typeof short === 'string' ? short : thrown instanceof Error ? thrown.message : ''
+  const line = text.split('\n', 1)[0]!.replaceAll(linear, 'matches')
+  return line.slice(0, 200).toWellFormed() || 'it failed'
+}

@@ -1,0 +1,88 @@
+import type { ASTNode } from '@marcbachmann/cel-js'
+
+import type { Facts } from './facts.ts'
+
+/**
+ * A part of a condition without which it cannot be true, and that costs next to nothing to look at. Most conditions
+ * begin with one, so that most rules are passed over without evaluating anything.
+ */
+export interface Guard {
+  readonly fact: 'model' | 'provider' | 'request_type' | 'headers' | 'params'
+  /** Of a header or a parameter; otherwise empty. */
+  readonly name: string
+  /** What the text must be, or begin with. */
+  readonly test: 'one of' | 'begins with'
+  readonly texts: readonly string[]
+}
+
+/** Whether the condition that this guard was taken from may still be true. */
+export function holds(guard: Guard, facts: Facts): boolean {
+  const { fact, test, texts } = guard
+  const value: string | undefined =
+    fact === 'headers' || fact === 'params' ? facts[fact][guard.name] : facts[fact]
+  // What every object inherits is no text and so begins with nothing.
+  if (typeof value !== 'string') return false
+  return test === 'one of' ? texts.includes(value) : value.startsWith(texts[0]!)
+}
+
+/**
+ * The guards in a checked expression: what stands between the outermost `&&`. In CEL, false and an error are false, so
+ * one guard that does not hold decides, whatever the rest would do.
+ */
+export function guardsOf(ast: ASTNode): Guard[] {
+  if (ast.op === '&&') return ast.args.flatMap(guardsOf)
+  const guard = guardOf(ast)
+  return guard ? [guard] : []
+}
+
+function guardOf(ast: ASTNode): Guard | undefined {
+  switch (ast.op) {
+    case '==': {
+      const [left, right] = ast.args
+      return oneOf(left, [right]) ?? oneOf(right, [left])
+    }
+    case 'in': {
+      const [left, right] = ast.args
+      return right.op === 'list' ? oneOf(left, right.args) : undefined
+    }
+    case '||': {
+      const [left, right] = ast.args.map(guardOf)
+      if (!left || !right || left.fact !== right.fact || left.name !== right.name) return undefined
+      if (left.test !== 'one of' || right.test !== 'one of') return undefined
+      return { ...left, texts: [...left.texts, ...right.texts] }
+    }
+    case 'rcall': {
+      const [method, receiver, given] = ast.args
+      const place = placeOf(receiver)
+      const text = textOf(given[0])
+      if (method !== 'startsWith' || !place || text === undefined) return undefined
+      return { ...place, test: 'begins with', texts: [text] }
+    }
+    default:
+      return undefined
+  }
+}
+
+function oneOf(what: ASTNode, values: readonly ASTNode[]): Guard | undefined {
+  const place = placeOf(what)
+  const texts = values.map(textOf)
+  if (!place || !texts.every((text) => text !== undefined)) return undefined
+  return { ...place, test: 'one of', texts }
+}
+
+function placeOf(ast: ASTNode): Pick<Guard, 'fact' | 'name'> | undefined {
+  if (ast.op === 'id') {
+    const fact = ast.args
+    const isPlain = fact === 'model' || fact === 'provider' || fact === 'request_type'
+    return isPlain ? { fact, name: '' } : undefined
+  }
+  if (ast.op !== '[]' && ast.op !== '.') return undefined
+  const [owner, key] = ast.args
+  if (owner.op !== 'id' || (owner.args !== 'headers' && owner.args !== 'params')) return undefined
+  const name = typeof key === 'string' ? key : textOf(key)
+  return name === undefined ? undefined : { fact: owner.args, name }
+}
+
+function textOf(ast: ASTNode | undefined): string | undefined {
+  return ast?.op === 'value' && typeof ast.args === 'string' ? ast.args : undefined
+}
