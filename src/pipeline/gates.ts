@@ -7,6 +7,20 @@ export interface Gates {
   inFlight(): number
   /** Calls that wait for a place, over all providers. */
   waiting(): number
+  /** Each provider that was ever called, for metrics. */
+  snapshot(): readonly GateState[]
+}
+
+/** A provider's gate as metrics tell of it. */
+export interface GateState {
+  readonly provider: string
+  readonly inFlight: number
+  /** Calls that wait for a place or for a key. */
+  readonly waiting: number
+  /** Calls in flight with keys that have a limit of their own. */
+  readonly inFlightOfLimitedKeys: number
+  /** There is something left of the retry budget. */
+  readonly mayRetry: boolean
 }
 
 export function createGates(): Gates {
@@ -24,6 +38,15 @@ export function createGates(): Gates {
       let sum = 0
       for (const gate of gates.values()) sum += gate.inFlight
       return sum
+    },
+    snapshot() {
+      return Array.from(gates, ([provider, { inFlight, waiting, keys, retries }]) => ({
+        provider,
+        inFlight,
+        waiting,
+        inFlightOfLimitedKeys: keys.inFlight,
+        mayRetry: retries.hasLeft,
+      }))
     },
     waiting() {
       let sum = 0

@@ -59,6 +59,21 @@ export interface Health {
   load(target: TargetName): number
   /** Why a target is out, for the trace; undefined when it is not. */
   reason(target: TargetName, nowMs: number): string | undefined
+  /** All targets that are known, for metrics; as many as are remembered at most. */
+  snapshot(nowMs: number): readonly TargetState[]
+}
+
+/** A target as metrics tell of it. */
+export interface TargetState extends TargetName {
+  readonly standing: Standing
+  /** How often in a row its breaker opened; 0 = it is closed. */
+  readonly trips: number
+  /** Calls under way. */
+  readonly underway: number
+  /** What it took lately to answer, in milliseconds; 0 when it never did. */
+  readonly latencyMs: number
+  /** One call looks whether it is back. */
+  readonly isProbed: boolean
 }
 
 /** After ten seconds half of what was seen is forgotten. */
@@ -175,6 +190,8 @@ export function createHealth(settings: () => BreakerSettings): Health {
     },
     failed({ target, state }, nowMs, what, retryAfterMs) {
       ended(state)
+      // Whatever it said, the look at it is over.
+      state.probeUntilMs = 0
       if (what === 'rate_limit') {
         cool(target, nowMs + Math.min(maxTooFastMs, retryAfterMs ?? tooFastMs), what)
         return
@@ -190,7 +207,6 @@ export function createHealth(settings: () => BreakerSettings): Health {
       if (!wasProbe && (state.trips > 0 || state.bad < minFailures || rate < errorRate)) return
       state.trips++
       state.outUntilMs = nowMs + Math.min(maxOpenMs, openMs * 2 ** (state.trips - 1))
-      state.probeUntilMs = 0
     },
     abandoned({ state }) {
       ended(state)
@@ -218,6 +234,21 @@ export function createHealth(settings: () => BreakerSettings): Health {
         return `${cooled.what}, for another ${Math.ceil((cooled.untilMs - nowMs) / 1000)} s`
       const { outUntilMs, trips } = stateOf(target)
       return `breaker open (${trips}), for another ${Math.max(0, Math.ceil((outUntilMs - nowMs) / 1000))} s`
+    },
+    snapshot(nowMs) {
+      return Array.from(states, ([name, { trips, underway, latencyMs, probeUntilMs }]) => {
+        const [provider = '', key = '', ...model] = name.split('\n')
+        const target = { provider, key, model: model.join('\n') }
+        const isProbed = trips > 0 && probeUntilMs > nowMs
+        return {
+          ...target,
+          standing: standing(target, nowMs),
+          trips,
+          underway,
+          latencyMs,
+          isProbed,
+        }
+      })
     },
   }
 }

@@ -36,7 +36,6 @@ export function takeSeat(
   const waiting = gate.enter(limitsOf(settings, snapshot), call.signal, callerOf(call, services))
   return waiting?.then(() => {
     held.release = gate.leave
-    call.trace.add('queue', 'waited for a free place')
   })
 }
 
@@ -66,10 +65,7 @@ async function withLimitedKey(
     held.release = undefined
     gate.keys.give(key)
   }
-  if (!gate.tryEnter(settings.concurrency)) {
-    await gate.enter(limits, call.signal, callerOf(call, services))
-    call.trace.add('queue', 'waited for a free place')
-  }
+  await gate.enter(limits, call.signal, callerOf(call, services))
   held.release = () => {
     held.release = undefined
     gate.leave()
