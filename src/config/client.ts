@@ -17,6 +17,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     })
   const filter = config.header_filter_config ?? {}
   const breaker = config.circuit_breaker ?? {}
+  const hedging = config.hedging ?? {}
   return {
     allowDirectKeys: config.allow_direct_keys ?? false,
     allowedOrigins: config.allowed_origins ?? [],
@@ -39,12 +40,20 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),
     headerHoldMs: toMs(config.stream_header_hold_in_seconds ?? 15),
     loadBalancing: config.load_balancing ?? 'weighted',
+    explainEndpoint: config.explain_endpoint ?? 'loopback',
     breaker: {
       enabled: breaker.enabled ?? true,
       errorRate: breaker.error_rate ?? 0.5,
       minFailures: breaker.min_failures ?? 5,
       openMs: toMs(breaker.open_in_seconds ?? 5),
       maxOpenMs: toMs(breaker.max_open_in_seconds ?? 60),
+    },
+    hedging: {
+      enabled: hedging.enabled ?? false,
+      maxShare: hedging.max_share ?? 0.07,
+      minDelayMs: toMs(hedging.min_delay_in_seconds ?? 0.1),
+      maxDelayMs: toMs(hedging.max_delay_in_seconds ?? 10),
+      minSamples: hedging.min_samples ?? 20,
     },
     drainMs: toMs(config.drain_timeout_in_seconds ?? 25),
   }

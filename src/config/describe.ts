@@ -22,12 +22,20 @@ export function describe(snapshot: Snapshot): Json {
       max_request_body_size_mb: client.maxRequestBodyBytes / 1024 ** 2,
       drop_excess_requests: client.dropExcessRequests,
       load_balancing: client.loadBalancing,
+      explain_endpoint: client.explainEndpoint,
       circuit_breaker: {
         enabled: client.breaker.enabled,
         error_rate: client.breaker.errorRate,
         min_failures: client.breaker.minFailures,
         open_in_seconds: client.breaker.openMs / 1000,
         max_open_in_seconds: client.breaker.maxOpenMs / 1000,
+      },
+      hedging: {
+        enabled: client.hedging.enabled,
+        max_share: client.hedging.maxShare,
+        min_delay_in_seconds: client.hedging.minDelayMs / 1000,
+        max_delay_in_seconds: client.hedging.maxDelayMs / 1000,
+        min_samples: client.hedging.minSamples,
       },
       strict_params: client.strictParams,
       extra_fields: client.extraFields,
@@ -118,6 +126,7 @@ function ofProvider(provider: ProviderSettings): Json {
       max_wait_in_seconds: (provider.maxWaitMs ?? 0) / 1000,
     },
     ...(provider.proxyUrl && { proxy: withoutCredentials(provider.proxyUrl) }),
+    ...(provider.hedging !== undefined && { hedging: provider.hedging }),
     send_back_raw_request: provider.sendBackRawRequest,
     send_back_raw_response: provider.sendBackRawResponse,
     ...(custom && {

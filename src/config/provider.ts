@@ -132,6 +132,7 @@ export function buildProvider(
           context,
         )
       : ambientProxy(baseUrl ?? facts.baseUrl, context.env),
+    ...(config.hedging !== undefined && { hedging: config.hedging }),
     sendBackRawRequest: config.send_back_raw_request ?? false,
     sendBackRawResponse: config.send_back_raw_response ?? false,
     custom,

@@ -99,6 +99,8 @@ export interface ProviderSettings {
   readonly maxWaitMs?: number | undefined
   /** Some key has a `concurrency`. */
   readonly hasLimitedKeys?: boolean | undefined
+  /** Whether slow calls get a second candidate; undefined = as `ClientSettings.hedging` says. */
+  readonly hedging?: boolean | undefined
   /** `http://user:password@host:port` for `fetch`'s `proxy` option. */
   readonly proxyUrl: Secret | undefined
   readonly sendBackRawRequest: boolean
@@ -108,6 +110,17 @@ export interface ProviderSettings {
   readonly ambient: Readonly<Record<string, Secret>>
   /** Field → `env.NAME` for what came from the environment, so that it can be shown as such. */
   readonly references?: Readonly<Record<string, string>>
+}
+
+export interface HedgingSettings {
+  /** For providers and requests that do not say otherwise. */
+  readonly enabled: boolean
+  /** Extra calls, as a share of the calls of a provider. */
+  readonly maxShare: number
+  readonly minDelayMs: number
+  readonly maxDelayMs: number
+  /** Answers of a target below which it is not known how slow its slow ones are. */
+  readonly minSamples: number
 }
 
 export interface ClientSettings {
@@ -137,6 +150,8 @@ export interface ClientSettings {
   readonly headerHoldMs: number
   /** How a key is chosen among those that may serve: by weight, or the less busy of two drawn by weight. */
   readonly loadBalancing: 'weighted' | 'least_loaded'
+  /** Who may ask `/api/explain`. */
+  readonly explainEndpoint: 'loopback' | 'any' | 'off'
   readonly breaker: {
     readonly enabled: boolean
     /** Share of failed calls from which a target is left alone. */
@@ -145,6 +160,8 @@ export interface ClientSettings {
     readonly openMs: number
     readonly maxOpenMs: number
   }
+  /** When a slow call is given a second candidate. */
+  readonly hedging: HedgingSettings
   /** How long streams may go on after SIGTERM. */
   readonly drainMs: number
 }

@@ -74,6 +74,22 @@ export class Books {
     this.#sentAt = undefined
   }
 
+  /** Takes over what another attempt of the same call has noted of itself: it is the one that counts. */
+  adopt(other: Books): void {
+    this.provider = other.provider
+    this.model = other.model
+    this.keyId = other.keyId
+    this.keyName = other.keyName
+    this.fallbackIndex = other.fallbackIndex
+    this.firstTokenAt = other.firstTokenAt
+    this.status = other.status
+    this.dropped = other.dropped
+    this.credential = other.credential
+    this.answer = other.answer
+    this.received(performance.now())
+    this.#sentAt = other.#sentAt
+  }
+
   failedTry(failure: FailedTry): void {
     this.failed ??= []
     this.failed.push(failure)

@@ -66,6 +66,13 @@ export const ClientConfig = closed({
         'How a key is chosen: by weight, or the less busy of two that were drawn by weight.',
     }),
   ),
+  explain_endpoint: Type.Optional(
+    oneOf(['loopback', 'any', 'off'], {
+      default: 'loopback',
+      description:
+        'Who may ask `/api/explain` what would be done with a request: programs on this machine, anybody, or nobody.',
+    }),
+  ),
   circuit_breaker: Type.Optional(
     closed(
       {
@@ -93,6 +100,41 @@ export const ClientConfig = closed({
       {
         description:
           'Keys and models that keep failing are not asked for a while, as long as there are others.',
+      },
+    ),
+  ),
+  hedging: Type.Optional(
+    closed(
+      {
+        enabled: Type.Optional(
+          flag(false, 'For all providers that do not say otherwise; `x-bf-hedge` per request.'),
+        ),
+        max_share: Type.Optional(
+          Type.Number({
+            default: 0.07,
+            exclusiveMinimum: 0,
+            maximum: 1,
+            description: 'How many extra calls a provider may cause, as a share of its calls.',
+          }),
+        ),
+        min_delay_in_seconds: Type.Optional(
+          seconds({ default: 0.1, description: 'No second candidate is asked sooner.' }),
+        ),
+        max_delay_in_seconds: Type.Optional(
+          seconds({ default: 10, description: 'However slow the first one usually is.' }),
+        ),
+        min_samples: Type.Optional(
+          count({
+            default: 20,
+            minimum: 1,
+            maximum: 100,
+            description: 'Answers that a key and model must have given before.',
+          }),
+        ),
+      },
+      {
+        description:
+          'When a call takes longer than 95 in 100 of its key and model, another candidate is asked as well, and the first answer wins.',
       },
     ),
   ),

@@ -146,6 +146,11 @@ export const ProviderConfig = closed({
       'Tried in this order when a call fails that names no fallbacks itself: `provider/model`, or a provider for the same model.',
     ),
   ),
+  hedging: Type.Optional(
+    Type.Boolean({
+      description: 'Whether slow calls get a second candidate; absent = as `client.hedging` says.',
+    }),
+  ),
   send_back_raw_request: Type.Optional(flag(false)),
   send_back_raw_response: Type.Optional(flag(false)),
   custom_provider_config: Type.Optional(CustomProviderConfig),
