@@ -4,6 +4,7 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { newId } from '#lib/id.ts'
 
 import { docsSurface } from './docs.ts'
+import { explainSurface } from './explain.ts'
 import type { Gateway } from './gateway.ts'
 import { openaiSurface } from './openai.ts'
 import { opsSurface } from './ops.ts'
@@ -28,6 +29,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
     })
     .use(openaiSurface(gateway))
     .use(opsSurface(gateway, lifecycle))
+    .use(explainSurface(gateway))
   app.use(docsSurface(app as unknown as Elysia))
   for (const { method, path } of app.routes) {
     methodsOf.set(path, [...(methodsOf.get(path) ?? []), method])

@@ -1,10 +1,13 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
 
 /** What the surfaces need of the running process. */
 export interface Gateway {
   readonly services: Services
   snapshot(): Snapshot
+  /** What is done with a call, when that is something else than to `run` it. */
+  readonly perform?: typeof run
   /** Called once a request has arrived whole: from then on only our own timers limit how long its answer takes. */
   patient(request: Request): void
   /** The address that a request came from; undefined when nobody knows. */

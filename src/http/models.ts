@@ -50,8 +50,10 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
     gateway.patient(arrival.request)
     if (provider !== undefined) {
       const call = listCall(provider, arrival, caller, arrival.request.signal, named.query)
-      return respond(call, await run(call, snapshot, gateway.services))
+      const perform = gateway.perform ?? run
+      return respond(call, await perform(call, snapshot, gateway.services))
     }
+    if (gateway.perform) throw allAreAsked()
     // What a caller's own key may see is nobody else's business, and what its headers say is not for others.
     const text = caller.directKey
       ? (await merge(gateway, snapshot, arrival, caller)).text
@@ -66,6 +68,14 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
   } catch (thrown) {
     return respondError(toGatewayError(thrown), context, arrival.id)
   }
+}
+
+function allAreAsked(): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    'All providers are asked for their models; name one with ?provider= to have that explained.',
+    { param: 'provider' },
+  )
 }
 
 async function cached(

@@ -121,7 +121,7 @@ async function answer(
   try {
     call = await takeIn(endpoint, arrival, hints, snapshot)
     gateway.patient(arrival.request)
-    return respond(call, await run(call, snapshot, gateway.services))
+    return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))
   } catch (thrown) {
     return failed(thrown, endpoint, arrival, call)
   }
@@ -163,7 +163,7 @@ async function passThrough(
       startedAt: arrival.startedAt,
       trace: new Trace(arrival.startedAt, isExplained(headers)),
     }
-    return respond(call, await run(call, snapshot, gateway.services))
+    return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))
   } catch (thrown) {
     return failed(thrown, 'passthrough', arrival, call)
   }
