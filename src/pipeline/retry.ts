@@ -69,9 +69,11 @@ export function nextStep(situation: Situation): Step {
     case 'content_policy':
     case 'context_length':
     case 'gateway':
-    case 'not_found':
     case 'unsupported':
       return next
+    case 'not_found':
+      // What one account has, another does not know; asking each of them changes nothing anywhere.
+      return freshKeys > 0 && isLookup(call) ? rotate : next
   }
 }
 
@@ -96,6 +98,11 @@ export function waitBefore({ error, settings, retries, random }: Omit<Situation,
   const ceiling = Math.min(settings.maxBackoffMs, settings.initialBackoffMs * 2 ** retries)
   const own = Math.round(ceiling * random)
   return Math.max(own, error.upstream?.retryAfterMs ?? 0)
+}
+
+/** Looks for something that belongs to the account of one key. */
+function isLookup({ method, endpoint }: Call): boolean {
+  return method === 'GET' && /^(?:file|batch|container|video)_/.test(endpoint)
 }
 
 /** Operations that leave something behind are repeated only when the provider cannot have seen them. */

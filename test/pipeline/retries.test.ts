@@ -173,6 +173,37 @@ describe('fallbacks', () => {
     expect([status, JSON.parse(text).error.code]).toEqual([404, 'model_not_found'])
   })
 
+  test('may be objects, of a provider, a model, or both', async () => {
+    const fallbacks = [
+      {},
+      null,
+      { provider: 'nobody', model: 'x' },
+      { provider: 'mistral' },
+      { provider: 'groq', model: 'a/b' },
+    ].filter(Boolean)
+    const { status, headers } = await ask({ model: 'mistral/echo', fallbacks })
+    expect([status, headers.get('x-bifrost-provider')]).toEqual([200, 'groq'])
+    expect(second.requests[0]!.json().model).toBe('a/b')
+    expect((await ask({ model: 'mistral/echo', fallbacks: [{ provider: 7 }] })).status).toBe(400)
+  })
+
+  test('of a form are its fields of that name, and no concern of the provider', async () => {
+    const form = new FormData()
+    form.append('model', 'mistral/whisper')
+    form.append('file', new File(['RIFF'], 'a.wav'))
+    form.append('fallbacks', 'mistral/other')
+    form.append('fallbacks[]', 'groq/whisper-large')
+    const response = await fetch(`${gateway.url}/openai/v1/audio/transcriptions`, {
+      method: 'POST',
+      body: form,
+    })
+    expect([response.status, response.headers.get('x-bifrost-provider')]).toEqual([200, 'groq'])
+    const sent = second.requests[0]!.text()
+    expect(sent).toContain('whisper-large')
+    expect(sent).not.toContain('fallbacks')
+    await response.body?.cancel()
+  })
+
   test('are refused when there are too many of them', async () => {
     const { status, text } = await ask({ fallbacks: Array.from({ length: 21 }, () => 'groq/echo') })
     expect([status, JSON.parse(text).error.param]).toEqual([400, 'fallbacks'])
@@ -357,10 +388,29 @@ describe('a session', () => {
     expect(new Set(keysSent().slice(2))).toEqual(new Set([moved]))
   })
 
+  test('is no reason for a key when the caller does not want it', async () => {
+    const off = { ...session, 'x-bf-session-affinity': 'off' }
+    for (let n = 0; n < 30; n++) await ask({}, off)
+    expect(new Set(keysSent()).size).toBeGreaterThan(1)
+  })
+
   test('is told from others', async () => {
     for (let n = 0; n < 30; n++) await ask({}, { 'x-bf-session-id': `s${n}` })
     expect(new Set(keysSent()).size).toBeGreaterThan(1)
   })
+})
+
+test('a file is looked for with one key after another, and uploaded with one', async () => {
+  const unknown = refusal(404, 'not_found')
+  first.reply([unknown, unknown])
+  const found = await fetch(`${gateway.url}/openai/v1/files/file-1`)
+  await found.text()
+  expect(first.requests).toHaveLength(3)
+  expect(new Set(keysSent()).size).toBe(3)
+  first.clear()
+  first.reply([unknown])
+  await (await fetch(`${gateway.url}/openai/v1/files/file-1`, { method: 'DELETE' })).text()
+  expect(first.requests).toHaveLength(1)
 })
 
 test('a caller who asks is told every decision', async () => {
