@@ -47,6 +47,8 @@ export type Body =
 export interface Fallback {
   readonly provider: string
   readonly model: string | undefined
+  /** Id of the only key that may serve. */
+  readonly keyId?: string | undefined
 }
 
 /** One request inside the gateway. */
@@ -67,6 +69,11 @@ export interface Call {
   readonly model: string | undefined
   /** What to try, in this order, when that fails; undefined when the caller named nothing. */
   readonly fallbacks?: readonly Fallback[] | undefined
+  /**
+   * The word of a routing rule on the key, in place of the caller's headers: the id of the only key that may serve the
+   * first candidate, or undefined when the caller's choice was of another provider.
+   */
+  readonly pin?: { readonly keyId: string | undefined } | undefined
   readonly stream: boolean
   /** The caller asked for a usage chunk, or did not stream. */
   readonly wantsUsage: boolean

@@ -2,17 +2,30 @@ import type { Key, ProviderSettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 
+/** The only key that may serve; an id counts more than a name, and neither means every key. */
+export interface Pin {
+  readonly keyId?: string | undefined
+  readonly keyName?: string | undefined
+}
+
+/** The caller's choice of a key. */
+export function pinOf({ headers }: Call): Pin | undefined {
+  const keyId = headers['x-bf-api-key-id']
+  const keyName = headers['x-bf-api-key']
+  return keyId === undefined && keyName === undefined ? undefined : { keyId, keyName }
+}
+
 const batchOperation = /^(file|batch|container|upload)_/
 
 /**
- * The keys of a provider that may serve a call, before one is drawn; `mayPin`: the caller's choice of a key counts. Throws `no_key_for_model` naming what
+ * The keys of a provider that may serve a call, before one is drawn; with `pin` only those it names. Throws `no_key_for_model` naming what
  * excluded them all, so that the reason is in the answer and not in the source.
  */
 export function eligibleKeys(
   settings: ProviderSettings,
   call: Call,
   model: string | undefined,
-  mayPin: boolean,
+  pin: Pin | undefined,
 ): readonly Key[] {
   const { keys, name } = settings
   if (keys.length === 0) {
@@ -23,7 +36,7 @@ export function eligibleKeys(
     )
   }
   const isBatch = batchOperation.test(call.endpoint)
-  const pinned = mayPin ? pinnedKeys(keys, call) : keys
+  const pinned = pin ? pinnedKeys(keys, pin) : keys
   const usable = pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
   if (usable.length === 0) {
     if (call.trace.isDetailed) {
@@ -159,9 +172,7 @@ export function namesKey({ headers }: Call): boolean {
   return headers['x-bf-api-key-id'] !== undefined || headers['x-bf-api-key'] !== undefined
 }
 
-function pinnedKeys(keys: readonly Key[], call: Call): readonly Key[] {
-  const id = call.headers['x-bf-api-key-id']
-  const name = call.headers['x-bf-api-key']
+function pinnedKeys(keys: readonly Key[], { keyId: id, keyName: name }: Pin): readonly Key[] {
   if (id === undefined && name === undefined) return keys
   const found = keys.filter((key) => (id === undefined ? key.name === name : key.id === id))
   if (found.length === 0) {

@@ -11,6 +11,7 @@ import { Keyring } from './keyring.ts'
 import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
 import { plan, targetOf } from './routing.ts'
+import { route } from './rules.ts'
 import { fullness, takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { nameOf } from './standing.ts'
@@ -47,7 +48,7 @@ export async function createRelay(
   const held: { release: (() => void) | undefined } = { release: undefined }
   const settle = services.recorder.open(call, () => held.release?.())
   try {
-    const [leg] = plan(call, snapshot).legs
+    const [leg] = plan(route(call, snapshot), snapshot).legs
     const { settings, provider } = leg
     const { name } = settings
     const keys = new Keyring(leg.keys, {

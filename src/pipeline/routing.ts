@@ -1,5 +1,5 @@
 import type { Key, ProviderSettings, Snapshot } from '#config/snapshot.ts'
-import type { Call } from '#core/call.ts'
+import type { Call, Fallback } from '#core/call.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
@@ -7,7 +7,7 @@ import type { Provider, Target } from '#providers/provider.ts'
 import { providerFor, PROVIDERS } from '#providers/registry.ts'
 
 import { countsHere } from './count.ts'
-import { eligibleKeys } from './keys.ts'
+import { eligibleKeys, pinOf } from './keys.ts'
 import { withTimeouts } from './timeouts.ts'
 
 /** One candidate: a provider and a model, with the keys that may serve it. */
@@ -59,12 +59,7 @@ export function targetOf({ provider, settings, model }: Leg, key: Key | undefine
   return { provider, settings, key, model: resolved }
 }
 
-function legFor(
-  call: Call,
-  wanted: { readonly provider: string; readonly model: string | undefined },
-  index: number,
-  snapshot: Snapshot,
-): Leg {
+function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot): Leg {
   const settings = snapshot.providers.get(wanted.provider)
   const provider = settings && providerFor(settings)
   if (!settings || !provider) throw notConfigured(wanted.provider)
@@ -90,7 +85,8 @@ function legFor(
     return { ...leg, keys: [] }
   }
   if (settings.keys.length === 0 && provider.keyless) return { ...leg, keys: [] }
-  return { ...leg, keys: eligibleKeys(settings, call, model, index === 0) }
+  const pin = index === 0 ? (call.pin ?? pinOf(call)) : wanted
+  return { ...leg, keys: eligibleKeys(settings, call, model, pin) }
 }
 
 function alias(aliases: ReadonlyMap<string, string>, model: string): string {

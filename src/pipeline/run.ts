@@ -8,6 +8,7 @@ import { answerStored, isAboutResponse } from './lifecycle.ts'
 import type { Outcome } from './outcome.ts'
 import { plan as planFor } from './routing.ts'
 import type { Plan } from './routing.ts'
+import { route } from './rules.ts'
 import type { Services } from './services.ts'
 import { mayContinue, withStored } from './stored.ts'
 
@@ -46,8 +47,9 @@ export function planned(
   snapshot: Snapshot,
   services: Services,
 ): Planned | Promise<Planned> {
-  if (!mayContinue(call)) return { whole: call, plan: planFor(call, snapshot) }
-  return withStored(call, snapshot, services).then((whole) => {
+  const routed = route(call, snapshot)
+  if (!mayContinue(routed)) return { whole: routed, plan: planFor(routed, snapshot) }
+  return withStored(routed, snapshot, services).then((whole) => {
     return { whole, plan: planFor(whole, snapshot) }
   })
 }

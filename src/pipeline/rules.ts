@@ -1,0 +1,215 @@
+import type { Facts } from '#config/facts.ts'
+import { holds } from '#config/guards.ts'
+import type { RoutingRule, RuleScope, RuleTarget } from '#config/rule.ts'
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call, Fallback } from '#core/call.ts'
+import { PROVIDERS } from '#providers/registry.ts'
+
+import { CallFacts } from './call-facts.ts'
+
+// Routing rules: the operator's word on where a call goes, before anything is planned for it.
+
+/** What decides besides the call and the configuration. */
+export interface Chance {
+  /** In [0, 1). */
+  readonly random: () => number
+  /** Since 1970. */
+  readonly nowMs: () => number
+}
+
+const real: Chance = { random: Math.random, nowMs: Date.now }
+
+/**
+ * The call as the first rule that matches has it, or the very same call when none does. Only calls that name a model
+ * are routed: what is asked about a file or a batch has to be asked where that is. Never throws.
+ */
+export function route(call: Call, snapshot: Snapshot, chance: Chance = real): Call {
+  if (snapshot.routing.rules.length === 0) return call
+  // The paths of `/models/{model}` hold the name of the model, which is there what the question is about.
+  if (call.model === undefined || call.path.startsWith('/models/')) return call
+  return routed(call, snapshot, chance)
+}
+
+function routed(call: Call, snapshot: Snapshot, chance: Chance): Call {
+  const { rules, maxChainDepth } = snapshot.routing
+  const facts = new CallFacts(call, chance.nowMs())
+  let seen: Set<string> | undefined
+  let decided: Choice | undefined
+  let fallbacksOf: RoutingRule | undefined
+  for (let depth = 0; depth < maxChainDepth; depth++) {
+    const choice = choose(call, rules, facts, chance)
+    if (!choice) break
+    const { rule, target } = choice
+    decided = choice
+    if (rule.fallbacks.length > 0) fallbacksOf = rule
+    seen ??= new Set([stateOf(facts)])
+    facts.provider = target.provider ?? facts.provider
+    facts.model = target.model ?? facts.model
+    call.trace.add('route', `rule '${rule.name}' leads to ${facts.provider}/${facts.model}`, {
+      rule_id: rule.id,
+      rule_name: rule.name,
+      ...(target.key && { key: target.key.name }),
+    })
+    if (!rule.chain) break
+    const state = stateOf(facts)
+    if (seen.has(state)) break
+    seen.add(state)
+  }
+  if (!decided) return call
+  const { key } = decided.target
+  const { provider, model } = facts
+  const moved = provider !== call.provider
+  return {
+    ...call,
+    provider,
+    model,
+    fallbacks: fallbacksFor(call, facts, fallbacksOf, snapshot),
+    // A key that the caller picked is one of the provider it asked for.
+    ...((key || moved) && { pin: { keyId: key?.id } }),
+  }
+}
+
+interface Choice {
+  readonly rule: RoutingRule
+  readonly target: RuleTarget
+}
+
+/** Rules of which a detailed trace says why they did not match. */
+const maxTold = 50
+/** Failures of which any trace tells. */
+const maxFailuresTold = 5
+
+function choose(
+  call: Call,
+  rules: readonly RoutingRule[],
+  facts: CallFacts,
+  chance: Chance,
+): Choice | undefined {
+  const { trace } = call
+  let told = 0
+  let failures = 0
+  for (const rule of rules) {
+    let reason = whyNot(rule, facts)
+    if (reason === undefined) {
+      const target = drawTarget(rule.targets, chance.random())
+      reason = whyNotThere(target, call, facts)
+      if (reason === undefined) return { rule, target }
+    }
+    const isFailure = reason.startsWith(failed)
+    if (trace.isDetailed ? told++ < maxTold : isFailure && failures++ < maxFailuresTold) {
+      trace.add('route', `rule '${rule.name}' does not match: ${reason}`, {
+        rule_id: rule.id,
+        rule_name: rule.name,
+      })
+    }
+  }
+  if (trace.isDetailed && told > maxTold) {
+    trace.add('route', `nor do ${told - maxTold} more rules match`)
+  }
+  return undefined
+}
+
+const failed = 'its condition cannot be evaluated'
+
+const guardReasons = {
+  model: 'the model is another',
+  provider: 'the provider is another',
+  request_type: 'the request type is another',
+  headers: 'a header is another, or missing',
+  params: 'a parameter is another, or missing',
+} as const
+
+/** Why a rule does not apply. Says nothing of what the rule compares with, which may be meant to stay unknown. */
+function whyNot(rule: RoutingRule, facts: Facts): string | undefined {
+  if (!rule.enabled) return 'it is switched off'
+  if (rule.scope !== 'global' && ownerOf(rule.scope, facts) !== rule.scopeId) {
+    return `the call belongs to another ${rule.scope}, or to none`
+  }
+  const { condition } = rule
+  if (!condition) return undefined
+  for (const guard of condition.guards) if (!holds(guard, facts)) return guardReasons[guard.fact]
+  const verdict = condition.test(facts)
+  if (typeof verdict === 'object') return `${failed}: ${verdict.why}`
+  return verdict ? undefined : 'its condition is false'
+}
+
+function ownerOf(scope: Exclude<RuleScope, 'global'>, facts: Facts): string {
+  switch (scope) {
+    case 'virtual_key':
+      return facts.virtual_key_id
+    case 'user':
+      return facts.user_id
+    case 'team':
+      return facts.team_id
+    case 'customer':
+      return facts.customer_id
+  }
+}
+
+/** Why a call cannot be sent where a rule leads, though the rule matches. */
+function whyNotThere(target: RuleTarget, call: Call, facts: Facts): string | undefined {
+  const provider = target.provider ?? facts.provider
+  if (call.caller.directKey && provider !== call.provider) {
+    return `the caller's own key is for '${call.provider}' and not sent to '${provider}'`
+  }
+  if (target.key && target.key.provider !== provider) {
+    return `its key '${target.key.name}' is not one of '${provider}'`
+  }
+  return undefined
+}
+
+/** One target, drawn by weight; with all weights zero each is as likely. `random` is in [0, 1). */
+export function drawTarget(targets: RoutingRule['targets'], random: number): RuleTarget {
+  if (targets.length === 1) return targets[0]
+  let sum = 0
+  for (const { weight } of targets) sum += weight
+  if (sum <= 0) return targets[Math.floor(random * targets.length)]!
+  let rest = random * sum
+  for (const target of targets) {
+    rest -= target.weight
+    if (rest < 0) return target
+  }
+  // Rounding may leave a sliver; it belongs to the last target that has weight.
+  return targets.findLast(({ weight }) => weight > 0)!
+}
+
+/** The caller's own fallbacks, or else those of the rule, or else those of the provider that the call now goes to. */
+function fallbacksFor(
+  call: Call,
+  { provider, model }: Facts,
+  rule: RoutingRule | undefined,
+  snapshot: Snapshot,
+): readonly Fallback[] | undefined {
+  if (namesFallbacks(call)) return call.fallbacks
+  if (rule) {
+    return rule.fallbacks.map((fallback) => ({
+      provider: fallback.provider ?? fallback.key?.provider ?? provider,
+      model: fallback.model ?? model,
+      ...(fallback.key && { keyId: fallback.key.id }),
+    }))
+  }
+  const names = snapshot.providers.get(provider)?.fallbacks ?? []
+  return names.length === 0
+    ? undefined
+    : names.map((name) => named(name, provider, model, snapshot))
+}
+
+function namesFallbacks({ body }: Call): boolean {
+  const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : undefined
+  return Array.isArray(given) && given.some((entry) => typeof entry === 'string' && entry !== '')
+}
+
+/** `provider/model`, a provider for the same model, or a bare model of the same provider. */
+function named(name: string, provider: string, model: string, snapshot: Snapshot): Fallback {
+  const isProvider = (part: string): boolean => snapshot.providers.has(part) || PROVIDERS.has(part)
+  if (isProvider(name)) return { provider: name, model }
+  const slash = name.indexOf('/')
+  const prefix = name.slice(0, Math.max(0, slash))
+  return isProvider(prefix) && slash < name.length - 1
+    ? { provider: prefix, model: name.slice(slash + 1) }
+    : { provider, model: name }
+}
+
+function stateOf({ provider, model }: Facts): string {
+  return `${provider}\n${model}`
+}
