@@ -21,10 +21,12 @@ import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
+import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createResponseStore } from '#store/responses.ts'
+import type { ResponseStore } from '#store/responses.ts'
 
 export interface AppOptions {
   readonly host: string
@@ -114,14 +116,8 @@ export function startApp(options: AppOptions): StartResult {
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
+      ...createServices(responses, log, () => live.current()),
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
-      credentials: createCredentials(),
-      gates: createGates(),
-      health: createHealth(() => live.current().client.breaker),
-      inflight: createInflight(),
-      recorder: createRecorder(log),
-      responses,
-      sessions: createSessions(),
     },
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
@@ -180,6 +176,28 @@ export function startApp(options: AppOptions): StartResult {
         responses.close()
       },
     },
+  }
+}
+
+function createServices(responses: ResponseStore, log: Logger, snapshot: () => Snapshot): Services {
+  return {
+    credentials: createCredentials(),
+    gates: createGates(),
+    health: createHealth(() => snapshot().client.breaker),
+    inflight: createInflight(),
+    recorder: createRecorder(log),
+    responses,
+    sessions: createSessions(),
+  }
+}
+
+/** A gateway that knows its configuration and nothing else, and neither listens nor keeps anything. */
+export function offlineGateway(snapshot: Snapshot, log: Logger): Gateway {
+  const responses = createResponseStore(createDb({ path: undefined, log }), log)
+  return {
+    services: createServices(responses, log, () => snapshot),
+    snapshot: () => snapshot,
+    patient() {},
   }
 }
 

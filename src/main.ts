@@ -7,12 +7,13 @@ const usage = `Usage: asbru [command] [flags]
 
   serve      run the gateway (default)
   check      validate a configuration and print it resolved, secrets hidden
+  explain    print what would be done with a request, and why; nothing is sent
   mock       run a fake OpenAI-compatible provider with faults
   bench      measure this machine: direct and through the gateway
   version    print the version
   help       print this
 
-Flags of serve and check (one dash works too)
+Flags of serve, check and explain (one dash works too)
   --config FILE       configuration (default: config.json in the app dir)
   --app-dir DIR       where the gateway keeps its files
   --host HOST         address to listen on (default: localhost)
@@ -66,6 +67,10 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'check': {
       const { checkCommand } = await import('./cli/check-command.ts')
       return await checkCommand(rest, env)
+    }
+    case 'explain': {
+      const { explain } = await import('./cli/explain.ts')
+      return await explain(rest, env)
     }
     case 'mock': {
       const { mock } = await import('./cli/mock.ts')
