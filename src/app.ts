@@ -12,6 +12,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { composeRoutes } from '#http/compose.ts'
 import type { Gateway } from '#http/gateway.ts'
+import { performer } from '#http/jobs-run.ts'
 import type { Lifecycle } from '#http/ops.ts'
 import { listen } from '#http/server.ts'
 import type { RunningServer } from '#http/server.ts'
@@ -20,11 +21,13 @@ import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
 import { createInflight } from '#pipeline/inflight.ts'
+import { createJobs } from '#pipeline/jobs.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
+import { createJobStore } from '#store/jobs.ts'
 import { createResponseStore } from '#store/responses.ts'
 import type { ResponseStore } from '#store/responses.ts'
 
@@ -111,7 +114,8 @@ export function startApp(options: AppOptions): StartResult {
 
   const { appDir } = options
   const path = appDir === undefined ? undefined : join(appDir, 'asbru.db')
-  const responses = createResponseStore(createDb({ path, log }), log)
+  const db = createDb({ path, log })
+  const responses = createResponseStore(db, log)
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
@@ -119,6 +123,15 @@ export function startApp(options: AppOptions): StartResult {
       ...createServices(responses, log, () => live.current()),
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
     },
+    jobs: createJobs({
+      store: createJobStore(db),
+      perform: performer(
+        () => live.current(),
+        () => gateway.services,
+      ),
+      settings: () => live.current().async,
+      log,
+    }),
     snapshot: () => live.current(),
     patient: (request) => server?.patient(request),
     peer: (request) => server?.peer(request),
@@ -139,6 +152,8 @@ export function startApp(options: AppOptions): StartResult {
   }
   const running = server
   responses.keepTidy(() => live.current().responseStore)
+  const { jobs } = gateway
+  jobs?.start()
   // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
   setTimeout(warmCheckers, 0)
 
@@ -157,9 +172,11 @@ export function startApp(options: AppOptions): StartResult {
       async drain() {
         lifecycle.draining = true
         live.close()
+        jobs?.drain()
         const until = performance.now() + live.current().client.drainMs
         const { gates, inflight } = gateway.services
-        const busy = (): boolean => gates.inFlight() + inflight.size + running.pending() > 0
+        const busy = (): boolean =>
+          gates.inFlight() + inflight.size + running.pending() + (jobs?.running ?? 0) > 0
         while (busy() && performance.now() < until) await Bun.sleep(pollMs)
         inflight.endAll(
           new GatewayError('shutting_down', 'The gateway is shutting down; this call ends here.'),
@@ -168,11 +185,13 @@ export function startApp(options: AppOptions): StartResult {
         for (let turns = 0; busy() && turns < 50; turns++) await Bun.sleep(pollMs)
         await Bun.sleep(pollMs)
         await running.close()
+        jobs?.close()
         responses.close()
       },
       async stop() {
         live.close()
         await running.close()
+        jobs?.close()
         responses.close()
       },
     },

@@ -3,6 +3,7 @@ import { Elysia } from 'elysia'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { newId } from '#lib/id.ts'
 
+import { asyncSurface } from './async.ts'
 import { docsSurface } from './docs.ts'
 import { explainSurface } from './explain.ts'
 import type { Gateway } from './gateway.ts'
@@ -28,6 +29,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
       return response
     })
     .use(openaiSurface(gateway))
+    .use(asyncSurface(gateway))
     .use(opsSurface(gateway, lifecycle))
     .use(explainSurface(gateway))
   app.use(docsSurface(app as unknown as Elysia))

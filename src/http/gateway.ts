@@ -1,10 +1,13 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import type { Jobs } from '#pipeline/jobs.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
 
 /** What the surfaces need of the running process. */
 export interface Gateway {
   readonly services: Services
+  /** Absent where there can be no jobs. */
+  readonly jobs?: Jobs | undefined
   snapshot(): Snapshot
   /** What is done with a call, when that is something else than to `run` it. */
   readonly perform?: typeof run

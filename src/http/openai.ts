@@ -9,6 +9,7 @@ import { Trace } from '#core/trace.ts'
 import { run } from '#pipeline/run.ts'
 
 import { assertPlainPath, knownProvider, providerFromQuery } from './address.ts'
+import { answerAsync, speaksOfJob } from './async.ts'
 import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts'
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
@@ -119,6 +120,11 @@ async function answer(
   const snapshot = gateway.snapshot()
   let call: Call | undefined
   try {
+    // Whoever only explains calls submits none.
+    if (speaksOfJob(arrival.headers) && !gateway.perform) {
+      const ofJob = await answerAsync(gateway, endpoint, arrival, hints)
+      if (ofJob) return ofJob
+    }
     call = await takeIn(endpoint, arrival, hints, snapshot)
     gateway.patient(arrival.request)
     return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))

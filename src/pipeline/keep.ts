@@ -16,7 +16,7 @@ import type { ResponseStore, StoredItem } from '#store/responses.ts'
 // What is kept of a response, and for whom.
 
 /** Whose responses a caller sees: those made with the same key of their own, or those made without one. */
-export function ownerOf({ caller }: Call): string {
+export function ownerOf({ caller }: Pick<Call, 'caller'>): string {
   if (!caller.directKey) return ''
   return new Bun.CryptoHasher('sha256').update(caller.directKey.reveal()).digest('hex')
 }

@@ -22,4 +22,59 @@ export const MIGRATIONS: readonly string[] = [
    );
    CREATE UNIQUE INDEX response_items_by_place ON response_items (response_id, is_output, place, id);
    CREATE INDEX response_items_by_id ON response_items (id);`,
+  `CREATE TABLE jobs (
+     seq INTEGER PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     owner TEXT NOT NULL,
+     endpoint TEXT NOT NULL,
+     model TEXT,
+     provider TEXT NOT NULL,
+     request_id TEXT NOT NULL,
+     state TEXT NOT NULL,
+     created_at_ms INTEGER NOT NULL,
+     completed_at_ms INTEGER,
+     expires_at_ms INTEGER,
+     ttl_ms INTEGER NOT NULL,
+     idempotency_key TEXT,
+     body_hash TEXT NOT NULL,
+     holds_key INTEGER NOT NULL,
+     worker TEXT,
+     lease_until_ms INTEGER,
+     starts INTEGER NOT NULL DEFAULT 0,
+     webhook TEXT,
+     bytes INTEGER NOT NULL,
+     status_code INTEGER,
+     headers TEXT,
+     request TEXT,
+     body BLOB,
+     result BLOB
+   );
+   CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (owner, idempotency_key)
+     WHERE idempotency_key IS NOT NULL;
+   CREATE INDEX jobs_by_owner ON jobs (owner, seq);
+   CREATE INDEX jobs_pending ON jobs (seq) WHERE state = 'pending';
+   CREATE INDEX jobs_leased ON jobs (lease_until_ms) WHERE lease_until_ms IS NOT NULL;
+   CREATE INDEX jobs_by_expiry ON jobs (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+   CREATE TABLE job_totals (queued INTEGER NOT NULL, bytes INTEGER NOT NULL);
+   INSERT INTO job_totals VALUES (0, 0);
+   CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN
+     UPDATE job_totals SET queued = queued + (new.state = 'pending'), bytes = bytes + new.bytes;
+   END;
+   CREATE TRIGGER jobs_changed AFTER UPDATE OF state, bytes ON jobs BEGIN
+     UPDATE job_totals SET queued = queued + (new.state = 'pending') - (old.state = 'pending'),
+       bytes = bytes + new.bytes - old.bytes;
+   END;
+   CREATE TRIGGER jobs_removed AFTER DELETE ON jobs BEGIN
+     UPDATE job_totals SET queued = queued - (old.state = 'pending'), bytes = bytes - old.bytes;
+   END;
+   CREATE TABLE webhook_deliveries (
+     id TEXT PRIMARY KEY,
+     job_id TEXT NOT NULL,
+     webhook TEXT NOT NULL,
+     attempts INTEGER NOT NULL DEFAULT 0,
+     next_at_ms INTEGER NOT NULL,
+     worker TEXT
+   );
+   CREATE INDEX webhook_deliveries_by_job ON webhook_deliveries (job_id);
+   CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (next_at_ms);`,
 ]

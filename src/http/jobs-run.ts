@@ -1,0 +1,184 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { requestType } from '#core/endpoint.ts'
+import type { KnownEndpoint } from '#core/endpoint.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Perform, Secrets } from '#pipeline/jobs.ts'
+import { ownerOf } from '#pipeline/keep.ts'
+import { run } from '#pipeline/run.ts'
+import type { Services } from '#pipeline/services.ts'
+import type { Ending, NewJob } from '#store/jobs.ts'
+
+import { takeIn } from './intake.ts'
+import type { Arrival, RouteHints } from './intake.ts'
+import { respond, respondError } from './respond.ts'
+
+// A request is written down as it came and taken in anew when its turn has come, under the configuration of that
+// moment. Credentials are not part of what is written.
+
+/** What a job's row holds of its request besides the body. */
+interface Written {
+  readonly path: string
+  readonly query: string
+  readonly apiVersion: string | undefined
+  readonly contentType: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly hints: RouteHints
+  readonly requestId: string
+}
+
+/** Larger requests are better answered at once. */
+const maxBodyBytes = 32 * 1024 * 1024
+const maxResultBytes = 64 * 1024 * 1024
+
+const framing =
+  /^(?:host|connection|keep-alive|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*|sec-.*|cookie|x-bf-async.*)$/
+const credential = /^(?:authorization|api-key|x-api-key|x-goog-api-key|x-bf-vk)$/
+/** What a header of the caller's own choice may be called when it carries a secret. */
+const secretName = /auth|token|secret|password|credential|signature|(?:^|[-_])key$/
+const notSecret = /^(?:idempotency-key|x-bf-api-key|x-bf-cache-key)$/
+
+/** The request of a call, split into what may be written down and what may not. Throws 413 for a large one. */
+export function writeDown(
+  call: Call,
+  arrival: Arrival,
+  hints: RouteHints,
+): {
+  readonly job: Omit<NewJob, 'id' | 'ttlMs' | 'webhook' | 'idempotencyKey'>
+  readonly secrets: Secrets
+} {
+  const { body } = call
+  const isJson = body.kind === 'json'
+  const content = isJson ? body.text : body.kind === 'bytes' ? body.bytes : ''
+  const contentType =
+    body.kind === 'bytes' ? body.contentType : isJson ? 'application/json' : undefined
+  if (content.length > maxBodyBytes) {
+    throw new GatewayError(
+      'payload_too_large',
+      `The request body of an async job has at most ${maxBodyBytes / 1024 ** 2} MB.`,
+    )
+  }
+  const headers: Record<string, string> = {}
+  const secrets: Record<string, string> = {}
+  const key = call.caller.directKey?.reveal()
+  let holdsKey = key !== undefined
+  for (const [name, value] of Object.entries(arrival.headers)) {
+    if (framing.test(name)) continue
+    if (credential.test(name)) secrets[name] = value
+    else if (!notSecret.test(name) && secretName.test(name)) {
+      secrets[name] = value
+      holdsKey = true
+    } else if (key !== undefined && value.includes(key)) secrets[name] = value
+    else headers[name] = value
+  }
+  const { path, query, apiVersion, id: requestId } = arrival
+  const written: Written = { path, query, apiVersion, contentType, headers, hints, requestId }
+  return {
+    job: {
+      owner: ownerOf(call),
+      endpoint: call.endpoint,
+      model: call.modelRequested,
+      provider: call.provider,
+      requestId,
+      request: JSON.stringify(written),
+      body: content,
+      bodyHash: hashOf([call.endpoint, path, query, hints.model ?? ''], content, contentType),
+      holdsKey,
+    },
+    secrets,
+  }
+}
+
+/** Of the request as it came; the boundary of a form is a new one each time it is sent. */
+function hashOf(
+  facts: readonly string[],
+  content: string | Uint8Array<ArrayBuffer>,
+  contentType: string | undefined,
+): string {
+  const hasher = new Bun.CryptoHasher('sha256').update(JSON.stringify(facts))
+  const boundary = /boundary="?([^";]+)/i.exec(contentType ?? '')?.[1]
+  if (typeof content === 'string' || boundary === undefined) hasher.update(content)
+  else hasher.update(Buffer.from(content).toString('latin1').replaceAll(boundary, ''), 'latin1')
+  return hasher.digest('hex')
+}
+
+/** Runs jobs by the same steps that answer a caller who waits. */
+export function performer(snapshotNow: () => Snapshot, services: () => Services): Perform {
+  return async (job, secrets, signal) => {
+    const endpoint = job.endpoint as KnownEndpoint
+    const written = JSON.parse(job.request) as Written
+    const arrival = arrivalOf(written, job.body, secrets, signal)
+    const snapshot = snapshotNow()
+    let call: Call | undefined
+    try {
+      call = { ...(await takeIn(endpoint, arrival, written.hints, snapshot)), signal }
+      call.trace.add('parse', `async job ${job.id}`)
+      return await readEnding(respond(call, await run(call, snapshot, services())))
+    } catch (thrown) {
+      const error = toGatewayError(thrown ?? brokenOff())
+      if (signal.aborted || error.kind === 'shutting_down') return 'interrupted'
+      const context = {
+        provider: call?.provider,
+        modelRequested: call?.modelRequested,
+        requestType: requestType(endpoint, false),
+      }
+      const response = respondError(error, context, written.requestId)
+      return { ...(await readEnding(response)), state: 'failed' }
+    }
+  }
+}
+
+function arrivalOf(
+  { path, query, apiVersion, contentType, headers, requestId }: Written,
+  body: string | Uint8Array<ArrayBuffer>,
+  secrets: Secrets,
+  signal: AbortSignal,
+): Arrival {
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  const all = {
+    ...headers,
+    ...secrets,
+    'content-length': String(length),
+    ...(contentType !== undefined && { 'content-type': contentType }),
+  }
+  return {
+    id: requestId,
+    request: new Request('http://localhost/', { method: 'POST', body, signal }),
+    headers: all,
+    startedAt: performance.now(),
+    path,
+    query,
+    apiVersion,
+  }
+}
+
+/** Belong to one transfer or to whoever waits. */
+const notKept =
+  /^(?:content-length|transfer-encoding|connection|date|set-cookie|retry-after(?:-ms)?)$/
+
+async function readEnding(response: Response): Promise<Ending> {
+  const headers: Record<string, string> = {}
+  response.headers.forEach((value, name) => {
+    if (!notKept.test(name)) headers[name] = value
+  })
+  const isText = /^(?:text\/|application\/(?:[\w.+-]*\+)?json\b)/i.test(
+    headers['content-type'] ?? '',
+  )
+  const bytes = new Uint8Array(await response.arrayBuffer())
+  if (bytes.length > maxResultBytes) {
+    throw new GatewayError(
+      'upstream_malformed',
+      `The answer has more than ${maxResultBytes / 1024 ** 2} MB, which is more than an async job keeps.`,
+    )
+  }
+  return {
+    state: 'completed',
+    statusCode: response.status,
+    headers,
+    result: isText ? new TextDecoder().decode(bytes) : bytes,
+  }
+}
+
+function brokenOff(): GatewayError {
+  return new GatewayError('upstream_truncated', 'The answer of the provider broke off.')
+}

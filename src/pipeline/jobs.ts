@@ -1,0 +1,267 @@
+import type { AsyncSettings } from '#config/snapshot.ts'
+import { errorEnvelope, GatewayError } from '#core/errors.ts'
+import type { Logger } from '#core/log.ts'
+import { newId } from '#lib/id.ts'
+import type {
+  Adoption,
+  ClaimedJob,
+  EndedJob,
+  Ending,
+  Job,
+  JobPage,
+  JobStore,
+  NewJob,
+  Submission,
+} from '#store/jobs.ts'
+
+import { createFairQueue } from './jobs-queue.ts'
+
+// Runs jobs. What is to be done stands in the store and nowhere else; the queue here is a view of it. A running job is
+// leased to this process, which prolongs its leases for as long as it lives.
+
+/** Headers that must not be written down; gone with the process. */
+export type Secrets = Readonly<Record<string, string>>
+
+/**
+ * Runs one job to its end. `interrupted`: it did not end, because the process does or somebody cancelled it. Never
+ * throws.
+ */
+export type Perform = (
+  job: ClaimedJob,
+  secrets: Secrets,
+  signal: AbortSignal,
+) => Promise<Ending | 'interrupted'>
+
+export interface Jobs {
+  /** Whether jobs would be kept. */
+  isUsable(): boolean
+  /** Whether this process can have jobs at all. */
+  readonly isDurable: boolean
+  /** When it returns the job is committed. Throws `queue_full` when there are too many. */
+  submit(job: NewJob, secrets: Secrets): Submission
+  find(id: string, owner: string): Job | EndedJob | undefined
+  list(owner: string, page: JobPage): readonly Job[] | undefined
+  cancel(id: string, owner: string): 'cancelled' | 'ended' | undefined
+  /** Jobs that run now. */
+  readonly running: number
+  /** Looks for what earlier processes left, now and from then on. */
+  start(): void
+  /** Starts no more jobs; those that run go on. */
+  drain(): void
+  /** Gives back what still runs, for the next start. */
+  close(): void
+}
+
+export interface JobsOptions {
+  readonly store: JobStore
+  readonly perform: Perform
+  readonly settings: () => AsyncSettings
+  readonly log: Logger
+  /** Somebody may have to be told of an ended job. */
+  readonly onEnded?: () => void
+}
+
+const sweepEveryMs = 60_000
+const sweepRows = 200
+const sweepPauseMs = 5
+const firstRetryMs = 50
+const maxRetryMs = 5000
+/** A queue that is full now has usually moved after some seconds. */
+const queueFullMs = 5000
+
+export function createJobs({ store, perform, settings, log, onEnded }: JobsOptions): Jobs {
+  const worker = newId()
+  const queue = createFairQueue()
+  const running = new Map<string, AbortController>()
+  const secretsOf = new Map<string, Secrets>()
+  let isStopping = false
+  let isClosed = false
+  let pumping: ReturnType<typeof setTimeout> | undefined
+  let ticking: ReturnType<typeof setTimeout> | undefined
+  let sweptAt = 0
+
+  const adoption = (): Adoption => {
+    const { onRestart, maxStarts } = settings()
+    return { onRestart, maxStarts, interrupted, keyLost }
+  }
+
+  function pump(): void {
+    const { concurrency, leaseMs } = settings()
+    while (!isStopping && running.size < concurrency) {
+      const next = queue.take()
+      if (!next) return
+      let job
+      try {
+        job = store.claim(next.id, worker, leaseMs)
+      } catch (thrown) {
+        log.warn('a job could not be started yet', { id: next.id, error: String(thrown) })
+        queue.done(next.owner)
+        // The next look at the store finds it again.
+        return
+      }
+      if (job) void work(job)
+      else queue.done(next.owner)
+    }
+  }
+
+  /** After what is going on now, so that whoever submitted a job has the answer first. */
+  function pumpSoon(): void {
+    if (pumping !== undefined || isStopping) return
+    pumping = setTimeout(() => {
+      pumping = undefined
+      pump()
+    }, 0)
+  }
+
+  async function work(job: ClaimedJob): Promise<void> {
+    const { id, owner } = job
+    const controller = new AbortController()
+    running.set(id, controller)
+    try {
+      const ending = await perform(job, secretsOf.get(id) ?? {}, controller.signal)
+      if (ending !== 'interrupted') await keep(id, ending)
+    } finally {
+      running.delete(id)
+      // Interrupted by a cancellation or by the end of the process: in neither case it is run again here.
+      secretsOf.delete(id)
+      queue.done(owner)
+      pumpSoon()
+    }
+  }
+
+  /** A disk that is full now may not be so later; until then the place stays taken, which slows down the rest. */
+  async function keep(id: string, ending: Ending): Promise<void> {
+    for (let waitMs = firstRetryMs; !isClosed; waitMs = Math.min(waitMs * 2, maxRetryMs)) {
+      try {
+        if (store.finish(id, worker, ending)) onEnded?.()
+        return
+      } catch (thrown) {
+        log.warn('the end of a job could not be written yet', { id, error: String(thrown) })
+        await Bun.sleep(waitMs)
+      }
+    }
+  }
+
+  function look(): void {
+    const { enabled, leaseMs, maxQueued } = settings()
+    if (!enabled || !store.exists()) return
+    const mine = store.renew(worker, leaseMs)
+    for (const [id, controller] of running) {
+      // Cancelled by way of another process, or taken over by one while this one stood still.
+      if (!mine.has(id)) controller.abort()
+    }
+    store.adopt(adoption())
+    if (!isStopping && store.queued() > queue.size) {
+      for (const { id, owner } of store.waiting(worker, maxQueued)) queue.add(id, owner)
+      pumpSoon()
+    }
+    if (performance.now() - sweptAt > sweepEveryMs) {
+      sweptAt = performance.now()
+      void sweep()
+    }
+    onEnded?.()
+  }
+
+  async function sweep(): Promise<void> {
+    try {
+      while (!isClosed && store.sweep(sweepRows)) await Bun.sleep(sweepPauseMs)
+    } catch (thrown) {
+      log.debug('expired jobs were not swept', { error: String(thrown) })
+    }
+  }
+
+  function tick(): void {
+    try {
+      look()
+    } catch (thrown) {
+      log.debug('the store of jobs could not be looked at', { error: String(thrown) })
+    }
+    if (isClosed) return
+    ticking = setTimeout(tick, Math.ceil(settings().leaseMs / 3))
+    ticking.unref()
+  }
+
+  return {
+    isUsable: () => store.isUsable(),
+    isDurable: store.isDurable,
+    submit(job, secrets) {
+      const submission = store.submit(job, worker, settings().leaseMs, settings())
+      if (submission.kind === 'full') {
+        throw new GatewayError('queue_full', 'Too many async jobs are waiting; try again later.', {
+          retryAfterMs: queueFullMs,
+        })
+      }
+      if (submission.kind === 'made') {
+        if (job.holdsKey) secretsOf.set(job.id, secrets)
+        queue.add(job.id, job.owner)
+        pumpSoon()
+      }
+      return submission
+    },
+    find: (id, owner) => store.find(id, owner),
+    list: (owner, page) => store.list(owner, page),
+    cancel(id, owner) {
+      const result = store.cancel(id, owner, cancelled)
+      if (result === 'cancelled') {
+        running.get(id)?.abort()
+        secretsOf.delete(id)
+        onEnded?.()
+      }
+      return result
+    },
+    get running() {
+      return running.size
+    },
+    start: tick,
+    drain() {
+      isStopping = true
+      clearTimeout(pumping)
+    },
+    close() {
+      isStopping = true
+      isClosed = true
+      clearTimeout(pumping)
+      clearTimeout(ticking)
+      queue.clear()
+      for (const controller of running.values()) controller.abort()
+      secretsOf.clear()
+      if (!store.exists()) return
+      try {
+        store.abandon(worker, adoption())
+      } catch (thrown) {
+        log.warn('running jobs were not given back; they wait for the end of their lease', {
+          error: String(thrown),
+        })
+      }
+    },
+  }
+}
+
+/** How a job ends that never had an answer. */
+export function failedEnding(error: GatewayError, requestType = 'unknown'): Ending {
+  const context = { provider: undefined, modelRequested: undefined, requestType }
+  const envelope = errorEnvelope(error, context, newId())
+  return {
+    state: 'failed',
+    statusCode: envelope.status_code,
+    headers: { 'content-type': 'application/json' },
+    result: JSON.stringify(envelope),
+  }
+}
+
+const cancelled = failedEnding(new GatewayError('job_cancelled', 'The job was cancelled.'))
+
+const interrupted = failedEnding(
+  new GatewayError(
+    'job_interrupted',
+    'The gateway ended while this job was running; the provider may have served it, but its answer is lost (async.on_restart).',
+  ),
+)
+
+const keyLost = failedEnding(
+  new GatewayError(
+    'job_interrupted',
+    'The gateway ended before this job did. It was submitted with a key of its own, which is never written down: submit it again.',
+    { code: 'job_key_lost' },
+  ),
+)
