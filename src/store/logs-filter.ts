@@ -1,0 +1,158 @@
+import type { SQLQueryBindings } from 'bun:sqlite'
+
+import type { Filters } from './logs-schema.ts'
+
+// The filters of the log's API as SQL. Names and values are the asker's; only what stands in these tables becomes SQL.
+
+/** The asker's mistake, in words for them. */
+export class BadFilter extends Error {
+  override readonly name = 'BadFilter'
+}
+
+/** A condition, empty when everything is wanted, with the values of its places. */
+export interface Where {
+  readonly sql: string
+  readonly values: readonly SQLQueryBindings[]
+}
+
+/** Filters that name values of a column, separated by commas. */
+const columnOf: Readonly<Record<string, string>> = {
+  providers: 'provider',
+  models: 'model',
+  aliases: 'model_used',
+  status: 'status',
+  objects: 'object',
+  selected_key_ids: 'key_id',
+  virtual_key_ids: 'virtual_key_id',
+  stop_reasons: 'stop_reason',
+  user_agents: 'user_agent',
+  parent_request_id: 'session_id',
+  session_id: 'session_id',
+  request_id: 'id',
+}
+const ranges: Readonly<Record<string, readonly [string, '>=' | '<=']>> = {
+  min_latency: ['latency_ms', '>='],
+  max_latency: ['latency_ms', '<='],
+  min_tokens: ['total_tokens', '>='],
+  max_tokens: ['total_tokens', '<='],
+  min_cost: ['cost', '>='],
+  max_cost: ['cost', '<='],
+}
+/** What rows can be sorted by. */
+export const sorts: Readonly<Record<string, string>> = {
+  timestamp: 'at_ms',
+  latency: 'latency_ms',
+  tokens: 'total_tokens',
+  cost: 'cost',
+}
+const others = new Set(
+  'start_time end_time period content_search missing_cost_only roots_only limit offset sort_by order cursor compare_to_previous bucket_size_seconds format'.split(
+    ' ',
+  ),
+)
+const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+const maxValues = 100
+
+/** The rows that `filters` want. Throws `BadFilter`. */
+export function whereOf(filters: Filters, nowMs: number): Where {
+  const parts: string[] = []
+  const values: SQLQueryBindings[] = []
+  const and = (sql: string, ...given: SQLQueryBindings[]): void => {
+    parts.push(sql)
+    values.push(...given)
+  }
+  for (const [name, text] of Object.entries(filters)) {
+    if (text === '') continue
+    if (Object.hasOwn(columnOf, name)) {
+      const wanted = text.split(',').slice(0, maxValues)
+      and(`${columnOf[name]} IN (${wanted.map(() => '?').join(', ')})`, ...asStored(name, wanted))
+      if (name === 'objects') streamsOf(wanted, and)
+    } else if (Object.hasOwn(ranges, name)) {
+      const [column, sign] = ranges[name]!
+      and(`${column} ${sign} ?`, numberOf(name, text))
+    } else if (name.startsWith('metadata_')) {
+      and(
+        `n IN (SELECT n FROM details WHERE metadata ->> ? = ?)`,
+        `$.${JSON.stringify(name.slice('metadata_'.length))}`,
+        text,
+      )
+    } else if (!others.has(name)) throw new BadFilter(`There is no filter '${name.slice(0, 100)}'.`)
+  }
+  const { start_time: start, end_time: end, period, content_search: search } = filters
+  if (start) and('at_ms >= ?', timeOf('start_time', start))
+  if (end) and('at_ms <= ?', timeOf('end_time', end))
+  if (period) and('at_ms >= ?', nowMs - periodOf(period))
+  if (search?.trim()) and('n IN (SELECT rowid FROM words WHERE words MATCH ?)', phraseOf(search))
+  if (filters['missing_cost_only'] === 'true') and('cost IS NULL')
+  if (filters['roots_only'] === 'true') and('session_id IS NULL')
+  return { sql: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values }
+}
+
+/** Rows hold the operation and whether it was streamed apart. */
+function asStored(name: string, wanted: readonly string[]): readonly string[] {
+  return name === 'objects' ? wanted.map((object) => object.replace(/_stream$/, '')) : wanted
+}
+
+function streamsOf(wanted: readonly string[], and: (sql: string) => void): void {
+  const streamed = wanted.filter((object) => object.endsWith('_stream')).length
+  if (streamed === wanted.length) and('stream = 1')
+  else if (streamed === 0) and('stream = 0')
+}
+
+/** Every word has to occur, the last one perhaps only begun. */
+function phraseOf(search: string): string {
+  const words = search.trim().split(/\s+/).slice(0, 20)
+  return words
+    .map((word, i) => `"${word.replaceAll('"', '""')}"${i === words.length - 1 ? '*' : ''}`)
+    .join(' ')
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value)) {
+    throw new BadFilter(`'${name}' must be a number.`)
+  }
+  return value
+}
+
+/** A whole number among the filters. Throws `BadFilter`. */
+export function wholeOf(
+  name: string,
+  text: string | undefined,
+  standard: number,
+  max: number,
+): number {
+  if (text === undefined || text === '') return standard
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new BadFilter(`'${name}' must be a whole number from 0 to ${max}.`)
+  }
+  return value
+}
+
+function timeOf(name: string, text: string): number {
+  const value = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text.replace(' ', '+')) : Number.NaN
+  if (Number.isNaN(value)) throw new BadFilter(`'${name}' must be a time as in RFC 3339.`)
+  return value
+}
+
+function periodOf(text: string): number {
+  const [, amount, unit] = /^(\d{1,4})([mhd])$/.exec(text) ?? []
+  if (amount === undefined) throw new BadFilter(`'period' must be a length such as 15m, 24h or 7d.`)
+  return Number(amount) * unitMs[unit!]!
+}
+
+/** Which time is looked at: the last day, unless the filters say otherwise. */
+export function spanOf(filters: Filters, nowMs: number): { start: number; end: number } {
+  const { start_time: from, end_time: until, period } = filters
+  const end = until ? timeOf('end_time', until) : nowMs
+  const start = from ? timeOf('start_time', from) : end - (period ? periodOf(period) : unitMs['d']!)
+  if (start >= end) throw new BadFilter(`'start_time' must be before 'end_time'.`)
+  return { start, end }
+}
+
+/** As in RFC 3339. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}

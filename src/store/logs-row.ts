@@ -1,0 +1,137 @@
+import { isObject, parsed, unpacked } from './logs-content.ts'
+
+// A row of the log as JSON, in Bifrost's names.
+
+export interface StoredRow {
+  readonly n: number
+  readonly id: string
+  readonly at_ms: number
+  readonly object: string
+  readonly stream: number
+  readonly status: string
+  readonly status_code: number
+  readonly provider: string
+  readonly model: string | null
+  readonly model_used: string | null
+  readonly key_id: string | null
+  readonly key_name: string | null
+  readonly virtual_key_id: string | null
+  readonly virtual_key_name: string | null
+  readonly session_id: string | null
+  readonly user_agent: string | null
+  readonly latency_ms: number
+  readonly queued_ms: number
+  readonly upstream_ms: number
+  readonly first_token_ms: number | null
+  readonly prompt_tokens: number | null
+  readonly completion_tokens: number | null
+  readonly total_tokens: number | null
+  readonly cached_read_tokens: number | null
+  readonly cost: number | null
+  readonly fallback_index: number
+  readonly retries: number
+  readonly attempts: number
+  readonly stop_reason: string | null
+  readonly summary: string | null
+  readonly error: string | null
+  readonly metadata: string | null
+}
+
+export interface DetailedRow extends StoredRow {
+  readonly usage: string | null
+  readonly trail: string | null
+  readonly dropped: string | null
+  readonly trace: string | null
+  readonly request: string | Uint8Array | null
+  readonly request_chars: number | null
+  readonly answer: string | Uint8Array | null
+  readonly answer_chars: number | null
+}
+
+type Json = Record<string, unknown>
+
+/** As lists show it: nothing heavy. */
+export function listed(row: StoredRow): Json {
+  const timestamp = new Date(row.at_ms).toISOString()
+  return {
+    id: row.id,
+    inc_number: row.n,
+    parent_request_id: row.session_id,
+    timestamp,
+    created_at: timestamp,
+    object: row.stream === 1 ? `${row.object}_stream` : row.object,
+    stream: row.stream === 1,
+    status: row.status,
+    status_code: row.status_code,
+    provider: row.provider,
+    model: row.model,
+    canonical_model_name: row.model_used,
+    number_of_retries: row.retries,
+    fallback_index: row.fallback_index,
+    attempts: row.attempts,
+    selected_key_id: row.key_id,
+    selected_key_name: row.key_name,
+    virtual_key_id: row.virtual_key_id,
+    virtual_key_name: row.virtual_key_name,
+    latency: round(row.latency_ms),
+    queue_latency: round(row.queued_ms),
+    upstream_latency: round(row.upstream_ms),
+    first_token_latency: row.first_token_ms === null ? null : round(row.first_token_ms),
+    prompt_tokens: row.prompt_tokens,
+    completion_tokens: row.completion_tokens,
+    total_tokens: row.total_tokens,
+    cached_read_tokens: row.cached_read_tokens,
+    cost: row.cost,
+    stop_reason: row.stop_reason,
+    user_agent: row.user_agent,
+    content_summary: row.summary,
+    error_details: value(row.error),
+    metadata: value(row.metadata),
+  }
+}
+
+/** As it is shown on its own, with everything that was kept of it. */
+export function detailed(row: DetailedRow): Json {
+  const request = row.request === null ? undefined : unpacked(row.request)
+  const answer = row.answer === null ? undefined : unpacked(row.answer)
+  const asked = request === undefined ? undefined : parsed(request)
+  const said = answer === undefined ? undefined : parsed(answer)
+  return {
+    ...listed(row),
+    token_usage: value(row.usage),
+    attempt_trail: value(row.trail) ?? [],
+    dropped_params: value(row.dropped) ?? [],
+    routing_engine_logs: value(row.trace) ?? [],
+    ...(isObject(asked) && inputOf(asked)),
+    ...(isObject(said) && outputOf(said)),
+    raw_request: request ?? null,
+    raw_response: answer ?? null,
+    is_request_cut: request !== undefined && (row.request_chars ?? 0) > request.length,
+    is_response_cut: answer !== undefined && (row.answer_chars ?? 0) > answer.length,
+  }
+}
+
+function inputOf({ messages, input, tools, model: _, ...params }: Json): Json {
+  return {
+    ...(messages !== undefined && { input_history: messages }),
+    ...(input !== undefined && { responses_input_history: input }),
+    ...(tools !== undefined && { tools }),
+    params,
+  }
+}
+
+function outputOf({ choices, output }: Json): Json {
+  const [first] = Array.isArray(choices) ? (choices as unknown[]) : []
+  return {
+    ...(isObject(first) && { output_message: first['message'] ?? { content: first['text'] } }),
+    ...(output !== undefined && { responses_output: output }),
+  }
+}
+
+function value(text: string | null): unknown {
+  return text === null ? null : (parsed(text) ?? text)
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}

@@ -1,0 +1,95 @@
+import { BadFilter } from './logs-filter.ts'
+import { createLogReader } from './logs-query.ts'
+import type { FromThread, ToThread } from './logs-schema.ts'
+import { createLogWriter } from './logs-writer.ts'
+import type { LogWriter } from './logs-writer.ts'
+
+// The thread that writes the log, and the thread that reads it: one file, which the executable holds beside its entry.
+
+declare const self: Worker
+
+const tidyEveryMs = 60_000
+const pauseMs = 20
+
+let writer: LogWriter | undefined
+let reader: ReturnType<typeof createLogReader> | undefined
+let rounds: ReturnType<typeof setInterval> | undefined
+
+function say(message: FromThread): void {
+  self.postMessage(message)
+}
+
+function why(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
+
+/** Goes on until nothing is too old or too much, and lets rows be written between. */
+function tidy(): void {
+  try {
+    if (writer?.tidy()) setTimeout(tidy, pauseMs)
+  } catch {
+    // What is too much now is still too much later, and a file that cannot be used is found out by the next batch.
+  }
+}
+
+self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
+  switch (data.kind) {
+    case 'write':
+      if (writer) writer.setLimits(data.limits)
+      else {
+        const { path, limits } = data
+        writer = createLogWriter({
+          path,
+          limits,
+          onAside: (aside, reason) => say({ kind: 'aside', path: aside, why: reason }),
+        })
+        rounds = setInterval(tidy, tidyEveryMs)
+      }
+      return
+    case 'secrets':
+      writer?.setSecrets(data.secrets)
+      return
+    case 'batch': {
+      const { seq, rows } = data
+      try {
+        const told = writer?.write(rows, data.told) ?? []
+        say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
+      } catch (thrown) {
+        say({ kind: 'batch', seq, written: 0, told: [], failure: why(thrown) })
+      }
+      return
+    }
+    case 'ask': {
+      const { seq } = data
+      try {
+        reader ??= createLogReader(data.path)
+        say({
+          kind: 'answer',
+          seq,
+          text: JSON.stringify(reader.ask(data.question)),
+          failure: undefined,
+          fault: undefined,
+        })
+      } catch (thrown) {
+        const fault = thrown instanceof BadFilter ? 'asker' : 'store'
+        // Opened anew next time: the file may have been replaced.
+        if (fault === 'store') {
+          reader?.close()
+          reader = undefined
+        }
+        say({ kind: 'answer', seq, text: undefined, failure: why(thrown), fault })
+      }
+      return
+    }
+    case 'close':
+      clearInterval(rounds)
+      try {
+        writer?.close()
+        reader?.close()
+      } catch {
+        // Whoever opens the file next finds its journal beside it, which is as good.
+      }
+      say({ kind: 'closed' })
+      self.onmessage = null
+  }
+}

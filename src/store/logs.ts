@@ -1,0 +1,332 @@
+import { GatewayError } from '#core/errors.ts'
+import type { Logger } from '#core/log.ts'
+
+import type { FromThread, LogLimits, LogRow, Question, ToThread } from './logs-schema.ts'
+
+// The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
+// that writes them; questions go to another thread. Nothing here waits for a disk, and nothing that happens to the
+// file reaches a caller.
+
+export interface LogStore {
+  /** Takes a row; one that there is no room for is counted and forgotten. */
+  add(row: LogRow): void
+  /** Rows that were lost since the start: no room in the queue, or a file that could not be written. */
+  readonly dropped: number
+  /** Why nothing is written at the moment; undefined while all is well. */
+  readonly failure: string | undefined
+  /** The answer as JSON text, what was added before included. Throws `GatewayError`. */
+  ask(question: Question): Promise<string>
+  /** `listener` gets each row as JSON text once it is written, until the returned function is called. */
+  watch(listener: (line: string) => void): () => void
+  setLimits(limits: LogLimits): void
+  /** Texts that no row may hold. */
+  setSecrets(secrets: readonly string[]): void
+  /** Writes what is queued, as far as that takes no longer than a moment, and ends the threads. */
+  close(): Promise<void>
+  readonly path: string
+}
+
+export interface LogStoreOptions {
+  readonly path: string
+  readonly limits: LogLimits
+  readonly log: Logger
+}
+
+const batchMs = 250
+const rowsInBatch = 500
+const charsInBatch = 8 * 1024 * 1024
+const maxQueuedRows = 10_000
+/** Beyond half of this, rows are queued without what was said in them. */
+const maxQueuedChars = 64 * 1024 * 1024
+const maxAsked = 32
+const askMs = 20_000
+/** How long a question waits for rows that are still on their way. */
+const settleMs = 2000
+const closeMs = 3000
+/** An idle reader gives its memory back. */
+const readerIdleMs = 60_000
+const restartMs = 5000
+
+export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptions): LogStore {
+  let limits = firstLimits
+  let secrets: readonly string[] = []
+  const queue: LogRow[] = []
+  let queuedChars = 0
+  let dropped = 0
+  let failure: string | undefined
+  let isFull = false
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let writer: Worker | undefined
+  let retryAt = 0
+  let inFlight: { readonly seq: number; readonly rows: number } | undefined
+  let seq = 0
+  let isClosed = false
+  let waiting: (() => void)[] = []
+  const watchers = new Set<(line: string) => void>()
+
+  function startWriter(): Worker {
+    const worker = thread(written, (why) => {
+      writer = undefined
+      retryAt = performance.now() + restartMs
+      lose(inFlight?.rows ?? 0, why)
+      inFlight = undefined
+      proceed()
+    })
+    tell(worker, { kind: 'write', path, limits })
+    tell(worker, { kind: 'secrets', secrets })
+    return worker
+  }
+
+  function lose(rows: number, why: string): void {
+    dropped += rows
+    if (failure === undefined) {
+      log.error(`the log cannot be written; calls are not logged until it can: ${why}`, { path })
+    }
+    failure = why
+  }
+
+  function written(message: FromThread): void {
+    if (message.kind === 'aside') {
+      log.error(`the log was damaged and begins anew: ${message.why}`, { path, kept: message.path })
+      reader.restart()
+      return
+    }
+    if (message.kind !== 'batch' || message.seq !== inFlight?.seq) return
+    const { rows } = inFlight
+    inFlight = undefined
+    if (message.failure !== undefined) lose(rows, message.failure)
+    else if (failure !== undefined) {
+      failure = undefined
+      log.info('calls are logged again', { path, lost: dropped })
+    }
+    for (const line of message.told) for (const watcher of watchers) watcher(line)
+    proceed()
+  }
+
+  /** After a batch: the next one, or whoever waited for the last. */
+  function proceed(): void {
+    if (queue.length >= rowsInBatch || (queue.length > 0 && waiting.length > 0)) send()
+    else if (queue.length > 0) schedule()
+    if (queue.length > 0 || inFlight) return
+    const ready = waiting
+    waiting = []
+    for (const resolve of ready) resolve()
+  }
+
+  function schedule(): void {
+    if (timer !== undefined || isClosed) return
+    timer = setTimeout(() => {
+      timer = undefined
+      send()
+    }, batchMs)
+    timer.unref()
+  }
+
+  function send(): void {
+    if (inFlight || queue.length === 0) return
+    if (!writer && performance.now() < retryAt) {
+      schedule()
+      return
+    }
+    writer ??= startWriter()
+    let count = 0
+    let chars = 0
+    while (count < queue.length && count < rowsInBatch && chars < charsInBatch) {
+      chars += charsOf(queue[count]!)
+      count++
+    }
+    const rows = queue.splice(0, count)
+    queuedChars -= chars
+    isFull = false
+    inFlight = { seq: ++seq, rows: rows.length }
+    tell(writer, { kind: 'batch', seq, rows, told: watchers.size > 0 })
+  }
+
+  /** Resolves when everything added so far is written or lost, or after `ms`. */
+  async function settled(ms: number): Promise<void> {
+    if (queue.length === 0 && !inFlight) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting.push(resolve)
+    send()
+    const limit = setTimeout(resolve, ms)
+    await promise
+    clearTimeout(limit)
+  }
+
+  const reader = createReader(path)
+
+  return {
+    path,
+    add(row) {
+      if (isClosed) return
+      const chars = charsOf(row)
+      if (queue.length >= maxQueuedRows || queuedChars >= maxQueuedChars) {
+        dropped++
+        if (!isFull)
+          log.warn('the log is written more slowly than calls end; some are not logged', {
+            dropped,
+          })
+        isFull = true
+        return
+      }
+      const isTight = chars > 0 && queuedChars + chars > maxQueuedChars / 2
+      queue.push(isTight ? { ...row, request: undefined, answer: undefined } : row)
+      if (!isTight) queuedChars += chars
+      if (queue.length >= rowsInBatch && !inFlight) send()
+      else schedule()
+    },
+    get dropped() {
+      return dropped
+    },
+    get failure() {
+      return failure
+    },
+    async ask(question) {
+      await settled(settleMs)
+      return await reader.ask(question)
+    },
+    watch(listener) {
+      watchers.add(listener)
+      return () => void watchers.delete(listener)
+    },
+    setLimits(next) {
+      limits = next
+      if (writer) tell(writer, { kind: 'write', path, limits })
+    },
+    setSecrets(next) {
+      secrets = next
+      if (writer) tell(writer, { kind: 'secrets', secrets })
+    },
+    async close() {
+      if (isClosed) return
+      if (writer || queue.length > 0) await settled(closeMs)
+      isClosed = true
+      clearTimeout(timer)
+      watchers.clear()
+      await Promise.all([writer && ended(writer), reader.close()])
+      writer = undefined
+    },
+  }
+}
+
+function charsOf({ request, answer }: LogRow): number {
+  return (request?.length ?? 0) + (answer?.length ?? 0)
+}
+
+/** In the executable, the file that the build put beside its entry. */
+const isCompiled = /[/\\](?:\$bunfs|~BUN)[/\\]/.test(import.meta.path)
+const file = isCompiled
+  ? './store/logs-worker.js'
+  : new URL('./logs-worker.ts', import.meta.url).href
+
+function thread(onMessage: (message: FromThread) => void, onEnd: (why: string) => void): Worker {
+  const worker = new Worker(file, { smol: true })
+  let isOver = false
+  const end = (why: string): void => {
+    if (isOver) return
+    isOver = true
+    worker.terminate()
+    onEnd(why)
+  }
+  worker.addEventListener('message', ({ data }: MessageEvent<FromThread>) => onMessage(data))
+  worker.addEventListener('error', ({ message }) => end(message))
+  worker.addEventListener('close', () => end('its thread ended'))
+  // It never keeps the process from ending.
+  worker.unref()
+  return worker
+}
+
+function tell(worker: Worker, message: ToThread): void {
+  worker.postMessage(message)
+}
+
+/** Asks a thread to let go of its files, and ends it whether it did or not. */
+async function ended(worker: Worker): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const limit = setTimeout(resolve, closeMs)
+  worker.addEventListener('message', ({ data }: MessageEvent<FromThread>) => {
+    if (data.kind === 'closed') resolve()
+  })
+  tell(worker, { kind: 'close' })
+  await promise
+  clearTimeout(limit)
+  worker.terminate()
+}
+
+interface Reader {
+  ask(question: Question): Promise<string>
+  /** The file is another one now. */
+  restart(): void
+  close(): Promise<void>
+}
+
+function createReader(path: string): Reader {
+  type Asked = { resolve(text: string): void; reject(error: GatewayError): void }
+  const asked = new Map<number, Asked>()
+  let worker: Worker | undefined
+  let seq = 0
+  let idle: ReturnType<typeof setTimeout> | undefined
+
+  function answered(message: FromThread): void {
+    if (message.kind !== 'answer') return
+    const asker = asked.get(message.seq)
+    asked.delete(message.seq)
+    const { text, failure = '', fault } = message
+    if (text !== undefined) asker?.resolve(text)
+    else if (fault === 'asker') asker?.reject(new GatewayError('invalid_request', failure))
+    else asker?.reject(unavailable(failure))
+  }
+
+  function drop(why: string): void {
+    const last = worker
+    worker = undefined
+    last?.terminate()
+    for (const { reject } of asked.values()) reject(unavailable(why))
+    asked.clear()
+  }
+
+  function rest(): void {
+    clearTimeout(idle)
+    idle = setTimeout(() => {
+      if (asked.size === 0) drop('')
+    }, readerIdleMs)
+    idle.unref()
+  }
+
+  return {
+    async ask(question) {
+      if (asked.size >= maxAsked) throw unavailable('too many questions are waiting')
+      worker ??= thread(answered, (why) => {
+        worker = undefined
+        drop(why)
+      })
+      const { promise, resolve, reject } = Promise.withResolvers<string>()
+      const own = ++seq
+      asked.set(own, { resolve, reject })
+      tell(worker, { kind: 'ask', seq: own, path, question })
+      // A question that takes this long is not worth a thread; the next one gets a new one.
+      const limit = setTimeout(() => drop('the question took too long'), askMs)
+      try {
+        return await promise
+      } finally {
+        clearTimeout(limit)
+        rest()
+      }
+    },
+    restart: () => drop('the log began anew'),
+    async close() {
+      clearTimeout(idle)
+      const last = worker
+      worker = undefined
+      drop('the gateway is shutting down')
+      if (last) await ended(last)
+    },
+  }
+}
+
+function unavailable(why: string): GatewayError {
+  return new GatewayError(
+    'store_unavailable',
+    `The log cannot be read at the moment: ${why.slice(0, 200)}.`,
+  )
+}
