@@ -62,7 +62,14 @@ function switchedOff(): GatewayError {
 
 /** Explains requests to the OpenAI surface of a gateway. The routes are made at once, so keep it. */
 export function createExplainer(gateway: Gateway): Explainer {
-  const surface = openaiSurface({ ...gateway, perform: explain, patient() {} })
+  const { services } = gateway
+  // Nothing else of the gateway: whatever it may have besides, it is not for requests that are not real.
+  const surface = openaiSurface({
+    services,
+    snapshot: () => gateway.snapshot(),
+    perform: explain,
+    patient() {},
+  })
   return async (text) => {
     const response = await surface.fetch(described(text))
     const answer = await response.text()

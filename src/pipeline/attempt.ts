@@ -4,11 +4,13 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { readAnswer } from './answer.ts'
-import { candidateFacts, choiceOf, decidingFor } from './candidates.ts'
+import { decidingFor, noteCandidates, noteKey } from './candidates.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
 import { failureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
+import { hedged, hedgeDelay } from './hedge.ts'
+import type { Hedging } from './hedge.ts'
 import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
@@ -63,27 +65,28 @@ export async function attempt(
   const attempting: Attempting = { call, snapshot, services, settle, holding }
   let first: GatewayError | undefined
   const legs = inOrder(plan, call, services.health)
-  if (call.trace.isDetailed) {
-    for (const leg of legs) {
-      const facts = candidateFacts(leg, call, snapshot, services)
-      call.trace.add('candidate', leg.settings.name, facts)
-    }
-  }
-  for (const leg of legs) {
+  if (call.trace.isDetailed) noteCandidates(legs, call, snapshot, services)
+  for (const [at, leg] of legs.entries()) {
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
-    const result = await tryLeg(leg, attempting)
+    const result = await tryLeg(leg, legs[at + 1], attempting)
     if (!(result instanceof Failed)) {
-      if (leg.index > 0) result.headers['x-bifrost-fallback-index'] = String(leg.index)
+      const { fallbackIndex } = settle.books
+      if (fallbackIndex > 0) result.headers['x-bifrost-fallback-index'] = String(fallbackIndex)
       return result
     }
     if (result.isFinal) throw result.error
-    first ??= result.error
+    // A candidate that came last because it is out is still what the caller asked for.
+    if (!first || leg.index === 0) first = result.error
   }
   throw first ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
 }
 
 /** One candidate, with as many keys and repetitions as its settings and the failures allow. */
-async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Failed> {
+async function tryLeg(
+  leg: Leg,
+  next: Leg | undefined,
+  attempting: Attempting,
+): Promise<Outcome | Failed> {
   const { call, snapshot, services, holding } = attempting
   const { settings } = leg
   const { health } = services
@@ -101,23 +104,28 @@ async function tryLeg(leg: Leg, attempting: Attempting): Promise<Outcome | Faile
     try {
       const waiting = takeSeat(call, settings, keys, snapshot, services, holding)
       if (waiting) await queued(waiting, books, call)
-      if (keys.current) {
-        const { current } = keys
-        const why = call.trace.isDetailed
-          ? { provider: settings.name, why: choiceOf(leg, call, current, deciding) }
-          : undefined
-        call.trace.add('key', current.name, why)
-      }
-      // Who waits has not been sent anywhere yet, and that is no sign of how a target does.
-      verdict = new Verdict(attempting.settle, health, call, nameOf(leg, keys.current))
+      if (keys.current) noteKey(leg, call, keys.current, deciding)
       books.keyId = keys.current?.id
       books.keyName = keys.current?.name
       books.attempts++
       books.retries = retries
       sentAt = performance.now()
-      const outcome = await once(targetOf(leg, keys.current), attempting, verdict)
-      verdict.committed(outcome)
-      if (session && keys.current) {
+      const key = keys.current
+      // Only a call's first attempt: what is tried again is not in a hurry any more.
+      const delayMs =
+        books.attempts > 1 ? undefined : hedgeDelay(call, leg, key, snapshot, services)
+      let outcome: Outcome
+      if (delayMs === undefined) {
+        // Who waits has not been sent anywhere yet, and that is no sign of how a target does.
+        verdict = new Verdict(attempting.settle, health, call, nameOf(leg, key))
+        outcome = await once(targetOf(leg, key), attempting, verdict)
+        verdict.committed(outcome)
+      } else {
+        const ask: Hedging['ask'] = (target, lane, lanes) =>
+          once(target, { ...attempting, call: lane.call, holding: lane.holding }, lanes)
+        outcome = await hedged({ ...attempting, leg, key, next, delayMs, ask })
+      }
+      if (session && keys.current && books.keyId === keys.current.id) {
         const now = performance.now()
         services.sessions.keep(settings.name, session.id, keys.current.id, now, session.ttlMs)
       }

@@ -43,10 +43,21 @@ export function decidingFor(
   }
 }
 
-/** Why this key is the one that is asked. */
-export function choiceOf(leg: Leg, call: Call, key: Key, deciding: Deciding): string {
+/** Notes the key that is asked; and why it is, for those who want to know. */
+export function noteKey(leg: Leg, call: Call, key: Key, deciding: Deciding): void {
+  const { trace } = call
+  if (!trace.isDetailed) {
+    trace.add('key', key.name)
+    return
+  }
+  const why = choiceOf(leg, call, key, deciding)
+  const facts = { provider: leg.settings.name, key: key.name, why }
+  trace.add('key', `${key.name}, ${why}`, facts)
+}
+
+function choiceOf(leg: Leg, call: Call, key: Key, deciding: Deciding): string {
   if (leg.keys.length === 1) {
-    return leg.index === 0 && namesKey(call) ? 'named by the caller' : 'the only one'
+    return leg.index === 0 && namesKey(call) ? 'the one the caller named' : 'the only one'
   }
   if (key.id === deciding.preferred) return "the session's own"
   return deciding.load ? 'the less busy of two drawn by weight' : 'drawn by weight'
@@ -112,18 +123,39 @@ function exclusion(key: Key, call: Call, model: string | undefined): string {
   return namesKey(call) ? 'the caller named another key' : 'not marked for the batch API'
 }
 
-/** A candidate as an entry of the trace. */
-export function candidateFacts(
-  leg: Leg,
+/** Keys that the sentence about a candidate names; its facts name more. */
+const maxNamed = 6
+
+/** Notes the candidates and their keys as they stand now, in the order they will be asked. */
+export function noteCandidates(
+  legs: readonly Leg[],
   call: Call,
   snapshot: Snapshot,
   services: Services,
-): Facts {
-  const { settings, model, index } = leg
-  return {
-    provider: settings.name,
-    ...(model !== undefined && { model }),
-    fallback_index: index,
-    ...keysOf(leg, call, decidingFor(leg, call, snapshot, services), services),
+): void {
+  for (const leg of legs) {
+    const { settings, model, index } = leg
+    const found = keysOf(leg, call, decidingFor(leg, call, snapshot, services), services)
+    const facts: Facts = {
+      provider: settings.name,
+      ...(model !== undefined && { model }),
+      fallback_index: index,
+      ...found,
+    }
+    const names = found.keys.slice(0, maxNamed).map(inWords)
+    const more = settings.keys.length > names.length ? ', …' : ''
+    const what = model === undefined ? settings.name : `${settings.name}/${model}`
+    call.trace.add(
+      'candidate',
+      names.length === 0 ? what : `${what}: ${names.join(', ')}${more}`,
+      facts,
+    )
   }
+}
+
+function inWords({ name, verdict, share }: KeyVerdict): string {
+  const isPlain = verdict === 'allowed'
+  if (share === undefined) return isPlain ? name : `${name} ${verdict}`
+  const percent = `${name} ${Math.round(share * 100)}%`
+  return isPlain ? percent : `${percent} (${verdict})`
 }
