@@ -188,9 +188,12 @@ export class GatewayError extends Error {
     if (!this.upstream) return ROWS[this.kind].retryable
     const { status, code, type } = this.upstream
     if (code === 'insufficient_quota' || type === 'insufficient_quota') return false
-    return status === 408 || status === 409 || status === 429 || status >= 500
+    return status >= 500 ? status !== 501 : passing.has(status)
   }
 }
+
+/** Refusals below 500 that may be over in a moment: 424 and 498 are the words of single providers for having no room. */
+const passing: ReadonlySet<number> = new Set([408, 409, 424, 429, 498])
 
 /** Wraps anything thrown; a `GatewayError` passes unchanged. The original is kept as `cause`, never shown. */
 export function toGatewayError(thrown: unknown): GatewayError {

@@ -80,6 +80,8 @@ export function respondError(error: GatewayError, context: ErrorContext, id: str
   }
   if (attempted) tellAttempt(headers, attempted)
   if (!error.retryable) headers['x-should-retry'] = 'false'
+  // Statuses that SDKs would not try again on their own.
+  else if (error.status === 424 || error.status === 498) headers['x-should-retry'] = 'true'
   // What is still coming of the body has no reader any more.
   if (error.kind === 'request_timeout') headers['connection'] = 'close'
   const { retryAfterMs } = error

@@ -178,6 +178,7 @@ async function tryLeg(
         budget.spend()
         retries++
         if (!(await pause(step.waitMs, call.signal))) return new Failed(gone(), true)
+        if (step.otherKey) keys.rotate()
       }
     }
   }

@@ -10,8 +10,8 @@ import type { FailureClass } from './failure.ts'
 
 /** The next step of a call. */
 export type Step =
-  /** The same provider again, with the same key. */
-  | { readonly kind: 'retry'; readonly waitMs: number }
+  /** The same provider again, with the same key or with another. */
+  | { readonly kind: 'retry'; readonly waitMs: number; readonly otherKey: boolean }
   /** The same provider with another key, at once. */
   | { readonly kind: 'rotate' }
   /** The next candidate of the plan. */
@@ -36,6 +36,15 @@ export interface Situation {
 
 /** A provider that asks for more patience than this is left for the next candidate. */
 const maxPatienceMs = 30_000
+/** The same for one that was asked too often: others have room. */
+const maxPatienceWithLimitMs = 5000
+
+/** Retries that a key gets before another one is tried: a timeout may be of its queue, a breakdown hardly is. */
+const retriesOfOneKey: Partial<Record<FailureClass, number>> = {
+  timeout: 1,
+  overloaded: 2,
+  server: 2,
+}
 
 const stop: Step = { kind: 'stop' }
 const next: Step = { kind: 'next' }
@@ -56,14 +65,14 @@ export function nextStep(situation: Situation): Step {
       return freshKeys > 0 ? rotate : next
     case 'rate_limit':
       if (freshKeys > 0) return rotate
-      return mayRetry ? patiently(situation) : next
+      return mayRetry ? patiently(situation, what) : next
     case 'network':
     case 'server':
     case 'overloaded':
     case 'timeout':
     case 'malformed':
       if (!mayRetry || !isSafe(call, what, error)) return next
-      return patiently(situation)
+      return patiently(situation, what)
     case 'caller':
     case 'cancelled':
     case 'content_policy':
@@ -88,9 +97,12 @@ function canBeSentAgain({ body }: Call): boolean {
   return body.kind !== 'stream'
 }
 
-function patiently(situation: Situation): Step {
+function patiently(situation: Situation, what: FailureClass): Step {
   const waitMs = waitBefore(situation)
-  return waitMs > maxPatienceMs ? next : { kind: 'retry', waitMs }
+  if (waitMs > (what === 'rate_limit' ? maxPatienceWithLimitMs : maxPatienceMs)) return next
+  const { retries, freshKeys } = situation
+  const otherKey = freshKeys > 0 && retries >= (retriesOfOneKey[what] ?? Number.POSITIVE_INFINITY)
+  return { kind: 'retry', waitMs, otherKey }
 }
 
 /** Full jitter below an exponential ceiling, and never sooner than the provider asked for. */
@@ -109,9 +121,14 @@ function isLookup({ method, endpoint }: Call): boolean {
 const leavesSomething =
   /^(?:file_upload|upload_|batch_create|batch_cancel|container_|video_generation|video_remix|image_|passthrough)/
 
+/** Whether a call may be sent twice without anything of the second being left behind. */
+export function leavesNothing({ endpoint }: Call): boolean {
+  return endpoint in ENDPOINTS && !leavesSomething.test(endpoint)
+}
+
 function isSafe(call: Call, what: FailureClass, error: GatewayError): boolean {
   if (call.method === 'GET') return true
   const neverArrived = what === 'network' && error.kind === 'upstream_unreachable'
   if (neverArrived || error.kind === 'connect_timeout') return true
-  return call.endpoint in ENDPOINTS && !leavesSomething.test(call.endpoint)
+  return leavesNothing(call)
 }

@@ -31,11 +31,21 @@ export function readRefusal(
     status,
     message: text(message) ?? text(error['msg']) ?? plainMessage(status, body),
     type: text(type) ?? null,
-    code: text(code) ?? null,
+    code: codeOf(status, code, message),
     param: text(param) ?? null,
     retryAfterMs,
     extra,
   }
+}
+
+const tooLong =
+  /context length|maximum context|prompt is too long|input is too long|too many tokens|exceeds the maximum number of tokens|input token count|token limit|context window/i
+
+/** The code as it came. Where none came, or only the status again, the most useful one is read from the message. */
+function codeOf(status: number, code: unknown, message: unknown): string | null {
+  const isSilent = code === undefined || code === null || code === status
+  const found = isSilent && (status === 400 || status === 413) && typeof message === 'string'
+  return found && tooLong.test(message) ? 'context_length_exceeded' : (text(code) ?? null)
 }
 
 /** The error object of an answer that came with status 200 or inside a stream; undefined when it holds none. */
