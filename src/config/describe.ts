@@ -9,7 +9,7 @@ type Json = Record<string, unknown>
 
 /** A snapshot as plain JSON in the words of `config.json`, with every default visible and every secret hidden. */
 export function describe(snapshot: Snapshot): Json {
-  const { client, responseStore, async: jobs, routing } = snapshot
+  const { client, responseStore, async: jobs, logs, routing } = snapshot
   return {
     source: snapshot.source ?? null,
     client: {
@@ -44,6 +44,10 @@ export function describe(snapshot: Snapshot): Json {
       stream_keep_alive_in_seconds: client.keepAliveMs / 1000,
       stream_header_hold_in_seconds: client.headerHoldMs / 1000,
       drain_timeout_in_seconds: client.drainMs / 1000,
+      enable_logging: logs.enabled,
+      disable_content_logging: !logs.keepsContent,
+      allow_per_request_content_storage_override: logs.allowContentOverride,
+      logging_headers: logs.headers,
       async_job_result_ttl: jobs.resultTtlMs / 1000,
       routing_chain_max_depth: routing.maxChainDepth,
     },
@@ -52,6 +56,12 @@ export function describe(snapshot: Snapshot): Json {
       retention_days: responseStore.maxAgeMs / 86_400_000,
       max_size_mb: responseStore.maxBytes / 1024 ** 2,
       max_count: responseStore.maxCount,
+    },
+    logs_store: {
+      enabled: logs.enabled,
+      retention_days: logs.maxAgeMs / 86_400_000,
+      max_size_mb: logs.maxBytes / 1024 ** 2,
+      max_body_kb: logs.maxBodyChars / 1024,
     },
     async: {
       enabled: jobs.enabled,

@@ -8,6 +8,7 @@ import { isHeaderValue } from './headers.ts'
 import { idlePointers } from './idle.ts'
 import { buildAsync } from './jobs.ts'
 import { claimKeyNames, idFromName } from './keys.ts'
+import { buildLogs } from './logs.ts'
 import { parseConfig } from './parse.ts'
 import { buildPrices } from './prices.ts'
 import { below, createReport } from './problem.ts'
@@ -58,6 +59,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     keyIds: new Map(),
   }
   const client = buildClient(file.client ?? {}, report)
+  const logs = buildLogs(file, report)
   const providers = new Map<string, ProviderSettings>()
   addFromFile(file.providers ?? {})
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
@@ -85,6 +87,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       client,
       responseStore: buildResponseStore(file.response_store ?? {}),
       async: buildAsync(file),
+      logs,
       providers,
       routing,
       priceOverrides,

@@ -261,6 +261,22 @@ export interface PriceOverride {
   readonly rates: PriceRates
 }
 
+/** What is kept of calls, and how much of it. */
+export interface LogSettings {
+  readonly enabled: boolean
+  /** Whether what was said is kept, and not only how it went. */
+  readonly keepsContent: boolean
+  /** A request may decide about its own content. */
+  readonly allowContentOverride: boolean
+  /** Headers of callers that are kept, lower case. */
+  readonly headers: readonly string[]
+  readonly maxAgeMs: number
+  /** Of the file with its journal. */
+  readonly maxBytes: number
+  /** Of a request, and of an answer. */
+  readonly maxBodyChars: number
+}
+
 export interface Snapshot {
   /** 1, 2, 3 …: how many configurations this process has run with. */
   readonly generation: number
@@ -269,6 +285,7 @@ export interface Snapshot {
   readonly client: ClientSettings
   readonly responseStore: ResponseStoreSettings
   readonly async: AsyncSettings
+  readonly logs: LogSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly routing: RoutingSettings
   readonly priceOverrides: readonly PriceOverride[]

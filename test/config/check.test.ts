@@ -131,7 +131,7 @@ describe('a good file', () => {
   })
 
   test('has its warnings behind it', async () => {
-    const { code, output } = await run('{ "client": { "enable_logging": true } }')
+    const { code, output } = await run('{ "client": { "mcp_agent_depth": 5 } }')
     expect(code).toBe(0)
     expect(output).toContain('\nwarning: accepted, but without effect')
   })

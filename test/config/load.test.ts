@@ -681,7 +681,7 @@ describe('warnings', () => {
   "plugins": [{ "name": "otel", "anything": [1] }],
 }`)
     expect(snapshot.warnings).toEqual([
-      'accepted, but without effect in this version: /client/enable_logging (line 4), ' +
+      'accepted, but without effect in this version: ' +
         '/client/mcp_agent_depth (line 4), /providers/ollama/network_config/max_conns_per_host (line 6), ' +
         '/providers/ollama/network_config/enforce_http2 (line 6), /config_store (line 8), ' +
         '/plugins (line 9)',
@@ -719,5 +719,46 @@ describe('a snapshot', () => {
   test('knows its generation and source', () => {
     const snapshot = accepted('{}', { generation: 7 })
     expect([snapshot.generation, snapshot.source]).toEqual([7, '/etc/asbru/config.json'])
+  })
+})
+
+describe('the log of calls', () => {
+  const logs = (config: object) => accepted(JSON.stringify(config)).logs
+
+  test('is kept for a year and up to a gigabyte', () => {
+    expect(logs({})).toEqual({
+      enabled: true,
+      keepsContent: true,
+      allowContentOverride: false,
+      headers: [],
+      maxAgeMs: 365 * 86_400_000,
+      maxBytes: 1024 ** 3,
+      maxBodyChars: 256 * 1024,
+    })
+  })
+
+  test('takes its settings from the client and from the store', () => {
+    const client = {
+      disable_content_logging: true,
+      allow_per_request_content_storage_override: true,
+      logging_headers: ['X-Team'],
+      log_retention_days: 10,
+    }
+    const store = { type: 'sqlite', max_size_mb: 2, max_body_kb: 1, retention_days: 0 }
+    expect(logs({ client, logs_store: store })).toEqual({
+      enabled: true,
+      keepsContent: false,
+      allowContentOverride: true,
+      headers: ['x-team'],
+      maxAgeMs: 10 * 86_400_000,
+      maxBytes: 2 * 1024 ** 2,
+      maxBodyChars: 1024,
+    })
+    expect(logs({ client, logs_store: { retention_days: 3 } }).maxAgeMs).toBe(3 * 86_400_000)
+  })
+
+  test('is off when either of them says so', () => {
+    expect(logs({ client: { enable_logging: false } }).enabled).toBe(false)
+    expect(logs({ logs_store: { enabled: false } }).enabled).toBe(false)
   })
 })

@@ -145,17 +145,31 @@ export const ClientConfig = closed({
     }),
   ),
 
+  enable_logging: Type.Optional(flag(true, 'Keep a log of calls.')),
+  disable_content_logging: Type.Optional(
+    flag(false, 'Keep of each call how it went, and not what was said.'),
+  ),
+  allow_per_request_content_storage_override: Type.Optional(
+    flag(false, 'A request may decide that for itself, by `x-bf-disable-content-logging`.'),
+  ),
+  log_retention_days: Type.Optional(
+    count({
+      default: 365,
+      minimum: 1,
+      maximum: 36_500,
+      description: 'After this long a row is gone.',
+    }),
+  ),
+  logging_headers: Type.Optional(
+    words('Headers of callers that are kept with the row; those that carry keys never are.'),
+  ),
+
   initial_pool_size: idle(count({ default: 300 })),
   prometheus_labels: idle(words()),
-  enable_logging: idle(Type.Boolean()),
-  disable_content_logging: idle(flag(false)),
   retain_content_in_object_storage: idle(flag(false)),
-  allow_per_request_content_storage_override: idle(flag(false)),
-  log_retention_days: idle(count({ default: 365 })),
   enforce_auth_on_inference: idle(Type.Boolean()),
   disable_auth_on_inference: idle(Type.Boolean()),
   dual_credential_conflict_behavior: idle(oneOf(['error', 'prefer_vk', 'prefer_idp'])),
-  logging_headers: idle(words()),
   whitelisted_routes: idle(words()),
   compat: idle(
     closed({

@@ -4,6 +4,7 @@ import type { Static } from '@sinclair/typebox'
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
 import { AsyncConfig } from './jobs.ts'
+import { LogsStoreConfig } from './logs.ts'
 import { PriceConfig, PricingOverride } from './prices.ts'
 import { ProviderConfig } from './provider.ts'
 import { RoutingRuleConfig } from './rules.ts'
@@ -107,12 +108,7 @@ export const ConfigFile = closed({
   mcp: idle(open(named('client_configs tool_manager_config tool_sync_interval tool_groups'))),
   vector_store: idle(open({ ...switchable, ...named('type config') })),
   config_store: idle(open({ ...switchable, ...named('type config vault_store') })),
-  logs_store: idle(
-    open({
-      ...switchable,
-      ...named('type config retention_days writer object_storage object_storage_exclude_fields'),
-    }),
-  ),
+  logs_store: Type.Optional(LogsStoreConfig),
   plugins: idle(
     Type.Array(open({ ...switchable, ...named('name config path version placement order') })),
   ),
