@@ -554,6 +554,12 @@ const OPS = [
   'GET /docs/json',
 ]
 
+/** Operations that the contract has below `/v1/async`, each with a way to poll. */
+const JOBS =
+  '/chat/completions /responses /completions /embeddings /audio/speech /audio/transcriptions ' +
+  '/images/generations /images/edits /images/variations'
+const OWN_JOBS = ['GET /jobs', 'GET /jobs/:id', 'POST /jobs/:id/cancel']
+
 test('no route is open that is not meant to be', () => {
   const log = { level: 'error', debug() {}, info() {}, warn() {}, error() {} } as const
   const services = {
@@ -591,6 +597,10 @@ test('no route is open that is not meant to be', () => {
   const door = prefixes.flatMap((prefix) =>
     ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'].map((method) => `${method} ${prefix}/*`),
   )
-  const expected = [...operations, ...door, 'POST /openai/openai/deployments/*', ...OPS]
+  const jobs = [
+    ...JOBS.split(' ').flatMap((path) => [`POST ${path}`, `GET ${path}/:id`]),
+    ...OWN_JOBS,
+  ].map((route) => route.replace(' ', ' /v1/async'))
+  const expected = [...operations, ...door, ...jobs, 'POST /openai/openai/deployments/*', ...OPS]
   expect(actual.toSorted()).toEqual(expected.toSorted())
 })

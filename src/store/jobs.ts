@@ -3,11 +3,13 @@ import type { Database } from 'bun:sqlite'
 import { newId } from '#lib/id.ts'
 
 import type { Db } from './db.ts'
+import { jobOf, withEnding } from './jobs-row.ts'
+import type { EndedJob, EndedRow, Ending, Job, JobState, Row } from './jobs-row.ts'
+
+export type { EndedJob, Ending, Job, JobState } from './jobs-row.ts'
 
 // Jobs: requests that are answered later. A job is found by id **and** owner; what belongs to somebody else does not
 // exist, and neither does what has expired. Times are those of the wall clock, since they outlive the process.
-
-export type JobState = 'pending' | 'processing' | 'completed' | 'failed'
 
 export interface NewJob {
   readonly id: string
@@ -28,33 +30,6 @@ export interface NewJob {
   /** Only the process that took it has the key it needs. */
   readonly holdsKey: boolean
   readonly webhook: string | undefined
-}
-
-/** A job as its owner sees it. */
-export interface Job {
-  readonly id: string
-  readonly endpoint: string
-  readonly model: string | undefined
-  readonly provider: string
-  readonly requestId: string
-  readonly state: JobState
-  readonly createdAtMs: number
-  /** Set when it has ended, as are the rest. */
-  readonly completedAtMs: number | undefined
-  readonly expiresAtMs: number | undefined
-  readonly statusCode: number | undefined
-}
-
-/** How a job ended; what a caller who had waited would have got. */
-export interface Ending {
-  readonly state: 'completed' | 'failed'
-  readonly statusCode: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly result: string | Uint8Array<ArrayBuffer>
-}
-
-export interface EndedJob extends Job {
-  readonly ending: Ending
 }
 
 export interface ClaimedJob {
@@ -127,24 +102,6 @@ export interface JobPage {
 export interface Waiting {
   readonly id: string
   readonly owner: string
-}
-
-interface Row {
-  readonly id: string
-  readonly endpoint: string
-  readonly model: string | null
-  readonly provider: string
-  readonly request_id: string
-  readonly state: JobState
-  readonly created_at_ms: number
-  readonly completed_at_ms: number | null
-  readonly expires_at_ms: number | null
-  readonly status_code: number | null
-}
-
-interface EndedRow extends Row {
-  readonly headers: string | null
-  readonly result: string | Uint8Array<ArrayBuffer> | null
 }
 
 const columns = `id, endpoint, model, provider, request_id, state, created_at_ms, completed_at_ms,
@@ -379,27 +336,4 @@ function totalsOf(sqlite: Database): { readonly queued: number; readonly bytes: 
     .query<{ queued: number; bytes: number }, []>(`SELECT queued, bytes FROM job_totals`)
     .get()
   return row ?? { queued: 0, bytes: 0 }
-}
-
-function jobOf(row: Row): Job {
-  return {
-    id: row.id,
-    endpoint: row.endpoint,
-    model: row.model ?? undefined,
-    provider: row.provider,
-    requestId: row.request_id,
-    state: row.state,
-    createdAtMs: row.created_at_ms,
-    completedAtMs: row.completed_at_ms ?? undefined,
-    expiresAtMs: row.expires_at_ms ?? undefined,
-    statusCode: row.status_code ?? undefined,
-  }
-}
-
-function withEnding(row: EndedRow): Job | EndedJob {
-  const job = jobOf(row)
-  const { state, statusCode } = job
-  if (statusCode === undefined || (state !== 'completed' && state !== 'failed')) return job
-  const headers = JSON.parse(row.headers ?? '{}') as Record<string, string>
-  return { ...job, ending: { state, statusCode, headers, result: row.result ?? '' } }
 }
