@@ -20,6 +20,7 @@ import { warmCheckers } from '#openai/check.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
+import { createHedges } from '#pipeline/hedge.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createJobs } from '#pipeline/jobs.ts'
 import { createRecorder } from '#pipeline/record.ts'
@@ -203,6 +204,7 @@ function createServices(responses: ResponseStore, log: Logger, snapshot: () => S
     credentials: createCredentials(),
     gates: createGates(),
     health: createHealth(() => snapshot().client.breaker),
+    hedges: createHedges(),
     inflight: createInflight(),
     recorder: createRecorder(log),
     responses,

@@ -7,6 +7,7 @@ import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
+import { createHedges } from '#pipeline/hedge.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { createSessions } from '#pipeline/sessions.ts'
@@ -566,6 +567,7 @@ test('no route is open that is not meant to be', () => {
     credentials: createCredentials(),
     gates: createGates(),
     sessions: createSessions(),
+    hedges: createHedges(),
     health: createHealth(() => ({
       enabled: false,
       errorRate: 1,

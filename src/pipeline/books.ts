@@ -2,6 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Secret } from '#lib/secret.ts'
 import type { Usage } from '#openai/usage.ts'
+import type { Cost } from '#prices/cost.ts'
 
 import type { FailureClass } from './failure.ts'
 
@@ -52,6 +53,8 @@ export class Books {
   readonly wantsContent: boolean
   /** The whole answer, when it was one and is wanted. */
   answer: string | undefined = undefined
+  /** How long the answer is: UTF-16 units of a whole one, bytes of a stream as far as it was sent. */
+  answerLength = 0
   #sentAt: number | undefined = undefined
   #pieces: (Uint8Array | string)[] | undefined = undefined
   #piecesLength = 0
@@ -86,7 +89,8 @@ export class Books {
     this.dropped = other.dropped
     this.credential = other.credential
     this.answer = other.answer
-    this.received(performance.now())
+    this.answerLength = other.answerLength
+    this.upstreamMs += other.upstreamMs
     this.#sentAt = other.#sentAt
   }
 
@@ -95,9 +99,16 @@ export class Books {
     this.failed.push(failure)
   }
 
+  /** The whole answer is known. */
+  answered(text: string): void {
+    this.answerLength = text.length
+    if (this.wantsContent) this.answer = text
+  }
+
   /** Something of a streamed answer was handed over. */
   wrote(piece: Uint8Array | string): void {
-    if (this.#piecesLength >= maxAnswerBytes) return
+    this.answerLength += piece.length
+    if (!this.wantsContent || this.#piecesLength >= maxAnswerBytes) return
     this.#pieces ??= []
     this.#pieces.push(piece)
     this.#piecesLength += piece.length
@@ -145,6 +156,9 @@ export interface CallRecord {
   readonly error: GatewayError | undefined
   readonly errorClass: FailureClass | undefined
   readonly usage: Usage | undefined
+  /** Undefined when nobody knows it, which is not the same as nothing. */
+  readonly cost: Cost | undefined
+  readonly answerLength: number
   /** What was answered, when a sink asked for content. */
   readonly answer: Answer | undefined
   /** What was sent as a key by the last try. */

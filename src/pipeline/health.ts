@@ -51,8 +51,8 @@ export interface Health {
   failed(ticket: Ticket, nowMs: number, what: FailureClass, retryAfterMs: number | undefined): void
   /** It ended in a way that says nothing about the target. */
   abandoned(ticket: Ticket): void
-  /** It had not answered after `waitedMs`, when another target did and nobody waited any more. */
-  overtaken(ticket: Ticket, waitedMs: number, what: Awaited): void
+  /** It had not answered after `beyondMs`; another target was asked as well and was faster. */
+  overtaken(ticket: Ticket, beyondMs: number, what: Awaited): void
   /** What 95 in 100 of its answers stay below, in milliseconds; undefined before `minSeen` were seen. */
   p95(target: TargetName, what: Awaited, minSeen: number): number | undefined
   /** Smaller is better: expected milliseconds times the calls that are under way. */
@@ -212,12 +212,12 @@ export function createHealth(settings: () => BreakerSettings): Health {
       ended(state)
       state.probeUntilMs = 0
     },
-    overtaken({ state }, waitedMs, what) {
+    overtaken({ state }, beyondMs, what) {
       ended(state)
       state.probeUntilMs = 0
       // Left out, the slow ones would be missing, and every hedge would make the next one come sooner.
       const tail = (state.tails[what] ??= createTail())
-      tail.add(waitedMs)
+      tail.add(beyondMs)
     },
     p95(target, what, minSeen) {
       const tail = stateOf(target).tails[what]

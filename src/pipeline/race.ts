@@ -4,7 +4,7 @@ import type { Usage } from '#openai/usage.ts'
 
 import { Books } from './books.ts'
 import type { Settle } from './record.ts'
-import { OVERTAKEN } from './verdict.ts'
+import { Overtaken } from './verdict.ts'
 
 // Two attempts of one call, of which the caller gets whichever answers first. The other is cancelled in that instant:
 // its connection is closed and its place given back.
@@ -42,7 +42,8 @@ export interface RaceOptions<T> {
 export function race<T>(options: RaceOptions<T>): Promise<T> {
   const { call, settle, holding, after = afterDelay } = options
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const first = new Lane(call, settle, claim, settle.books)
+  const first = new Lane(call, settle, claim)
+  first.own.adopt(settle.books)
   let second: Lane | undefined
   let winner: Lane | undefined
   let failure: { readonly thrown: unknown } | undefined
@@ -61,10 +62,10 @@ export function race<T>(options: RaceOptions<T>): Promise<T> {
     if (winner) return winner === lane
     winner = lane
     stopWaiting()
+    settle.books.adopt(lane.own)
     if (!second) return true
-    if (lane === second) settle.books.adopt(second.own)
     const loser = lane === second ? first : second
-    loser.cancel()
+    loser.cancel(new Overtaken(loser === first ? options.delayMs : undefined))
     loser.free()
     options.decided?.(lane === second)
     return true
@@ -72,7 +73,7 @@ export function race<T>(options: RaceOptions<T>): Promise<T> {
 
   function begin(): void {
     if (winner || failure || call.signal.aborted) return
-    const lane = new Lane(call, settle, claim, new Books(call, settle.books.wantsContent))
+    const lane = new Lane(call, settle, claim)
     const running = options.second(lane)
     if (!running) return
     second = lane
@@ -97,14 +98,19 @@ export function race<T>(options: RaceOptions<T>): Promise<T> {
     }
     if (lane === second) {
       hasFailedSecond = true
-      if (failure) reject(failure.thrown)
+      if (failure) giveUp(failure.thrown)
       else options.dropped?.(thrown, true)
       return
     }
     stopWaiting()
     failure = { thrown }
-    if (!second || hasFailedSecond) reject(thrown)
+    if (!second || hasFailedSecond) giveUp(thrown)
     else options.dropped?.(thrown, false)
+  }
+
+  function giveUp(thrown: unknown): void {
+    settle.books.adopt(first.own)
+    reject(thrown)
   }
 }
 
@@ -118,15 +124,15 @@ export class Lane implements Settle {
   /** The call as this attempt sees it. */
   readonly call: Call
   readonly holding: Held = { release: undefined }
-  /** What this attempt notes; the call's own books for the first of the two. */
+  /** What this attempt notes while nothing is decided. */
   readonly own: Books
   readonly #settle: Settle
   readonly #claim: (lane: Lane) => boolean
   readonly #leaving = new AbortController()
   #hasWon = false
 
-  constructor(call: Call, settle: Settle, claim: (lane: Lane) => boolean, own: Books) {
-    this.own = own
+  constructor(call: Call, settle: Settle, claim: (lane: Lane) => boolean) {
+    this.own = new Books(call, settle.books.wantsContent)
     this.#settle = settle
     this.#claim = claim
     const { onResponse, signal } = call
@@ -146,8 +152,8 @@ export class Lane implements Settle {
     return this.#hasWon
   }
 
-  cancel(): void {
-    this.#leaving.abort(OVERTAKEN)
+  cancel(reason: Overtaken): void {
+    this.#leaving.abort(reason)
   }
 
   /** Gives back what it holds, once. */

@@ -3,6 +3,7 @@ import type { ResponseStore } from '#store/responses.ts'
 import type { Credentials } from './credentials.ts'
 import type { Gates } from './gates.ts'
 import type { Health } from './health.ts'
+import type { Hedges } from './hedge.ts'
 import type { Inflight } from './inflight.ts'
 import type { Recorder } from './record.ts'
 import type { Sessions } from './sessions.ts'
@@ -14,6 +15,7 @@ export interface Services {
   readonly credentials: Credentials
   readonly gates: Gates
   readonly health: Health
+  readonly hedges: Hedges
   readonly inflight: Inflight
   readonly recorder: Recorder
   readonly responses: ResponseStore

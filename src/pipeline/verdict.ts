@@ -9,8 +9,15 @@ import type { Health, TargetName, Ticket } from './health.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 
-/** Why a call's signal aborted when another attempt of the same call was faster. */
-export const OVERTAKEN = Symbol('overtaken')
+/** Why an attempt's signal aborted when another attempt of the same call was faster. */
+export class Overtaken {
+  /** Its answer takes longer than this, in milliseconds; undefined when it was not given the time to show. */
+  readonly beyondMs: number | undefined
+
+  constructor(beyondMs: number | undefined) {
+    this.beyondMs = beyondMs
+  }
+}
 
 /**
  * What one attempt says of its target. It stands between the attempt and the call's books, because a stream is only
@@ -75,11 +82,11 @@ export class Verdict implements Settle {
     if (this.#given) return
     this.#given = true
     const now = performance.now()
+    const { reason } = this.#call.signal
     if (isOfTarget(what)) {
       this.#health.failed(this.#ticket, now, what, error.upstream?.retryAfterMs)
-    } else if (this.#call.signal.reason === OVERTAKEN) {
-      const awaited = this.#call.stream ? 'first' : 'whole'
-      this.#health.overtaken(this.#ticket, now - this.#beganMs, awaited)
+    } else if (reason instanceof Overtaken && reason.beyondMs !== undefined) {
+      this.#health.overtaken(this.#ticket, reason.beyondMs, this.#call.stream ? 'first' : 'whole')
     } else this.#health.abandoned(this.#ticket)
   }
 }

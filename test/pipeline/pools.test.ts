@@ -7,6 +7,7 @@ import { arrive, takeIn } from '#http/intake.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
+import { createHedges } from '#pipeline/hedge.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import type { Outcome } from '#pipeline/outcome.ts'
 import { MAX_POOLS, POOL_SIZE, poolOptions, Pools } from '#pipeline/pools.ts'
@@ -195,6 +196,7 @@ describe('in every pool', () => {
       credentials,
       gates,
       health,
+      hedges: createHedges(),
       sessions: createSessions(),
       inflight: createInflight(),
       recorder: createRecorder(log),

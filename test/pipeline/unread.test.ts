@@ -8,6 +8,7 @@ import { Trace } from '#core/trace.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
+import { createHedges } from '#pipeline/hedge.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
@@ -30,6 +31,7 @@ const services = () => ({
   credentials: createCredentials(),
   gates: createGates(),
   sessions: createSessions(),
+  hedges: createHedges(),
   health: createHealth(() => ({
     enabled: false,
     errorRate: 1,
