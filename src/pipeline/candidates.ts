@@ -37,7 +37,7 @@ export function decidingFor(
     isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
     load:
       snapshot.client.loadBalancing === 'least_loaded'
-        ? (key) => health.load(nameOf(leg, key))
+        ? (key) => health.load(nameOf(leg, key), performance.now())
         : undefined,
     preferred: session && sessions.get(provider, session.id, performance.now()),
   }

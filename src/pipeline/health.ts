@@ -55,8 +55,11 @@ export interface Health {
   overtaken(ticket: Ticket, beyondMs: number, what: Awaited): void
   /** What 95 in 100 of its answers stay below, in milliseconds; undefined before `minSeen` were seen. */
   p95(target: TargetName, what: Awaited, minSeen: number): number | undefined
-  /** Smaller is better: expected milliseconds times the calls that are under way. */
-  load(target: TargetName): number
+  /**
+   * Smaller is better: expected milliseconds times the calls that are under way. Of a target that was not asked lately
+   * ever less is expected, so that a slow one gets the chance to show that it no longer is.
+   */
+  load(target: TargetName, nowMs: number): number
   /** Why a target is out, for the trace; undefined when it is not. */
   reason(target: TargetName, nowMs: number): string | undefined
   /** All targets that are known, for metrics; as many as are remembered at most. */
@@ -83,6 +86,7 @@ const maxTargets = 5000
 /** A probe that never ended does not keep the target out. */
 const probeMs = 30_000
 const latencyWeight = 0.2
+const latencyHalfLifeMs = 30_000
 /** Keys that were refused are looked at again after this long; the account may have been paid. */
 const refusedMs: Partial<Record<FailureClass, number>> = {
   auth: 60_000,
@@ -97,6 +101,8 @@ interface State {
   bad: number
   /** When `good` and `bad` were last brought up to date. */
   seenAtMs: number
+  /** Failures since it last served. */
+  inARow: number
   outUntilMs: number
   /** How often in a row it went out. */
   trips: number
@@ -121,6 +127,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
         good: 0,
         bad: 0,
         seenAtMs: 0,
+        inARow: 0,
         outUntilMs: 0,
         trips: 0,
         probeUntilMs: 0,
@@ -180,6 +187,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
       const tail = (state.tails[what] ??= createTail())
       tail.add(latencyMs)
       state.good++
+      state.inARow = 0
       state.latencyMs =
         state.latencyMs === 0
           ? latencyMs
@@ -201,10 +209,13 @@ export function createHealth(settings: () => BreakerSettings): Health {
       if (!blames(what)) return
       decay(state, nowMs)
       state.bad++
+      state.inARow++
       const { errorRate, minFailures, openMs, maxOpenMs } = settings()
       const rate = state.bad / (state.good + state.bad)
       const wasProbe = state.trips > 0 && state.outUntilMs <= nowMs
-      if (!wasProbe && (state.trips > 0 || state.bad < minFailures || rate < errorRate)) return
+      // Of a busy target the rate tells only after seconds; that nothing is served any more tells sooner.
+      const isBad = rate >= errorRate || state.inARow >= 2 * minFailures
+      if (!wasProbe && (state.trips > 0 || state.bad < minFailures || !isBad)) return
       state.trips++
       state.outUntilMs = nowMs + Math.min(maxOpenMs, openMs * 2 ** (state.trips - 1))
     },
@@ -223,9 +234,10 @@ export function createHealth(settings: () => BreakerSettings): Health {
       const tail = stateOf(target).tails[what]
       return tail && tail.seen >= minSeen ? tail.p95() : undefined
     },
-    load(target) {
-      const { latencyMs, underway } = stateOf(target)
-      return (latencyMs + 1) * (underway + 1)
+    load(target, nowMs) {
+      const { latencyMs, underway, seenAtMs } = stateOf(target)
+      const faded = latencyMs * 2 ** ((seenAtMs - nowMs) / latencyHalfLifeMs)
+      return (faded + 1) * (underway + 1)
     },
     reason(target, nowMs) {
       if (standing(target, nowMs) !== 'out') return undefined

@@ -47,6 +47,17 @@ describe('a breaker', () => {
     expect(many.reason()).toContain('breaker')
   })
 
+  test('opens after ten failures in a row, however many calls were served before', () => {
+    const busy = setup()
+    for (let n = 0; n < 1000; n++) busy.call(true)
+    for (let n = 0; n < 9; n++) busy.call(false)
+    busy.call(true)
+    for (let n = 0; n < 9; n++) busy.call(false)
+    expect(busy.standing()).toBe('ready')
+    busy.call(false)
+    expect(busy.standing()).toBe('out')
+  })
+
   test('is of one target: other keys and other models stay', () => {
     const rig = setup()
     for (let n = 0; n < 6; n++) rig.call(false)
@@ -142,9 +153,32 @@ test('load is what a call may expect to wait', () => {
   const { health } = setup()
   health.succeeded(health.began(target, 0), 0, 200)
   health.succeeded(health.began(sibling, 0), 0, 100)
-  expect(health.load(sibling)).toBeLessThan(health.load(target))
+  expect(health.load(sibling, 0)).toBeLessThan(health.load(target, 0))
   for (let n = 0; n < 3; n++) health.began(sibling, 0)
-  expect(health.load(sibling)).toBeGreaterThan(health.load(target))
+  expect(health.load(sibling, 0)).toBeGreaterThan(health.load(target, 0))
+})
+
+test('a target that was slow long ago is worth another try', () => {
+  const { health } = setup()
+  health.succeeded(health.began(target, 0), 0, 4000)
+  health.succeeded(health.began(sibling, 300_000), 300_000, 100)
+  expect(health.load(target, 0)).toBeGreaterThan(health.load(sibling, 300_000))
+  expect(health.load(target, 300_000)).toBeLessThan(health.load(sibling, 300_000))
+})
+
+test('metrics are told of every target', () => {
+  const rig = setup()
+  for (let n = 0; n < 5; n++) rig.call(false)
+  rig.call(true, sibling)
+  const seen = (): unknown => rig.health.snapshot(6500)
+  expect(rig.health.snapshot(1000)).toEqual([
+    { ...target, standing: 'out', trips: 1, underway: 0, latencyMs: 0, isProbed: false },
+    { ...sibling, standing: 'ready', trips: 0, underway: 0, latencyMs: 100, isProbed: false },
+  ])
+  const look = rig.health.began(target, 6500)
+  expect(seen()).toMatchObject([{ standing: 'out', underway: 1, isProbed: true }, {}])
+  rig.health.failed(look, 6500, 'not_found', undefined)
+  expect(seen()).toMatchObject([{ standing: 'probe', underway: 0, isProbed: false }, {}])
 })
 
 test('what is known is bounded, whatever model names callers invent', () => {
