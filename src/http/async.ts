@@ -173,9 +173,9 @@ export function asyncSurface(gateway: Gateway): Elysia {
         id: string,
       ) => Job | EndedJob | Promise<Job | EndedJob>,
     ) =>
-    ({ request, params }: { request: Request; params: Record<string, string> }) =>
+    ({ request }: { request: Request }) =>
       answered(gateway, request, async (jobs, arrival) =>
-        envelopeResponse(await handle(jobs, arrival, params['id'] ?? '')),
+        envelopeResponse(await handle(jobs, arrival, idIn(arrival.path))),
       )
   const owner = (arrival: Arrival): string => ownerIn(arrival, gateway.snapshot())
   for (const [endpoint, path] of operations) {
@@ -216,6 +216,11 @@ export function asyncSurface(gateway: Gateway): Elysia {
     hidden,
   )
   return app
+}
+
+/** Elysia gives no parameters to handlers that it did not see asking for them. */
+function idIn(path: string): string {
+  return path.split('/').find((segment) => idPattern.test(segment)) ?? ''
 }
 
 async function answered(
