@@ -16,7 +16,10 @@ import { performer } from '#http/jobs-run.ts'
 import type { Lifecycle } from '#http/ops.ts'
 import { listen } from '#http/server.ts'
 import type { RunningServer } from '#http/server.ts'
+import { createMetrics } from '#metrics/metrics.ts'
 import { warmCheckers } from '#openai/check.ts'
+import type { CallSink } from '#pipeline/books.ts'
+import { bookedCost } from '#pipeline/costs.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
 import { createHealth } from '#pipeline/health.ts'
@@ -26,6 +29,7 @@ import { createJobs } from '#pipeline/jobs.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
+import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createJobStore } from '#store/jobs.ts'
@@ -64,6 +68,8 @@ export interface App {
 }
 
 const pollMs = 20
+/** The price list is not needed before a first call has ended. */
+const pricesAfterMs = 100
 
 /**
  * The composition root: configuration → pipeline → surfaces → socket. Returns every problem of a configuration
@@ -117,11 +123,12 @@ export function startApp(options: AppOptions): StartResult {
   const path = appDir === undefined ? undefined : join(appDir, 'asbru.db')
   const db = createDb({ path, log })
   const responses = createResponseStore(db, log)
+  const metrics = createMetrics(() => live.current())
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
-      ...createServices(responses, log, () => live.current()),
+      ...createServices(responses, log, () => live.current(), [metrics.calls]),
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
     },
     jobs: createJobs({
@@ -134,6 +141,7 @@ export function startApp(options: AppOptions): StartResult {
       log,
     }),
     snapshot: () => live.current(),
+    metrics,
     patient: (request) => server?.patient(request),
     peer: (request) => server?.peer(request),
   }
@@ -149,6 +157,7 @@ export function startApp(options: AppOptions): StartResult {
     })
   } catch (thrown) {
     live.close()
+    metrics.stop()
     throw thrown
   }
   const running = server
@@ -157,6 +166,7 @@ export function startApp(options: AppOptions): StartResult {
   jobs?.start()
   // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
   setTimeout(warmCheckers, 0)
+  setTimeout(warmPrices, pricesAfterMs).unref()
 
   return {
     problems: [],
@@ -186,12 +196,14 @@ export function startApp(options: AppOptions): StartResult {
         for (let turns = 0; busy() && turns < 50; turns++) await Bun.sleep(pollMs)
         await Bun.sleep(pollMs)
         await running.close()
+        metrics.stop()
         jobs?.close()
         responses.close()
       },
       async stop() {
         live.close()
         await running.close()
+        metrics.stop()
         jobs?.close()
         responses.close()
       },
@@ -199,14 +211,21 @@ export function startApp(options: AppOptions): StartResult {
   }
 }
 
-function createServices(responses: ResponseStore, log: Logger, snapshot: () => Snapshot): Services {
+function createServices(
+  responses: ResponseStore,
+  log: Logger,
+  snapshot: () => Snapshot,
+  sinks: readonly CallSink[] = [],
+): Services {
   return {
     credentials: createCredentials(),
     gates: createGates(),
     health: createHealth(() => snapshot().client.breaker),
     hedges: createHedges(),
     inflight: createInflight(),
-    recorder: createRecorder(log),
+    recorder: createRecorder(log, sinks, (call, books, usage) =>
+      bookedCost(call, books, usage, snapshot()),
+    ),
     responses,
     sessions: createSessions(),
   }

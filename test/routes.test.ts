@@ -543,6 +543,7 @@ describe('what the table does not know', () => {
 /** Every route that is not an operation of the API. Whoever adds one says here that it may be open. */
 const OPS = [
   'GET /',
+  'GET /metrics',
   'GET /health',
   'GET /health/ready',
   'GET /health/live',

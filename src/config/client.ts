@@ -1,4 +1,5 @@
 import { isHeaderName } from './headers.ts'
+import { buildLabels } from './metrics.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import type { ClientConfig } from './schema/client.ts'
@@ -35,6 +36,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
     dropExcessRequests: config.drop_excess_requests ?? false,
     strictParams: config.strict_params ?? false,
     extraFields: config.extra_fields ?? true,
+    prometheusLabels: buildLabels(config.prometheus_labels ?? [], report),
     usageCost: config.usage_cost ?? false,
     streamExtraFields: config.stream_extra_fields ?? 'last',
     keepAliveMs: toMs(config.stream_keep_alive_in_seconds ?? 15),

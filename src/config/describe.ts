@@ -39,6 +39,7 @@ export function describe(snapshot: Snapshot): Json {
       },
       strict_params: client.strictParams,
       extra_fields: client.extraFields,
+      prometheus_labels: client.prometheusLabels.map(({ name }) => name),
       usage_cost: client.usageCost,
       stream_extra_fields: client.streamExtraFields,
       stream_keep_alive_in_seconds: client.keepAliveMs / 1000,
@@ -75,6 +76,11 @@ export function describe(snapshot: Snapshot): Json {
     providers: Object.fromEntries(
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
     ),
+    metrics: {
+      enabled: snapshot.metrics.enabled,
+      open: snapshot.metrics.open,
+      max_label_sets: snapshot.metrics.maxLabelSets,
+    },
     prices: snapshot.priceOverrides.map(ofPrice),
     ...(routing.rules.length > 0 && { governance: { routing_rules: routing.rules.map(ofRule) } }),
   }

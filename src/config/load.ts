@@ -9,6 +9,7 @@ import { idlePointers } from './idle.ts'
 import { buildAsync } from './jobs.ts'
 import { claimKeyNames, idFromName } from './keys.ts'
 import { buildLogs } from './logs.ts'
+import { buildMetrics } from './metrics.ts'
 import { parseConfig } from './parse.ts'
 import { buildPrices } from './prices.ts'
 import { below, createReport } from './problem.ts'
@@ -67,6 +68,7 @@ export function loadConfig(input: LoadInput): LoadResult {
 
   const vendors = input.vendors.map(({ name }) => name)
   const routing = buildRouting(file, { providers, vendors, report })
+  const metrics = buildMetrics(file.metrics ?? {})
   const priceOverrides = buildPrices(file, report)
 
   if (report.problems.length > 0) {
@@ -90,6 +92,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       logs,
       providers,
       routing,
+      metrics,
       priceOverrides,
       warnings: report.warnings,
     }),

@@ -123,6 +123,22 @@ export interface HedgingSettings {
   readonly minSamples: number
 }
 
+/** A label of metrics beyond those that the gateway knows itself. */
+export interface PrometheusLabel {
+  /** As the metrics have it. */
+  readonly name: string
+  /** Headers that may hold the value, lower case, best first. */
+  readonly headers: readonly string[]
+}
+
+/** Who may read metrics, and how many sets of labels they may have. */
+export interface MetricsSettings {
+  readonly enabled: boolean
+  /** Anybody who reaches the port, and not only programs on this machine. */
+  readonly open: boolean
+  readonly maxLabelSets: number
+}
+
 export interface ClientSettings {
   readonly allowDirectKeys: boolean
   readonly allowedOrigins: readonly string[]
@@ -140,6 +156,8 @@ export interface ClientSettings {
   readonly strictParams: boolean
   /** `extra_fields` in answers at all. */
   readonly extraFields: boolean
+  /** Labels of metrics whose values come from callers. */
+  readonly prometheusLabels: readonly PrometheusLabel[]
   /** `cost` in the usage of answers; `x-bf-usage-cost` decides per request. */
   readonly usageCost: boolean
   /** On the last chunk of a stream, or on every chunk. */
@@ -288,6 +306,7 @@ export interface Snapshot {
   readonly logs: LogSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly routing: RoutingSettings
+  readonly metrics: MetricsSettings
   readonly priceOverrides: readonly PriceOverride[]
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]

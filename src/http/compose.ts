@@ -7,6 +7,7 @@ import { asyncSurface } from './async.ts'
 import { docsSurface } from './docs.ts'
 import { explainSurface } from './explain.ts'
 import type { Gateway } from './gateway.ts'
+import { metricsSurface } from './metrics.ts'
 import { openaiSurface } from './openai.ts'
 import { opsSurface } from './ops.ts'
 import type { Lifecycle } from './ops.ts'
@@ -31,6 +32,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
     .use(openaiSurface(gateway))
     .use(asyncSurface(gateway))
     .use(opsSurface(gateway, lifecycle))
+    .use(metricsSurface(gateway))
     .use(explainSurface(gateway))
   app.use(docsSurface(app as unknown as Elysia))
   for (const { method, path } of app.routes) {

@@ -1,4 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import type { Metrics } from '#metrics/metrics.ts'
 import type { Jobs } from '#pipeline/jobs.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
@@ -13,6 +14,8 @@ export interface Gateway {
   readonly perform?: typeof run
   /** Called once a request has arrived whole: from then on only our own timers limit how long its answer takes. */
   patient(request: Request): void
+  /** Undefined where nothing is counted. */
+  readonly metrics?: Metrics | undefined
   /** The address that a request came from; undefined when nobody knows. */
   readonly peer?: (request: Request) => string | undefined
 }

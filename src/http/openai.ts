@@ -129,7 +129,7 @@ async function answer(
     gateway.patient(arrival.request)
     return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))
   } catch (thrown) {
-    return failed(thrown, endpoint, arrival, call)
+    return failed(gateway, thrown, endpoint, arrival, call)
   }
 }
 
@@ -171,7 +171,7 @@ async function passThrough(
     }
     return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))
   } catch (thrown) {
-    return failed(thrown, 'passthrough', arrival, call)
+    return failed(gateway, thrown, 'passthrough', arrival, call)
   }
 }
 
@@ -184,13 +184,21 @@ async function passedBody(arrival: Arrival, snapshot: Snapshot): Promise<Call['b
 }
 
 function failed(
+  gateway: Gateway,
   thrown: unknown,
   endpoint: Endpoint,
   arrival: Arrival,
   call: Call | undefined,
 ): Response {
+  const error = toGatewayError(thrown)
+  // Calls are counted when they are settled.
+  if (!call) {
+    const { request, startedAt } = arrival
+    const ms = performance.now() - startedAt
+    gateway.metrics?.calls.refused(endpoint, request.method, error.status, ms)
+  }
   return respondError(
-    toGatewayError(thrown),
+    error,
     {
       provider: call?.provider,
       modelRequested: call?.modelRequested,

@@ -94,7 +94,7 @@ export async function readAnswer(
   connection.close()
   const bare = decorate(call, upstream, snapshot, text, document, original)
   const answer = pricedAnswer(call, target, snapshot, bare, usage)
-  if (books.wantsContent) books.answer = answer
+  books.answered(answer)
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }
 }

@@ -7,6 +7,8 @@ import type { Cost } from '#prices/cost.ts'
 import { priceOf } from '#prices/price.ts'
 import type { Target } from '#providers/provider.ts'
 
+import type { Books } from './books.ts'
+
 // What calls cost, for the books always and for the caller when asked.
 
 /**
@@ -23,6 +25,17 @@ export function callCost(
   const models = call.model === model ? [model] : [model, call.model]
   const work = { settings, models, endpoint: call.endpoint, atMs: Date.now() }
   return priceOf(work, usage, snapshot)
+}
+
+/** What a call cost that is being settled. */
+export function bookedCost(
+  call: Call,
+  { provider, model }: Books,
+  usage: Usage,
+  snapshot: Snapshot,
+): Cost | undefined {
+  const settings = snapshot.providers.get(provider)
+  return settings && callCost(call, settings, model, usage, snapshot)
 }
 
 /** Whether the answer's usage gets a `cost`. */

@@ -366,7 +366,7 @@ export class EventRelay {
     let waiting: Promise<unknown> | undefined
     const { books } = this.#settle
     for (const piece of pieces) {
-      if (books.wantsContent) books.wrote(piece)
+      books.wrote(piece)
       const written = sink.write(piece)
       if (written instanceof Promise) waiting = written
     }

@@ -30,7 +30,7 @@ export async function sendParts(
   await Promise.all(Array.from({ length: Math.min(maxAtOnce, parts.calls.length) }, work))
   const text = parts.join(answers)
   const { usage } = JSON.parse(text) as { usage?: unknown }
-  if (settle.books.wantsContent) settle.books.answer = text
+  settle.books.answered(text)
   settle.success(readUsage(usage))
   return { ...first!, kind: 'json', text }
 }

@@ -3,6 +3,7 @@ import { requestType } from '#core/endpoint.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import type { Usage } from '#openai/usage.ts'
+import type { Cost } from '#prices/cost.ts'
 
 import { Books } from './books.ts'
 import type { CallRecord, CallSink } from './books.ts'
@@ -28,6 +29,8 @@ export interface Totals {
 
 export interface Recorder {
   readonly totals: Readonly<Totals>
+  /** Calls that have not ended, by `requestType`. */
+  readonly underway: ReadonlyMap<string, number>
   /** `release` runs once, when the call is settled. */
   open(call: Call, release: () => void): Settle
 }
@@ -36,39 +39,48 @@ export interface Recorder {
  * Writes one log line for each call that failed, at the level of its error, and one at debug for the others, and gives
  * each sink that listens one record of every call, however it ended.
  */
-export function createRecorder(log: Logger, sinks: readonly CallSink[] = []): Recorder {
+export function createRecorder(
+  log: Logger,
+  sinks: readonly CallSink[] = [],
+  price: Price = () => undefined,
+): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
-  return { totals, open: (call, release) => new Settlement(call, release, totals, log, sinks) }
+  const underway = new Map<string, number>()
+  const desk: Desk = { log, sinks, price, totals, underway }
+  return { totals, underway, open: (call, release) => new Settlement(call, release, desk) }
+}
+
+/** What a call cost; undefined when that is not known. */
+export type Price = (call: Call, books: Books, usage: Usage) => Cost | undefined
+
+/** What all settlements of a process share. */
+interface Desk {
+  readonly log: Logger
+  readonly sinks: readonly CallSink[]
+  readonly price: Price
+  readonly totals: Totals
+  readonly underway: Map<string, number>
 }
 
 class Settlement implements Settle {
   isSettled = false
   readonly #call: Call
   readonly #release: () => void
-  readonly #totals: Totals
-  readonly #log: Logger
-  readonly #sinks: readonly CallSink[]
+  readonly #desk: Desk
   readonly books: Books
 
-  constructor(
-    call: Call,
-    release: () => void,
-    totals: Totals,
-    log: Logger,
-    sinks: readonly CallSink[],
-  ) {
+  constructor(call: Call, release: () => void, desk: Desk) {
     this.#call = call
     this.#release = release
-    this.#totals = totals
-    this.#log = log
-    this.#sinks = sinks
-    this.books = new Books(call, wantsContent(call, sinks))
+    this.#desk = desk
+    this.books = new Books(call, wantsContent(call, desk.sinks))
+    this.#underway(1)
   }
 
   success(usage: Usage | undefined): void {
     if (!this.#close()) return
-    this.#totals.succeeded++
-    const log = this.#log
+    const { log, totals } = this.#desk
+    totals.succeeded++
     // Only then are the facts worth collecting.
     if (log.level === 'debug') log.debug('request served', facts(this.#call, { usage }))
     this.#tell(undefined, usage)
@@ -76,9 +88,10 @@ class Settlement implements Settle {
 
   failure(error: GatewayError, usage?: Usage): void {
     if (!this.#close()) return
-    if (error.kind === 'client_closed') this.#totals.abandoned++
-    else this.#totals.failed++
-    this.#log[error.level](`request failed: ${error.message}`, {
+    const { log, totals } = this.#desk
+    if (error.kind === 'client_closed') totals.abandoned++
+    else totals.failed++
+    log[error.level](`request failed: ${error.message}`, {
       ...facts(this.#call, { usage }),
       kind: error.kind,
       failure_class: failureClass(error),
@@ -90,16 +103,16 @@ class Settlement implements Settle {
   }
 
   #tell(error: GatewayError | undefined, usage: Usage | undefined): void {
-    const sinks = this.#sinks
+    const { log, price, sinks } = this.#desk
     let record: CallRecord | undefined
     for (const sink of sinks) {
       if (!sink.isListening) continue
-      record ??= recordOf(this.#call, this.books, error, usage)
+      record ??= recordOf(this.#call, this.books, error, usage, price)
       try {
         sink.settled(record)
       } catch (thrown) {
         // Nobody's answer depends on who takes notes.
-        this.#log.error('a settled call could not be noted', { id: this.#call.id, cause: thrown })
+        log.error('a settled call could not be noted', { id: this.#call.id, cause: thrown })
       }
     }
   }
@@ -107,8 +120,15 @@ class Settlement implements Settle {
   #close(): boolean {
     if (this.isSettled) return false
     this.isSettled = true
+    this.#underway(-1)
     this.#release()
     return true
+  }
+
+  #underway(change: 1 | -1): void {
+    const { underway } = this.#desk
+    const type = requestType(this.#call.endpoint, this.#call.stream)
+    underway.set(type, (underway.get(type) ?? 0) + change)
   }
 }
 
@@ -124,6 +144,7 @@ function recordOf(
   books: Books,
   error: GatewayError | undefined,
   usage: Usage | undefined,
+  price: Price,
 ): CallRecord {
   const now = performance.now()
   books.received(now)
@@ -151,6 +172,8 @@ function recordOf(
     error,
     errorClass: error && failureClass(error),
     usage,
+    cost: usage && price(call, books, usage),
+    answerLength: books.answerLength,
     answer: books.takeAnswer(),
     credential: books.credential,
   }

@@ -62,7 +62,7 @@ export async function readTranslated(
     text = withExtraFields(text, text.length - 1, text.length > 2, json)
   }
   text = pricedAnswer(call, target, snapshot, nameModels(call, target, text), usage)
-  if (settle.books.wantsContent) settle.books.answer = text
+  settle.books.answered(text)
   settle.success(usage)
   return { ...base, kind: 'json', text }
 }

@@ -43,6 +43,11 @@ export const ClientConfig = closed({
       description: 'Which chunks of a stream carry `extra_fields`.',
     }),
   ),
+  prometheus_labels: Type.Optional(
+    words(
+      'Further labels of metrics; a call says their values in `x-bf-dim-NAME` or `x-bf-prom-NAME`.',
+    ),
+  ),
   usage_cost: Type.Optional(
     flag(false, 'Add `cost` to the `usage` of answers whose price is known.'),
   ),
@@ -165,7 +170,6 @@ export const ClientConfig = closed({
   ),
 
   initial_pool_size: idle(count({ default: 300 })),
-  prometheus_labels: idle(words()),
   retain_content_in_object_storage: idle(flag(false)),
   enforce_auth_on_inference: idle(Type.Boolean()),
   disable_auth_on_inference: idle(Type.Boolean()),

@@ -58,6 +58,26 @@ export const ConfigFile = closed({
   ),
   async: Type.Optional(AsyncConfig),
 
+  metrics: Type.Optional(
+    closed(
+      {
+        enabled: Type.Optional(flag(true, 'Keep metrics at all; off, `/metrics` is not there.')),
+        open: Type.Optional(
+          flag(false, 'Let anybody read them, and not only programs on the same machine.'),
+        ),
+        max_label_sets: Type.Optional(
+          count({
+            default: 500,
+            minimum: 1,
+            maximum: 20_000,
+            description:
+              'Different sets of labels that are told apart; calls beyond share the label value `_other`.',
+          }),
+        ),
+      },
+      { description: 'What `/metrics` tells Prometheus.' },
+    ),
+  ),
   prices: Type.Optional(
     Type.Array(PriceConfig, {
       description:

@@ -1,0 +1,243 @@
+import type { PrometheusLabel, Snapshot } from '#config/snapshot.ts'
+import { ENDPOINTS } from '#core/endpoint.ts'
+import type { KnownEndpoint } from '#core/endpoint.ts'
+import type { CallRecord, CallSink, FailedTry } from '#pipeline/books.ts'
+
+import { errorType, typeOfClass } from './errors.ts'
+import {
+  FIRST_TOKEN_SECONDS,
+  Histogram,
+  INTER_TOKEN_SECONDS,
+  OVERHEAD_MICROSECONDS,
+  RETRIES,
+  SIZE_BYTES,
+  UPSTREAM_SECONDS,
+} from './histogram.ts'
+import type { Buckets } from './histogram.ts'
+import { labelText } from './labels.ts'
+import { HISTOGRAMS, OTHER, Series, SeriesSet } from './series.ts'
+
+/** Requests by route, method and status. */
+export interface Route {
+  readonly labels: string
+  readonly seconds: Histogram
+  readonly requestBytes: Histogram
+  readonly responseBytes: Histogram
+}
+
+const maxErrors = 64
+const maxRoutes = 2000
+const maxRotations = 1000
+
+/** Takes note of every settled call. */
+export class CallMetrics implements CallSink {
+  readonly series = new SeriesSet()
+  readonly routes = new Map<string, Route>()
+  /** Failed tries after which another key was asked, by the text of their labels. */
+  readonly rotations = new Map<string, number>()
+  /** Calls that no queue had room for, by the text of their labels. */
+  readonly dropped = new Map<string, number>()
+  readonly #snapshot: () => Snapshot
+
+  constructor(snapshot: () => Snapshot) {
+    this.#snapshot = snapshot
+  }
+
+  get isListening(): boolean {
+    return this.#snapshot().metrics.enabled
+  }
+
+  settled(record: CallRecord): void {
+    const snapshot = this.#snapshot()
+    const { attempts, failed, upstreamMs, totalMs } = record
+    if (failed.length > 0) this.#failedTries(record, snapshot)
+    const series = this.#seriesOf(record, snapshot)
+    const isServed = record.outcome === 'success'
+    // A call that failed as a whole may have ended with one of those tries, which has been counted then.
+    const isCounted = !isServed && attempts > 0 && failed.length >= attempts
+    if (isServed) this.#success(series, record)
+    else this.#failure(series, record, isCounted)
+    if (attempts > 0) {
+      if (!isCounted) series.counters[0]!++
+      if (isServed) observe(series, 0, UPSTREAM_SECONDS, upstreamMs / 1000)
+      else {
+        series.failedLatency ??= new Histogram(UPSTREAM_SECONDS)
+        series.failedLatency.observe(upstreamMs / 1000)
+      }
+      observe(series, 1, OVERHEAD_MICROSECONDS, Math.max(0, (totalMs - upstreamMs) * 1000))
+      observe(series, 4, RETRIES, attempts - 1)
+    }
+    if (record.queuedMs > 0) observe(series, 5, UPSTREAM_SECONDS, record.queuedMs / 1000)
+    this.#route(record)
+  }
+
+  /** A request that was refused before it became a call. */
+  refused(endpoint: string, method: string, status: number, afterMs: number): void {
+    if (!this.isListening) return
+    this.#routeOf(endpoint, method, status).seconds.observe(afterMs / 1000)
+  }
+
+  #success(series: Series, { usage, cost, firstTokenMs, totalMs }: CallRecord): void {
+    const { counters } = series
+    counters[1]!++
+    if (firstTokenMs !== undefined) {
+      observe(series, 2, FIRST_TOKEN_SECONDS, firstTokenMs / 1000)
+      const gaps = (usage?.outputTokens ?? 0) - 1
+      if (gaps > 0) {
+        const seconds = Math.max(0, totalMs - firstTokenMs) / 1000 / gaps
+        observe(series, 3, INTER_TOKEN_SECONDS, seconds)
+      }
+    }
+    if (!usage) return
+    tokens(series, usage)
+    if (cost) counters[8]! += cost.total
+    else counters[10]!++
+  }
+
+  #failure(series: Series, record: CallRecord, isCounted: boolean): void {
+    const { error, errorClass, status, usage, cost } = record
+    if (!isCounted) addError(series, status, errorType(error, errorClass))
+    if (error?.kind === 'queue_full') {
+      const { labels } = series
+      this.dropped.set(labels, (this.dropped.get(labels) ?? 0) + 1)
+    }
+    // A stream that broke off has been paid for as far as it came.
+    if (usage) tokens(series, usage)
+    if (cost) series.counters[8]! += cost.total
+  }
+
+  /** Each failed try counts for the provider and key that failed. */
+  #failedTries(record: CallRecord, snapshot: Snapshot): void {
+    const { failed } = record
+    for (let i = 0; i < failed.length; i++) {
+      const tried = failed[i]!
+      const series = this.#seriesOf(record, snapshot, tried)
+      series.counters[0]!++
+      addError(series, tried.status, typeOfClass(tried.failureClass))
+      const next = failed[i + 1]
+      const nextProvider = next?.provider ?? record.provider
+      const nextKey = next ? next.key : record.keyName
+      if (nextProvider === tried.provider && nextKey !== tried.key) this.#rotated(record, tried)
+    }
+  }
+
+  #rotated(record: CallRecord, tried: FailedTry): void {
+    const labels = labelText([
+      ['provider', tried.provider],
+      ['requested_model', record.call.model],
+      ['key_name', tried.key],
+      ['fail_reason', typeOfClass(tried.failureClass)],
+    ])
+    const known = this.rotations.get(labels)
+    const text = known === undefined && this.rotations.size >= maxRotations ? overflowText : labels
+    this.rotations.set(text, (this.rotations.get(text) ?? 0) + 1)
+  }
+
+  /** Where a call counts, or one of its failed tries. */
+  #seriesOf(record: CallRecord, snapshot: Snapshot, tried?: FailedTry): Series {
+    const { call, requestType } = record
+    const { prometheusLabels } = snapshot.client
+    const provider = tried?.provider ?? record.provider
+    const keyName = tried ? tried.key : record.keyName
+    const isLast = provider === record.provider
+    const model = isLast ? (record.modelUsed ?? call.model) : call.model
+    const index = isLast ? record.fallbackIndex : provider === call.provider ? 0 : undefined
+    let key = `${provider}\n${model}\n${call.model}\n${requestType}\n${keyName}\n${index}`
+    for (const label of prometheusLabels) key += `\n${valueOf(label, call.headers) ?? ''}`
+    const known = this.series.find(key)
+    if (known) return known
+    const custom = prometheusLabels.map(
+      (label) => [label.name, valueOf(label, call.headers)] as const,
+    )
+    const ownKey = snapshot.providers.get(provider)?.keys.find(({ name }) => name === keyName)
+    return this.series.add(
+      key,
+      [
+        ['provider', provider],
+        ['model', model],
+        ['alias', model === call.model ? undefined : call.model],
+        ['method', requestType],
+        ['selected_key_id', ownKey?.id],
+        ['selected_key_name', keyName],
+        ['fallback_index', index === undefined ? undefined : String(index)],
+        ...custom,
+      ],
+      [
+        ['provider', provider],
+        ['model', OTHER],
+        ['method', requestType],
+        ...custom.map(([name]) => [name, OTHER] as const),
+      ],
+      snapshot.metrics.maxLabelSets,
+    )
+  }
+
+  #route({ call, status, totalMs, answerLength }: CallRecord): void {
+    const route = this.#routeOf(call.endpoint, call.method, status)
+    route.seconds.observe(totalMs / 1000)
+    const { body } = call
+    if (body.kind === 'json') route.requestBytes.observe(body.text.length)
+    else if (body.kind === 'bytes') route.requestBytes.observe(body.bytes.length)
+    if (answerLength > 0) route.responseBytes.observe(answerLength)
+  }
+
+  #routeOf(endpoint: string, method: string, status: number): Route {
+    const key = `${endpoint} ${method} ${status}`
+    let route = this.routes.get(key)
+    if (route) return route
+    const isFull = this.routes.size >= maxRoutes
+    const name = isFull ? OTHER : key
+    route = isFull ? this.routes.get(OTHER) : undefined
+    if (!route) {
+      const known = (ENDPOINTS as Partial<typeof ENDPOINTS>)[endpoint as KnownEndpoint]
+      route = {
+        labels: labelText([
+          ['path', isFull ? OTHER : `/openai${known?.path ?? '/*'}`],
+          ['method', isFull ? undefined : method],
+          ['status', isFull ? undefined : String(status)],
+        ]),
+        seconds: new Histogram(UPSTREAM_SECONDS),
+        requestBytes: new Histogram(SIZE_BYTES),
+        responseBytes: new Histogram(SIZE_BYTES),
+      }
+      this.routes.set(name, route)
+    }
+    return route
+  }
+}
+
+const overflowText = `provider="${OTHER}"`
+
+/** `index` by the order of `HISTOGRAMS`. */
+function observe(series: Series, index: number, shape: Buckets, value: number): void {
+  const { histograms } = series
+  histograms[index] ??= new Histogram(shape)
+  histograms[index].observe(value)
+}
+
+function tokens({ counters }: Series, usage: NonNullable<CallRecord['usage']>): void {
+  const { cacheWriteTokens, cacheWrite1hTokens } = usage
+  counters[2]! += usage.inputTokens
+  counters[3]! += usage.outputTokens
+  counters[4]! += usage.cachedTokens
+  counters[5]! += cacheWriteTokens
+  if (cacheWrite1hTokens !== undefined) {
+    counters[6]! += Math.max(0, cacheWriteTokens - cacheWrite1hTokens)
+    counters[7]! += cacheWrite1hTokens
+  }
+  counters[9]! += usage.reasoningTokens
+}
+
+function addError({ errors }: Series, status: number, type: string): void {
+  let text = `status_code="${status}",error_type="${type}"`
+  if (errors.size >= maxErrors && !errors.has(text)) text = `error_type="_OTHER"`
+  errors.set(text, (errors.get(text) ?? 0) + 1)
+}
+
+function valueOf(
+  { headers }: PrometheusLabel,
+  given: Readonly<Record<string, string>>,
+): string | undefined {
+  for (const header of headers) if (given[header] !== undefined) return given[header]
+  return undefined
+}
