@@ -1,0 +1,190 @@
+import { expect, test } from 'bun:test'
+
+import { startUpstream } from '../helpers/upstream.ts'
+import { createFolder } from './folder.ts'
+import { gate } from './rig.ts'
+
+// What becomes of jobs when their process ends, one way or another.
+
+const path = '/v1/async/chat/completions'
+const ask = (content: string): object => ({
+  model: 'openai/gpt-4o-mini',
+  messages: [{ role: 'user', content }],
+})
+const quick = { lease_in_seconds: 0.3 }
+const timeoutMs = 30_000
+
+test(
+  'after a kill what ran and what waited runs again, once the lease is over',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, { async: { ...quick, concurrency: 1 } })
+    upstream.reply({ gate: gate().opened, json: {} })
+    let gateway = await folder.start()
+    const running = (await gateway.post(path, ask('one'))).body.id
+    await upstream.waitFor(1)
+    const waiting = (await gateway.post(path, ask('two'))).body.id
+    await gateway.kill()
+    gateway = await folder.start()
+    for (const id of [running, waiting]) {
+      const { body } = await gateway.ended(`${path}/${id}`)
+      expect(body).toMatchObject({ status: 'completed' })
+    }
+    const asked = upstream.requests.map((request) => request.json().messages[0].content)
+    expect(asked.toSorted()).toEqual(['one', 'one', 'two'])
+    // What has ended stays, also over another kill.
+    await gateway.kill()
+    gateway = await folder.start()
+    expect((await gateway.get(`${path}/${running}`)).status).toBe(200)
+    expect(upstream.requests).toHaveLength(3)
+  },
+  timeoutMs,
+)
+
+test(
+  'on_restart: fail ends what may have been charged, and runs what was not begun',
+  async () => {
+    await using upstream = await startUpstream()
+    const config = { async: { ...quick, concurrency: 1, on_restart: 'fail' } }
+    await using folder = createFolder(upstream.url, config)
+    upstream.reply({ gate: gate().opened, json: {} })
+    let gateway = await folder.start()
+    const running = (await gateway.post(path, ask('one'))).body.id
+    await upstream.waitFor(1)
+    const waiting = (await gateway.post(path, ask('two'))).body.id
+    await gateway.kill()
+    gateway = await folder.start()
+    expect((await gateway.ended(`${path}/${running}`)).body).toMatchObject({
+      status: 'failed',
+      status_code: 500,
+      error: { error: { code: 'job_interrupted' } },
+    })
+    expect((await gateway.ended(`${path}/${waiting}`)).body).toMatchObject({ status: 'completed' })
+    expect(upstream.requests).toHaveLength(2)
+  },
+  timeoutMs,
+)
+
+test(
+  'a job that brings down its process again and again ends after max_starts',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, { async: { ...quick, max_starts: 2 } })
+    const never = { gate: gate().opened, json: {} }
+    upstream.reply([never, never, never])
+    let gateway = await folder.start()
+    const { id } = (await gateway.post(path, ask('one'))).body
+    await upstream.waitFor(1)
+    await gateway.kill()
+    gateway = await folder.start()
+    await upstream.waitFor(2)
+    await gateway.kill()
+    gateway = await folder.start()
+    expect((await gateway.ended(`${path}/${id}`)).body).toMatchObject({ status: 'failed' })
+    expect(upstream.requests).toHaveLength(2)
+  },
+  timeoutMs,
+)
+
+test(
+  'a key of the caller is never written down; without it the job ends and says why',
+  async () => {
+    await using upstream = await startUpstream()
+    const config = { async: { ...quick, concurrency: 1 }, client: { allow_direct_keys: true } }
+    await using folder = createFolder(upstream.url, config)
+    const key = 'sk-direct-canary-0123456789'
+    const mine = { authorization: `Bearer ${key}`, 'x-mine': `the ${key} again` }
+    upstream.reply({ gate: gate().opened, json: {} })
+    let gateway = await folder.start()
+    const running = (await gateway.post(path, ask('one'), mine)).body.id
+    const [sent] = await upstream.waitFor(1)
+    expect(sent!.headers.get('authorization')).toBe(mine.authorization)
+    const waiting = (await gateway.post(path, ask('two'), mine)).body.id
+    expect(folder.holds(running)).toBe(true)
+    expect(folder.holds(key)).toBe(false)
+    await gateway.kill()
+    gateway = await folder.start()
+    for (const id of [running, waiting]) {
+      expect((await gateway.ended(`${path}/${id}`, mine)).body).toMatchObject({
+        status: 'failed',
+        error: { error: { code: 'job_key_lost' } },
+      })
+    }
+    expect(upstream.requests).toHaveLength(1)
+    expect(folder.holds(key)).toBe(false)
+  },
+  timeoutMs,
+)
+
+test(
+  'SIGTERM lets a running job end, and leaves the waiting ones to the next start',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, { async: { concurrency: 1 } })
+    const hold = gate()
+    upstream.reply({ gate: hold.opened, json: { id: 'slow', object: 'chat.completion' } })
+    let gateway = await folder.start()
+    const running = (await gateway.post(path, ask('one'))).body.id
+    await upstream.waitFor(1)
+    const waiting = (await gateway.post(path, ask('two'))).body.id
+    const ended = gateway.terminate()
+    // Refusing what is new shows that the signal has arrived.
+    while ((await gateway.get('/v1/async/jobs')).status !== 503) await Bun.sleep(5)
+    hold.open()
+    await ended
+    expect(upstream.requests).toHaveLength(1)
+    gateway = await folder.start()
+    expect((await gateway.get(`${path}/${running}`)).body).toMatchObject({
+      status: 'completed',
+      result: { id: 'slow' },
+    })
+    expect((await gateway.ended(`${path}/${waiting}`)).body).toMatchObject({ status: 'completed' })
+    expect(upstream.requests).toHaveLength(2)
+  },
+  timeoutMs,
+)
+
+test(
+  'a job that is too slow for the drain window is given back, and runs at the next start without waiting for a lease',
+  async () => {
+    await using upstream = await startUpstream()
+    const config = { client: { drain_timeout_in_seconds: 0.1 }, async: { lease_in_seconds: 3600 } }
+    await using folder = createFolder(upstream.url, config)
+    upstream.reply({ gate: gate().opened, json: {} })
+    let gateway = await folder.start()
+    const { id } = (await gateway.post(path, ask('one'))).body
+    await upstream.waitFor(1)
+    await gateway.terminate()
+    gateway = await folder.start()
+    expect((await gateway.ended(`${path}/${id}`)).body).toMatchObject({ status: 'completed' })
+    expect(upstream.requests).toHaveLength(2)
+  },
+  timeoutMs,
+)
+
+test(
+  'two processes share a folder, and no job runs in both',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, {
+      async: { lease_in_seconds: 0.5, concurrency: 3 },
+    })
+    const both = await Promise.all([folder.start(), folder.start()])
+    const ids = await Promise.all(
+      Array.from({ length: 60 }, async (_, i) => {
+        const { status, body } = await both[i % 2]!.post(path, ask(`job ${i}`))
+        expect(status).toBe(202)
+        return body.id as string
+      }),
+    )
+    for (const [i, id] of ids.entries()) {
+      // Whoever is asked knows all of them.
+      const { body } = await both[(i + 1) % 2]!.ended(`${path}/${id}`)
+      expect(body).toMatchObject({ status: 'completed' })
+    }
+    const asked = upstream.requests.map((request) => request.json().messages[0].content)
+    expect(new Set(asked).size).toBe(60)
+    expect(asked).toHaveLength(60)
+  },
+  timeoutMs,
+)
