@@ -10,6 +10,8 @@ import type { Guard } from './guards.ts'
 export interface Condition {
   /** When one of them does not hold, the condition is not true. */
   readonly guards: readonly Guard[]
+  /** It speaks of nothing but the provider, the model and the operation: the same for all such calls. */
+  readonly isFixed: boolean
   /** Whether it is true, or why that cannot be said. Never throws. */
   readonly test: (facts: Facts) => boolean | Failure
 }
@@ -87,7 +89,8 @@ function compile(
       return { why: summary(thrown) }
     }
   }
-  return { condition: { guards: guardsOf(parsed.ast), test }, warnings: survey.warnings }
+  const isFixed = [...survey.names].every((name) => fixedFacts.has(name))
+  return { condition: { guards: guardsOf(parsed.ast), isFixed, test }, warnings: survey.warnings }
 }
 
 interface Survey {
@@ -96,6 +99,7 @@ interface Survey {
   readonly warnings: string[]
 }
 
+const fixedFacts: ReadonlySet<string> = new Set(['model', 'provider', 'request_type', 'stream'])
 const notAFunction = `there is no function "${linear}"`
 const loops = new Set(['all', 'exists', 'exists_one', 'filter', 'map'])
 

@@ -10,8 +10,8 @@ export interface Guard {
   readonly fact: 'model' | 'provider' | 'request_type' | 'headers' | 'params'
   /** Of a header or a parameter; otherwise empty. */
   readonly name: string
-  /** What the text must be, or begin with. */
-  readonly test: 'one of' | 'begins with'
+  /** What the text must be or begin with; or that there is one at all. */
+  readonly test: 'one of' | 'begins with' | 'is there'
   readonly texts: readonly string[]
 }
 
@@ -22,7 +22,8 @@ export function holds(guard: Guard, facts: Facts): boolean {
     fact === 'headers' || fact === 'params' ? facts[fact][guard.name] : facts[fact]
   // What every object inherits is no text and so begins with nothing.
   if (typeof value !== 'string') return false
-  return test === 'one of' ? texts.includes(value) : value.startsWith(texts[0]!)
+  if (test === 'one of') return texts.length === 1 ? texts[0] === value : texts.includes(value)
+  return test === 'is there' || value.startsWith(texts[0]!)
 }
 
 /**
@@ -32,7 +33,32 @@ export function holds(guard: Guard, facts: Facts): boolean {
 export function guardsOf(ast: ASTNode): Guard[] {
   if (ast.op === '&&') return ast.args.flatMap(guardsOf)
   const guard = guardOf(ast)
-  return guard ? [guard] : []
+  return guard ? [guard] : neededBy(ast)
+}
+
+/** Headers and parameters without which evaluating ends in an error: what is looked at in any case. */
+function neededBy(ast: ASTNode): Guard[] {
+  const place = placeOf(ast)
+  if (place) return place.name === '' ? [] : [{ ...place, test: 'is there', texts: [] }]
+  switch (ast.op) {
+    case '==':
+    case '!=':
+    case '<':
+    case '<=':
+    case '>':
+    case '>=':
+    case '+':
+    case 'in':
+      return ast.args.flatMap(neededBy)
+    case '!_':
+      return neededBy(ast.args)
+    case 'rcall': {
+      const [, receiver] = ast.args
+      return neededBy(receiver)
+    }
+    default:
+      return []
+  }
 }
 
 function guardOf(ast: ASTNode): Guard | undefined {

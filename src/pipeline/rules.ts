@@ -1,11 +1,14 @@
+import type { Failure } from '#config/expression.ts'
 import type { Facts } from '#config/facts.ts'
 import { holds } from '#config/guards.ts'
-import type { RoutingRule, RuleScope, RuleTarget } from '#config/rule.ts'
+import type { Guard } from '#config/guards.ts'
+import type { RoutingRule, RoutingSettings, RuleScope, RuleTarget } from '#config/rule.ts'
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call, Fallback } from '#core/call.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
 import { CallFacts } from './call-facts.ts'
+import { candidatesFor } from './rule-index.ts'
 
 // Routing rules: the operator's word on where a call goes, before anything is planned for it.
 
@@ -31,13 +34,13 @@ export function route(call: Call, snapshot: Snapshot, chance: Chance = real): Ca
 }
 
 function routed(call: Call, snapshot: Snapshot, chance: Chance): Call {
-  const { rules, maxChainDepth } = snapshot.routing
+  const { maxChainDepth } = snapshot.routing
   const facts = new CallFacts(call, chance.nowMs())
   let seen: Set<string> | undefined
   let decided: Choice | undefined
   let fallbacksOf: RoutingRule | undefined
   for (let depth = 0; depth < maxChainDepth; depth++) {
-    const choice = choose(call, rules, facts, chance)
+    const choice = choose(call, snapshot.routing, facts, chance)
     if (!choice) break
     const { rule, target } = choice
     decided = choice
@@ -81,37 +84,69 @@ const maxFailuresTold = 5
 
 function choose(
   call: Call,
-  rules: readonly RoutingRule[],
+  routing: RoutingSettings,
   facts: CallFacts,
   chance: Chance,
 ): Choice | undefined {
-  const { trace } = call
-  let told = 0
+  if (call.trace.isDetailed) return chooseAloud(call, routing, facts, chance)
   let failures = 0
+  for (const { rule, guards, isSure } of candidatesFor(routing, facts)) {
+    if (rule.scope !== 'global' && !isInScope(rule, facts)) continue
+    if (!isSure) {
+      if (!allHold(guards, facts)) continue
+      const verdict = rule.condition!.test(facts)
+      if (verdict === false) continue
+      if (verdict !== true) {
+        if (failures++ < maxFailuresTold) tell(call, rule, failure(verdict))
+        continue
+      }
+    }
+    const target = drawTarget(rule.targets, chance.random())
+    const reason = whyNotThere(target, call, facts)
+    if (reason === undefined) return { rule, target }
+    tell(call, rule, reason)
+  }
+  return undefined
+}
+
+function allHold(guards: readonly Guard[], facts: Facts): boolean {
+  for (const guard of guards) if (!holds(guard, facts)) return false
+  return true
+}
+
+/** The same, and says of each rule why it does not match. */
+function chooseAloud(
+  call: Call,
+  { rules }: RoutingSettings,
+  facts: CallFacts,
+  chance: Chance,
+): Choice | undefined {
+  let passed = 0
+  let found: Choice | undefined
   for (const rule of rules) {
     let reason = whyNot(rule, facts)
     if (reason === undefined) {
       const target = drawTarget(rule.targets, chance.random())
       reason = whyNotThere(target, call, facts)
-      if (reason === undefined) return { rule, target }
+      if (reason === undefined) {
+        found = { rule, target }
+        break
+      }
     }
-    const isFailure = reason.startsWith(failed)
-    if (trace.isDetailed ? told++ < maxTold : isFailure && failures++ < maxFailuresTold) {
-      trace.add('route', `rule '${rule.name}' does not match: ${reason}`, {
-        rule_id: rule.id,
-        rule_name: rule.name,
-      })
-    }
+    if (passed++ < maxTold) tell(call, rule, reason)
   }
-  if (trace.isDetailed && told > maxTold) {
-    trace.add('route', `nor do ${told - maxTold} more rules match`)
-  }
-  return undefined
+  if (passed > maxTold) call.trace.add('route', `nor do ${passed - maxTold} more rules match`)
+  return found
 }
 
-const failed = 'its condition cannot be evaluated'
+function tell(call: Call, rule: RoutingRule, reason: string): void {
+  call.trace.add('route', `rule '${rule.name}' does not match: ${reason}`, {
+    rule_id: rule.id,
+    rule_name: rule.name,
+  })
+}
 
-const guardReasons = {
+const reasons = {
   model: 'the model is another',
   provider: 'the provider is another',
   request_type: 'the request type is another',
@@ -122,15 +157,21 @@ const guardReasons = {
 /** Why a rule does not apply. Says nothing of what the rule compares with, which may be meant to stay unknown. */
 function whyNot(rule: RoutingRule, facts: Facts): string | undefined {
   if (!rule.enabled) return 'it is switched off'
-  if (rule.scope !== 'global' && ownerOf(rule.scope, facts) !== rule.scopeId) {
-    return `the call belongs to another ${rule.scope}, or to none`
-  }
+  if (!isInScope(rule, facts)) return `the call belongs to another ${rule.scope}, or to none`
   const { condition } = rule
   if (!condition) return undefined
-  for (const guard of condition.guards) if (!holds(guard, facts)) return guardReasons[guard.fact]
+  for (const guard of condition.guards) if (!holds(guard, facts)) return reasons[guard.fact]
   const verdict = condition.test(facts)
-  if (typeof verdict === 'object') return `${failed}: ${verdict.why}`
+  if (typeof verdict === 'object') return failure(verdict)
   return verdict ? undefined : 'its condition is false'
+}
+
+function failure({ why }: Failure): string {
+  return `its condition cannot be evaluated: ${why}`
+}
+
+function isInScope({ scope, scopeId }: RoutingRule, facts: Facts): boolean {
+  return scope === 'global' || ownerOf(scope, facts) === scopeId
 }
 
 function ownerOf(scope: Exclude<RuleScope, 'global'>, facts: Facts): string {

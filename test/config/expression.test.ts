@@ -183,6 +183,11 @@ describe('the guards of', () => {
     ['model == "a" || provider == "b"', []],
     ['model == "a" || model.startsWith("b")', []],
     ['!(model == "a")', []],
+    ['headers["x"] != "a"', ['headers.x is there ']],
+    ['!headers.x.contains("a")', ['headers.x is there ']],
+    ['int(headers.x) > 1', []],
+    ['has(headers.x) && "y" in headers', []],
+    ['headers.x != "a" || params.y != "b"', []],
     ['model != "a"', []],
     ['model == "a" ? true : false', []],
     ['model == provider', []],
@@ -209,6 +214,10 @@ test('property: guards and conditions agree, and nothing throws', () => {
       { maxDepth: 4 },
       fc.tuple(place, quoted).map(([left, right]) => `${left} == ${right}`),
       fc.tuple(place, quoted).map(([left, right]) => `${right} == ${left}`),
+      fc.tuple(place, quoted).map(([left, right]) => `${left} != ${right}`),
+      fc.tuple(place, place).map(([left, right]) => `${left} + ${right} < ${right} + "b"`),
+      fc.tuple(place, quoted).map(([left, right]) => `!${left}.contains(${right})`),
+      place.map((left) => `has(${left}) || ${left} == "a"`),
       fc.tuple(place, fc.array(quoted, { maxLength: 3 })).map(([left, right]) => {
         return `${left} in [${right.join()}]`
       }),
