@@ -82,10 +82,7 @@ export function race<T>(options: RaceOptions<T>): Promise<T> {
 
   function run(lane: Lane, running: Promise<T> = options.first(lane)): void {
     running.then(
-      (outcome) => {
-        if (claim(lane)) resolve(outcome)
-        else lane.free()
-      },
+      (outcome) => (claim(lane) ? resolve(outcome) : lane.free()),
       (thrown: unknown) => lost(lane, thrown),
     )
   }
