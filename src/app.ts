@@ -26,6 +26,7 @@ import { createHealth } from '#pipeline/health.ts'
 import { createHedges } from '#pipeline/hedge.ts'
 import { createInflight } from '#pipeline/inflight.ts'
 import { createJobs } from '#pipeline/jobs.ts'
+import { createJournal, limitsOf, secretsOfConfig } from '#pipeline/journal.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
@@ -33,6 +34,7 @@ import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createJobStore } from '#store/jobs.ts'
+import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
 import type { ResponseStore } from '#store/responses.ts'
 
@@ -48,6 +50,8 @@ export interface AppOptions {
   readonly log: Logger
   /** Where the databases are; undefined keeps what they would hold in memory. */
   readonly appDir?: string | undefined
+  /** False keeps no log of calls, whatever the configuration says. */
+  readonly logs?: boolean
 }
 
 export type StartResult =
@@ -100,6 +104,16 @@ export function startApp(options: AppOptions): StartResult {
   if (!first.snapshot) return { app: undefined, problems: first.problems }
   warn(log, first.snapshot)
 
+  const logsPath =
+    options.appDir === undefined || options.logs === false
+      ? undefined
+      : join(options.appDir, 'logs.db')
+  const logs =
+    logsPath === undefined
+      ? undefined
+      : createLogStore({ path: logsPath, limits: limitsOf(first.snapshot.logs), log })
+  logs?.setSecrets(secretsOfConfig(first.snapshot))
+
   const live = createLive(first.snapshot, {
     path: configPath,
     initialText: text,
@@ -110,6 +124,8 @@ export function startApp(options: AppOptions): StartResult {
         providers: [...snapshot.providers.keys()],
       })
       warn(log, snapshot)
+      logs?.setLimits(limitsOf(snapshot.logs))
+      logs?.setSecrets(secretsOfConfig(snapshot))
     },
     onRejected(problems) {
       log.error('the new configuration is not valid and was not taken', {
@@ -128,7 +144,10 @@ export function startApp(options: AppOptions): StartResult {
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
-      ...createServices(responses, log, () => live.current(), [metrics.calls]),
+      ...createServices(responses, log, () => live.current(), [
+        metrics.calls,
+        ...(logs ? [createJournal(logs, () => live.current().logs)] : []),
+      ]),
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
     },
     jobs: createJobs({
@@ -140,6 +159,7 @@ export function startApp(options: AppOptions): StartResult {
       settings: () => live.current().async,
       log,
     }),
+    logs,
     snapshot: () => live.current(),
     metrics,
     patient: (request) => server?.patient(request),
@@ -199,6 +219,7 @@ export function startApp(options: AppOptions): StartResult {
         metrics.stop()
         jobs?.close()
         responses.close()
+        await logs?.close()
       },
       async stop() {
         live.close()
@@ -206,6 +227,7 @@ export function startApp(options: AppOptions): StartResult {
         metrics.stop()
         jobs?.close()
         responses.close()
+        await logs?.close()
       },
     },
   }

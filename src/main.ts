@@ -8,6 +8,8 @@ const usage = `Usage: asbru [command] [flags]
   serve      run the gateway (default)
   check      validate a configuration and print it resolved, secrets hidden
   explain    print what would be done with a request, and why; nothing is sent
+  tail       watch the calls of a running gateway (--json)
+  sql        ask the log of calls: one SELECT (--json, --limit ROWS)
   mock       run a fake OpenAI-compatible provider with faults
   bench      measure this machine: direct and through the gateway
   version    print the version
@@ -79,6 +81,18 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'bench': {
       const { bench } = await import('./cli/bench.ts')
       return await bench(rest)
+    }
+    case 'tail': {
+      const { tail } = await import('./cli/tail.ts')
+      return await tail(rest, env)
+    }
+    case 'sql': {
+      const { sql } = await import('./cli/sql.ts')
+      return await sql(rest, env)
+    }
+    case 'sql-role': {
+      const { sqlRole } = await import('./cli/sql.ts')
+      return await sqlRole()
     }
     case 'bench-role': {
       const { benchRole } = await import('./cli/bench.ts')

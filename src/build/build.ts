@@ -39,6 +39,8 @@ export function buildCommand(outfile: string, target: Target | undefined): strin
     '--compile-exec-argv=--max-http-header-size=262144',
     `--outfile=${outfile}`,
     'src/main.ts',
+    // A thread's file is no part of the bundle that starts it; it lies beside it in the executable.
+    'src/store/logs-worker.ts',
   ]
 }
 

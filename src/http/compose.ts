@@ -7,6 +7,7 @@ import { asyncSurface } from './async.ts'
 import { docsSurface } from './docs.ts'
 import { explainSurface } from './explain.ts'
 import type { Gateway } from './gateway.ts'
+import { logsSurface } from './logs.ts'
 import { metricsSurface } from './metrics.ts'
 import { openaiSurface } from './openai.ts'
 import { opsSurface } from './ops.ts'
@@ -34,6 +35,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
     .use(opsSurface(gateway, lifecycle))
     .use(metricsSurface(gateway))
     .use(explainSurface(gateway))
+    .use(logsSurface(gateway))
   app.use(docsSurface(app as unknown as Elysia))
   for (const { method, path } of app.routes) {
     methodsOf.set(path, [...(methodsOf.get(path) ?? []), method])

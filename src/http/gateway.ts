@@ -3,12 +3,15 @@ import type { Metrics } from '#metrics/metrics.ts'
 import type { Jobs } from '#pipeline/jobs.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
+import type { LogStore } from '#store/logs.ts'
 
 /** What the surfaces need of the running process. */
 export interface Gateway {
   readonly services: Services
   /** Absent where there can be no jobs. */
   readonly jobs?: Jobs | undefined
+  /** Absent where no log can be kept. */
+  readonly logs?: LogStore | undefined
   snapshot(): Snapshot
   /** What is done with a call, when that is something else than to `run` it. */
   readonly perform?: typeof run

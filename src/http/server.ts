@@ -9,6 +9,7 @@ import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import type { Lifecycle } from './ops.ts'
 import { respondError } from './respond.ts'
+import { isTail, openTail } from './tail.ts'
 import { pathOf } from './target.ts'
 import { openRelay } from './websocket.ts'
 import type { RelayData } from './websocket.ts'
@@ -82,6 +83,9 @@ export function listen(options: {
       const { origin, upgrade } = headers
       if (upgrade?.toLowerCase() === 'websocket') {
         // Browsers open sockets to anywhere without asking first; only the origin tells.
+        if (!isForeign(origin) && isTail(pathOf(request.url))) {
+          return openTail(request, bun, gateway())
+        }
         return isForeign(origin) ? foreign() : openRelay(request, bun, gateway(), log)
       }
       if (origin !== undefined) return forBrowser(request, origin)

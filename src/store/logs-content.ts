@@ -51,7 +51,7 @@ function chatOf(events: readonly Json[]): Json {
   const whole: Json = {}
   const choices: Json[] = []
   for (const { choices: parts, ...rest } of events) {
-    Object.assign(whole, rest)
+    add(whole, rest)
     for (const part of list(parts)) {
       const { index = 0, delta, ...beside } = part
       if (typeof index !== 'number' || index < 0 || index > 127) continue
@@ -64,6 +64,13 @@ function chatOf(events: readonly Json[]): Json {
   }
   if (whole['object'] === 'chat.completion.chunk') whole['object'] = 'chat.completion'
   return { ...whole, ...(choices.length > 0 && { choices: choices.filter(Boolean) }) }
+}
+
+/** What is said later stands, unless it is nothing. */
+function add(whole: Json, more: Json): void {
+  for (const [name, value] of Object.entries(more)) {
+    if (value !== null || whole[name] === undefined) whole[name] = value
+  }
 }
 
 /** Texts go on, lists go on by their `index`, everything else is replaced. */
@@ -99,7 +106,7 @@ function textOf(events: readonly Json[]): Json {
   const whole: Json = {}
   const choices: Json[] = []
   for (const { choices: parts, ...rest } of events) {
-    Object.assign(whole, rest)
+    add(whole, rest)
     for (const { index = 0, text = '', ...beside } of list(parts)) {
       if (typeof index !== 'number' || index < 0 || index > 127) continue
       const choice = (choices[index] ??= { index, text: '' })

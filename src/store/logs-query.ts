@@ -185,7 +185,7 @@ export function csvLine(values: readonly unknown[]): string {
   return values
     .map((value) => {
       if (value === null || value === undefined) return ''
-      const plain = typeof value === 'object' ? JSON.stringify(value) : String(value)
+      const plain = typeof value === 'string' ? value : JSON.stringify(value)
       const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
     })

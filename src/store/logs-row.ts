@@ -111,7 +111,8 @@ export function detailed(row: DetailedRow): Json {
   }
 }
 
-function inputOf({ messages, input, tools, model: _, ...params }: Json): Json {
+function inputOf({ messages, input, tools, ...rest }: Json): Json {
+  const params = Object.fromEntries(Object.entries(rest).filter(([name]) => name !== 'model'))
   return {
     ...(messages !== undefined && { input_history: messages }),
     ...(input !== undefined && { responses_input_history: input }),

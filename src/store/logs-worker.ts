@@ -16,7 +16,7 @@ let reader: ReturnType<typeof createLogReader> | undefined
 let rounds: ReturnType<typeof setInterval> | undefined
 
 function say(message: FromThread): void {
-  self.postMessage(message)
+  self.postMessage(message, [])
 }
 
 function why(thrown: unknown): string {

@@ -237,7 +237,7 @@ function thread(onMessage: (message: FromThread) => void, onEnd: (why: string) =
 }
 
 function tell(worker: Worker, message: ToThread): void {
-  worker.postMessage(message)
+  worker.postMessage(message, [])
 }
 
 /** Asks a thread to let go of its files, and ends it whether it did or not. */
@@ -281,7 +281,7 @@ function createReader(path: string): Reader {
     const last = worker
     worker = undefined
     last?.terminate()
-    for (const { reject } of asked.values()) reject(unavailable(why))
+    for (const asker of asked.values()) asker.reject(unavailable(why))
     asked.clear()
   }
 

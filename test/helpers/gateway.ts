@@ -26,6 +26,8 @@ export interface TestGatewayOptions {
   readonly config?: object
   readonly configText?: string
   readonly env?: Record<string, string>
+  /** Keep a log of calls; the compiled file always does. It costs a thread, so not every test has one. */
+  readonly logs?: boolean
 }
 
 /** A gateway on a free port: in this process, or the compiled file when `ASBRU_BINARY` names it. */
@@ -39,7 +41,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   const running =
     binary === undefined
-      ? inProcess(configPath, text, options.env ?? {}, journal)
+      ? inProcess(configPath, text, options, journal)
       : await spawned([binary], configPath, options.env ?? {}, journal)
   return {
     ...running,
@@ -67,7 +69,7 @@ interface Running {
 function inProcess(
   configPath: string,
   text: string | undefined,
-  env: Record<string, string>,
+  { env = {}, logs = false }: TestGatewayOptions,
   journal: Journal,
 ): Running {
   const log = createLogger({ level: 'debug', style: 'json', write: journal.write })
@@ -79,6 +81,7 @@ function inProcess(
     env,
     log,
     appDir: join(configPath, '..'),
+    logs,
   })
   if (!app) throw new Error(`The test configuration is not valid: ${JSON.stringify(problems)}`)
   return { url: app.url, pid: undefined, stop: () => app.stop(), drain: () => app.drain() }

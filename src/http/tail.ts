@@ -1,0 +1,55 @@
+import type { Server } from 'bun'
+
+import { toGatewayError } from '#core/errors.ts'
+import { newId } from '#lib/id.ts'
+
+import { requireLocal } from './admin.ts'
+import type { Gateway } from './gateway.ts'
+import { logsOf } from './logs.ts'
+import { respondError } from './respond.ts'
+import type { RelayData } from './websocket.ts'
+
+const pingMs = 30_000
+
+/** Whether a WebSocket at this path is for watching the log. */
+export function isTail(path: string): boolean {
+  return path === '/ws' || path === '/ws/logs'
+}
+
+/** Upgrades to a socket that gets `{type: "log", operation, payload}` for every call once it is logged. */
+export function openTail(
+  request: Request,
+  server: Server<RelayData>,
+  gateway: Gateway,
+): Response | undefined {
+  try {
+    requireLocal(request, gateway)
+    const logs = logsOf(gateway)
+    let stop: (() => void) | undefined
+    let pings: ReturnType<typeof setInterval> | undefined
+    const upgraded = server.upgrade(request, {
+      data: {
+        open(socket) {
+          // Who reads too slowly is cut off by the socket's own limit.
+          stop = logs.watch((line) => {
+            socket.send(`{"type":"log","operation":"create","payload":${line}}`)
+          })
+          pings = setInterval(() => socket.ping(), pingMs)
+          pings.unref()
+        },
+        message() {},
+        drain() {},
+        close() {
+          stop?.()
+          clearInterval(pings)
+        },
+      },
+    })
+    return upgraded
+      ? undefined
+      : new Response('This is not a valid WebSocket handshake.\n', { status: 400 })
+  } catch (thrown) {
+    const context = { provider: undefined, modelRequested: undefined, requestType: 'logs' }
+    return respondError(toGatewayError(thrown), context, newId())
+  }
+}

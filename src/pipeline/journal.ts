@@ -1,0 +1,226 @@
+import type { LogSettings, Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import { Secret } from '#lib/secret.ts'
+import type { Usage } from '#openai/usage.ts'
+import type { LogLimits, LogRow } from '#store/logs-schema.ts'
+import type { LogStore } from '#store/logs.ts'
+
+import type { CallRecord, CallSink } from './books.ts'
+
+// What the log keeps of a settled call. Runs on the request path, so it only picks; texts are cleaned, put together
+// and packed where the log is written.
+
+/** A sink that turns records into rows, for as long as the configuration wants a log. */
+export function createJournal(logs: LogStore, settings: () => LogSettings): CallSink {
+  return {
+    get isListening() {
+      return settings().enabled
+    },
+    wantsContent: (call) => settings().enabled && keepsContent(call, settings()),
+    settled: (record) => logs.add(rowOf(record, settings())),
+  }
+}
+
+/** Whether what is said in a call may be kept; the call has a say where the configuration lets it. */
+function keepsContent(call: Call, settings: LogSettings): boolean {
+  if (settings.allowContentOverride) {
+    const asked = call.headers['x-bf-disable-content-logging']
+    if (asked === 'true') return false
+    if (asked === 'false') return true
+  }
+  return settings.keepsContent
+}
+
+/** What the store has to know of the settings. */
+export function limitsOf({ maxAgeMs, maxBytes, maxBodyChars }: LogSettings): LogLimits {
+  return { maxAgeMs, maxBytes, maxBodyChars }
+}
+
+/** More than is kept is handed on, so that a key across the cut is still found whole. */
+const marginChars = 8192
+
+function rowOf(record: CallRecord, settings: LogSettings): LogRow {
+  const { call, usage, error } = record
+  const { headers } = call
+  const withContent = keepsContent(call, settings)
+  const maxChars = settings.maxBodyChars + marginChars
+  const { answer } = record
+  const decisions = call.trace.list()
+  return {
+    id: call.id,
+    atMs: Math.round(record.arrivedAtMs),
+    object: call.endpoint,
+    stream: call.stream,
+    status: record.outcome === 'success' ? 'success' : 'error',
+    statusCode: record.status,
+    provider: record.provider,
+    model: call.modelRequested,
+    modelUsed: record.modelUsed,
+    keyId: record.keyId,
+    keyName: record.keyName,
+    virtualKeyId: undefined,
+    virtualKeyName: undefined,
+    sessionId: headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'],
+    userAgent: headers['user-agent']?.slice(0, 300),
+    latencyMs: record.totalMs,
+    queuedMs: record.queuedMs,
+    upstreamMs: record.upstreamMs,
+    firstTokenMs: record.firstTokenMs,
+    promptTokens: usage?.inputTokens,
+    completionTokens: usage?.outputTokens,
+    totalTokens: usage?.totalTokens,
+    cachedTokens: usage?.cachedTokens,
+    cost: record.cost?.total,
+    fallbackIndex: record.fallbackIndex,
+    retries: record.retries,
+    attempts: record.attempts,
+    usage: usage && JSON.stringify(usageOf(usage)),
+    error: error && JSON.stringify(errorOf(record)),
+    trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
+    dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
+    metadata: metadataOf(headers, settings.headers),
+    trace: decisions.length === 0 ? undefined : JSON.stringify(call.trace.shown()),
+    request: withContent && call.body.kind === 'json' ? cut(call.body.text, maxChars) : undefined,
+    answer: !withContent ? undefined : typeof answer === 'string' ? cut(answer, maxChars) : answer,
+    secrets: secretsOfCall(call, record.credential),
+  }
+}
+
+function cut(text: string, maxChars: number): string {
+  return text.length > maxChars ? text.slice(0, maxChars) : text
+}
+
+/** In the names of OpenAI's `usage`, the details flat. */
+function usageOf(usage: Usage): Record<string, unknown> {
+  return {
+    prompt_tokens: usage.inputTokens,
+    completion_tokens: usage.outputTokens,
+    total_tokens: usage.totalTokens,
+    prompt_tokens_details: {
+      cached_tokens: usage.cachedTokens,
+      cache_write_tokens: usage.cacheWriteTokens,
+      audio_tokens: usage.audioInputTokens,
+      image_tokens: usage.imageInputTokens,
+    },
+    completion_tokens_details: {
+      reasoning_tokens: usage.reasoningTokens,
+      audio_tokens: usage.audioOutputTokens,
+      image_tokens: usage.imageOutputTokens,
+      accepted_prediction_tokens: usage.acceptedPredictionTokens,
+      rejected_prediction_tokens: usage.rejectedPredictionTokens,
+    },
+    ...(usage.audioSeconds !== undefined && { audio_seconds: usage.audioSeconds }),
+  }
+}
+
+function errorOf({ error, errorClass }: CallRecord): Record<string, unknown> {
+  if (!error) return {}
+  return {
+    message: (error.upstream?.message ?? error.message).slice(0, 4000),
+    type: error.type,
+    code: error.code,
+    kind: error.kind,
+    class: errorClass,
+    status_code: error.status,
+    is_bifrost_error: error.upstream === undefined,
+  }
+}
+
+function tryOf(failed: CallRecord['failed'][number]): Record<string, unknown> {
+  return {
+    provider: failed.provider,
+    key_name: failed.key,
+    class: failed.failureClass,
+    status_code: failed.status,
+  }
+}
+
+const prefix = 'x-bf-lh-'
+const maxMetadata = 50
+const maxValueChars = 1000
+/** What these hold is a key whoever asks for them. */
+const neverKept = /^(?:proxy-)?authorization$|^(?:set-)?cookie$|api-?key|^x-bf-vk$|token$|secret/
+
+/** The headers that the caller or the configuration want to find again, as JSON text. */
+function metadataOf(
+  headers: Readonly<Record<string, string>>,
+  wanted: readonly string[],
+): string | undefined {
+  let found: Record<string, string> | undefined
+  let count = 0
+  const keep = (name: string, value: string): void => {
+    if (neverKept.test(name) || name === '__proto__' || count++ >= maxMetadata) return
+    found ??= {}
+    found[name] = value.slice(0, maxValueChars)
+  }
+  for (const name of wanted) {
+    const value = headers[name]
+    if (value !== undefined) keep(name, value)
+  }
+  for (const name in headers) {
+    if (name.startsWith(prefix) && name.length > prefix.length) {
+      keep(name.slice(prefix.length), headers[name]!)
+    }
+  }
+  return found && JSON.stringify(found)
+}
+
+/** In which callers send keys. A word of fewer characters than this may stand in any text. */
+const keyHeaders = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'x-bf-vk'] as const
+const minKeyChars = 12
+
+const noSecrets: readonly string[] = []
+
+/** What came with the call or was obtained for it, which the configuration does not know. */
+function secretsOfCall(call: Call, credential: Secret | undefined): readonly string[] {
+  let found: string[] | undefined
+  const add = (value: string | undefined): void => {
+    if (value !== undefined && value.length >= minKeyChars) (found ??= []).push(value)
+  }
+  for (const name of keyHeaders) {
+    const value = call.headers[name]
+    if (value !== undefined) add(value.replace(/^(?:Bearer|Basic)\s+/i, ''))
+  }
+  add(call.caller.directKey?.reveal())
+  add(credential?.reveal())
+  return found ?? noSecrets
+}
+
+/** Every secret of a configuration, those inside of JSON credentials included. */
+export function secretsOfConfig(snapshot: Snapshot): readonly string[] {
+  const found = new Set<string>()
+  const add = (text: string): void => {
+    // Regions and the like are given in the same way as keys.
+    if (text.length >= minKeyChars && !/^[a-z]+(?:-[a-z]+)+\d?$/.test(text)) found.add(text)
+  }
+  const walk = (value: unknown, depth: number): void => {
+    if (depth > 12 || typeof value !== 'object' || value === null) return
+    if (value instanceof Secret) {
+      const text = value.reveal()
+      add(text)
+      if (text.trimStart().startsWith('{')) for (const member of membersOf(text)) add(member)
+    } else if (value instanceof Map) for (const each of value.values()) walk(each, depth + 1)
+    else for (const each of Object.values(value)) walk(each, depth + 1)
+  }
+  walk(snapshot, 0)
+  for (const { network } of snapshot.providers.values()) {
+    for (const [name, value] of Object.entries(network.extraHeaders)) {
+      if (/key|token|auth|secret|cookie/i.test(name))
+        add(value.replace(/^(?:Bearer|Basic)\s+/i, ''))
+    }
+  }
+  return [...found]
+}
+
+/** The texts of a credential that is a JSON document, such as a private key. */
+function membersOf(text: string): string[] {
+  try {
+    const value = JSON.parse(text) as unknown
+    return Object.entries(value ?? {}).flatMap(([name, member]) =>
+      typeof member === 'string' && /key|secret|token|password/i.test(name) ? [member] : [],
+    )
+  } catch {
+    // Whatever it is, it is hidden as a whole.
+    return []
+  }
+}

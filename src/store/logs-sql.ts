@@ -1,0 +1,153 @@
+import { Database } from 'bun:sqlite'
+
+import { unpacked } from './logs-content.ts'
+
+// Questions in SQL. They run in a process of their own, because nothing but its end stops SQLite in the middle of a
+// statement, on a connection that can read the log and nothing else.
+
+export interface SqlLimits {
+  readonly maxRows: number
+  readonly maxMs: number
+}
+
+/** What a statement gave. */
+export interface SqlAnswer {
+  readonly columns: readonly string[]
+  readonly rows: readonly Readonly<Record<string, unknown>>[]
+  /** There were more rows than wanted. */
+  readonly is_cut: boolean
+}
+
+/** The asker's mistake, in words for them. */
+export class BadSql extends Error {
+  override readonly name = 'BadSql'
+}
+
+const maxSqlChars = 100_000
+const maxAnswerChars = 16 * 1024 * 1024
+const maxHeapBytes = 256 * 1024 * 1024
+
+/**
+ * Runs one `SELECT` over the log at `path`. Throws `BadSql` for anything else, for one that SQLite does not take and
+ * for one that takes longer than it may.
+ */
+export async function runSql(path: string, sql: string, limits: SqlLimits): Promise<SqlAnswer> {
+  checkSql(sql)
+  const child = Bun.spawn([...ownCommand(), 'sql-role'], {
+    // It needs nothing of what this process knows.
+    env: {},
+    stdin: new Blob([JSON.stringify({ path, sql, maxRows: limits.maxRows })]),
+    stdout: 'pipe',
+    stderr: 'ignore',
+  })
+  let isLate = false
+  const limit = setTimeout(() => {
+    isLate = true
+    child.kill('SIGKILL')
+  }, limits.maxMs)
+  try {
+    const text = await child.stdout.text()
+    await child.exited
+    if (isLate) throw new BadSql(`The statement took longer than ${limits.maxMs} ms.`)
+    if (text === '') throw new BadSql('The statement needs too much memory.')
+    const answer = JSON.parse(text) as SqlAnswer | { readonly failure: string }
+    if ('failure' in answer) throw new BadSql(answer.failure)
+    return answer
+  } finally {
+    clearTimeout(limit)
+    child.kill('SIGKILL')
+  }
+}
+
+/** How this program is started again. */
+function ownCommand(): string[] {
+  const isCompiled = /[/\\](?:\$bunfs|~BUN)[/\\]/.test(import.meta.path)
+  return isCompiled
+    ? [process.execPath]
+    : [process.execPath, Bun.fileURLToPath(new URL('../main.ts', import.meta.url))]
+}
+
+/** What the process for a statement does: reads it, runs it, and writes what it gave as JSON text. */
+export function answerSql(request: string): string {
+  const { path, sql, maxRows } = JSON.parse(request) as {
+    path: string
+    sql: string
+    maxRows: number
+  }
+  let sqlite: Database | undefined
+  try {
+    checkSql(sql)
+    sqlite = new Database(path, { readonly: true, strict: true })
+    for (const pragma of [
+      'busy_timeout = 1000',
+      'query_only = 1',
+      'trusted_schema = 0',
+      'cell_size_check = 1',
+      'temp_store = 2',
+      `hard_heap_limit = ${maxHeapBytes}`,
+    ]) {
+      sqlite.run(`PRAGMA ${pragma}`)
+    }
+    return JSON.stringify(collect(sqlite, sql, maxRows))
+  } catch (thrown) {
+    return JSON.stringify({ failure: thrown instanceof Error ? thrown.message : String(thrown) })
+  } finally {
+    sqlite?.close()
+  }
+}
+
+function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
+  const statement = sqlite.prepare<Record<string, unknown>, []>(sql)
+  const rows: Record<string, unknown>[] = []
+  let chars = 0
+  let isCut = false
+  for (const row of statement.iterate()) {
+    if (rows.length >= maxRows || chars > maxAnswerChars) {
+      isCut = true
+      break
+    }
+    const shown: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(row)) {
+      const plain = shownValue(value)
+      chars += typeof plain === 'string' ? plain.length : 8
+      shown[name] = plain
+    }
+    rows.push(shown)
+  }
+  return { columns: statement.columnNames, rows, is_cut: isCut }
+}
+
+const zstdMark = 0xfd2fb528
+
+/** Bodies are stored compressed; other bytes are no text that could be shown. */
+function shownValue(value: unknown): unknown {
+  if (!(value instanceof Uint8Array)) return value
+  const isPacked =
+    value.length > 4 && new DataView(value.buffer, value.byteOffset).getUint32(0, true) === zstdMark
+  return isPacked ? unpacked(value) : `<${value.length} bytes>`
+}
+
+const forbidden =
+  /^(?:attach|detach|pragma\w*|vacuum|load_extension|readfile|writefile|edit|sqlite_dbpage|dbstat|zeroblob|randomblob)$/i
+
+/**
+ * Throws `BadSql` unless the text is one statement that only reads. The connection could not write anyway; this is
+ * what tells so in words, and what keeps out the statements that reach other files.
+ */
+export function checkSql(sql: string): void {
+  if (sql.length > maxSqlChars) throw new BadSql('The statement is too long.')
+  if (sql.includes('\0')) throw new BadSql('The statement holds a NUL character.')
+  const words = sql
+    .replaceAll(
+      /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g,
+      (part) =>
+        // A quoted name is a name all the same.
+        /^["`[]/.test(part) ? ` ${part.slice(1, -1)} ` : ' ',
+    )
+    .trim()
+    .replace(/;\s*$/, '')
+  if (words.includes(';')) throw new BadSql('Only one statement can be run.')
+  if (!/^(?:select|with|values)\b/i.test(words)) throw new BadSql('Only SELECT can be run.')
+  const bad = words.match(/[\w$]+/g)?.find((word) => forbidden.test(word))
+  if (bad !== undefined) throw new BadSql(`'${bad}' cannot be used here.`)
+}
