@@ -17,7 +17,11 @@ export function metricsSurface(gateway: Gateway): Elysia {
         throw new GatewayError('route_not_found', 'Metrics are switched off.')
       }
       if (!settings.open) requireLocal(request, gateway)
-      const parts = scrape({ ...metrics, services: gateway.services, snapshot: gateway.snapshot })
+      const parts = scrape({
+        ...metrics,
+        services: gateway.services,
+        snapshot: () => gateway.snapshot(),
+      })
       return new Response(written(parts), {
         headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
       })

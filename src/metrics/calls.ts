@@ -15,7 +15,7 @@ import {
 } from './histogram.ts'
 import type { Buckets } from './histogram.ts'
 import { labelText } from './labels.ts'
-import { HISTOGRAMS, OTHER, Series, SeriesSet } from './series.ts'
+import { OTHER, Series, SeriesSet } from './series.ts'
 
 /** Requests by route, method and status. */
 export interface Route {

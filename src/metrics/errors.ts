@@ -1,23 +1,22 @@
 import type { GatewayError } from '#core/errors.ts'
 import type { FailureClass } from '#pipeline/failure.ts'
 
+/** What the class of a failure does not tell. */
+const byKind: Partial<Record<GatewayError['kind'], string>> = {
+  queue_full: 'bifrost_dropped',
+  shutting_down: 'bifrost_dropped',
+  egress_forbidden: 'policy_access_denied',
+  origin_forbidden: 'policy_access_denied',
+  caller_forbidden: 'policy_access_denied',
+  provider_not_configured: 'caller_model_not_available',
+  no_key_for_model: 'caller_model_not_available',
+  unsupported_endpoint: 'caller_model_not_available',
+}
+
 /** `error_type` in Bifrost's vocabulary. */
 export function errorType(error: GatewayError | undefined, what: FailureClass | undefined): string {
-  switch (error?.kind) {
-    case 'queue_full':
-    case 'shutting_down':
-      return 'bifrost_dropped'
-    case 'egress_forbidden':
-    case 'origin_forbidden':
-    case 'caller_forbidden':
-      return 'policy_access_denied'
-    case 'provider_not_configured':
-    case 'no_key_for_model':
-    case 'unsupported_endpoint':
-      return 'caller_model_not_available'
-    default:
-      return what === undefined ? '_OTHER' : typeOfClass(what)
-  }
+  const own = error && byKind[error.kind]
+  return own ?? (what === undefined ? '_OTHER' : typeOfClass(what))
 }
 
 const types: Readonly<Record<FailureClass, string>> = {

@@ -3,7 +3,7 @@ import { buckets, Histogram } from './histogram.ts'
 /** Measures how late timers are: as late as everything else that waits for the event loop. */
 export interface LoopDelay {
   readonly seconds: Histogram
-  stop(): void
+  readonly stop: () => void
 }
 
 const everyMs = 250

@@ -11,7 +11,7 @@ export interface Metrics {
   readonly loop: LoopDelay
   /** Numbers that other parts keep; whoever starts such a part adds them. */
   readonly more: Reading[]
-  stop(): void
+  readonly stop: () => void
 }
 
 export function createMetrics(snapshot: () => Snapshot): Metrics {

@@ -17,7 +17,7 @@ export interface Reading {
   readonly kind: Kind
   readonly help: string
   /** Label text and value. */
-  read(): readonly (readonly [labels: string, value: number])[]
+  readonly read: () => readonly (readonly [labels: string, value: number])[]
 }
 
 /** What a scrape looks at. */
@@ -27,7 +27,7 @@ export interface Scraped {
   readonly services: Pick<Services, 'gates' | 'health' | 'inflight'> & {
     readonly recorder: Recorder
   }
-  snapshot(): Snapshot
+  readonly snapshot: () => Snapshot
   /** Numbers of parts that are not always there, such as a log. */
   readonly more: readonly Reading[]
 }
