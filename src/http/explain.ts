@@ -50,7 +50,7 @@ export function explainSurface(gateway: Gateway): Elysia {
       },
     },
   )
-  return app as unknown as Elysia
+  return app
 }
 
 function switchedOff(): GatewayError {

@@ -5,7 +5,7 @@ import { drawKey } from './keys.ts'
 /** What is known of the keys while a call is under way. */
 export interface KeyFacts {
   /** It should not be asked now, if any other can be. */
-  isOut(key: Key): boolean
+  readonly isOut: (key: Key) => boolean
   /** It has as many calls in flight as it may have; undefined where no key has a limit. */
   readonly isFull?: ((key: Key) => boolean) | undefined
   /** Smaller is better; undefined draws by weight alone. */

@@ -22,6 +22,7 @@ export interface Shown {
 const maxBodyChars = 256 * 1024
 /** Shorter ones are words, and no secrets of anybody. */
 const minSecretChars = 8
+const maxSecretChars = 16 * 1024
 
 const secretName = /auth|key|token|secret|cookie|signature|credential|password|session/i
 const secretParameter =
@@ -63,10 +64,10 @@ function bodyOf(
   const size = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
   const text = typeof body === 'string' ? body : decoded(body)
   if (text === undefined) return { body_bytes: size }
-  const shown = hide(text)
-  if (shown.length <= maxBodyChars) return { body: shown, body_bytes: size }
-  const body_truncated = true
-  return { body: shown.slice(0, maxBodyChars).toWellFormed(), body_bytes: size, body_truncated }
+  if (text.length <= maxBodyChars) return { body: hide(text), body_bytes: size }
+  // A little more than is shown: a secret that begins before the cut has to be recognised.
+  const shown = hide(text.slice(0, maxBodyChars + maxSecretChars)).slice(0, maxBodyChars)
+  return { body: shown.toWellFormed(), body_bytes: size, body_truncated: true }
 }
 
 function decoded(bytes: Uint8Array): string | undefined {
