@@ -30,9 +30,23 @@ export interface Parts {
   direct: Contender
   loader: Loader
   startFloor: () => Promise<Contender>
-  startGateway: () => Promise<Contender>
+  /** With the usual configuration, or with what it is made into. */
+  startGateway: (configure?: Configure) => Promise<Contender>
   /** Removes the temporary folder. */
   clean: () => void
+}
+
+/** One provider of each dialect, as the scenarios have it; what it returns is what the gateway starts with. */
+export type Configure = (usual: BenchConfig) => object
+
+export interface BenchConfig {
+  readonly providers: Readonly<Record<string, ProviderConfig>>
+}
+
+interface ProviderConfig {
+  readonly keys: readonly object[]
+  readonly network_config: { readonly base_url: string }
+  readonly concurrency_and_buffer_size: object
 }
 
 /** How the programs are called; both without their subcommand. */
@@ -60,7 +74,7 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
   const load = role('load', ['load'], 'ends')
   const upstreamUrl = await urlOf(upstream)
   await load.hear(isReady, startMs)
-  const config = writeConfig(folder, upstreamUrl)
+  const usual = configFor(upstreamUrl)
   let starts = 0
   return {
     direct: {
@@ -74,10 +88,12 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
       const floor = role('floor', ['floor', upstreamUrl], 'contender')
       return contender('floor', floor, `${await urlOf(floor)}/v1/chat/completions`)
     },
-    async startGateway() {
+    async startGateway(configure = (config) => config) {
       starts += 1
       const home = join(folder, `home-${starts}`)
       mkdirSync(home)
+      const config = join(folder, `config-${starts}.json`)
+      writeFileSync(config, JSON.stringify(configure(usual), null, 2))
       const place = ['--port', '0', '--host', '127.0.0.1', '--config', config, '--app-dir', home]
       const gateway = fleet.start({
         name: 'gateway',
@@ -139,16 +155,11 @@ function isListening(value: object): value is { url: string } {
 }
 
 /** One provider of each dialect with one key, everything else as it is by default. */
-function writeConfig(folder: string, upstreamUrl: string): string {
-  const path = join(folder, 'config.json')
-  const provider = (name: string) => ({
+function configFor(upstreamUrl: string): BenchConfig {
+  const provider = (name: string): ProviderConfig => ({
     keys: [{ name, value: 'sk-bench', models: ['*'], weight: 1 }],
     network_config: { base_url: upstreamUrl },
     concurrency_and_buffer_size: { concurrency: 10_000, buffer_size: 10_000 },
   })
-  const config = {
-    providers: { openai: provider('bench'), anthropic: provider('bench-anthropic') },
-  }
-  writeFileSync(path, JSON.stringify(config, null, 2))
-  return path
+  return { providers: { openai: provider('bench'), anthropic: provider('bench-anthropic') } }
 }

@@ -1,6 +1,7 @@
 // What is measured in full, and against which target. Every scenario starts its own floor and gateway and returns
 // the lines it adds to the table.
 
+import { breadth } from './breadth.ts'
 import { translation } from './dialect.ts'
 import { concurrent, idle, memory, startTime } from './endurance.ts'
 import type { Job } from './job.ts'
@@ -72,6 +73,7 @@ export function fullScenarios(quick: boolean): Scenario[] {
     idle(n(1000), quick ? 2000 : 10_000),
     concurrent(n(2000)),
     ...translation(quick),
+    ...breadth(quick),
     startTime(5),
     ...(quick ? [] : [memory(200_000)]),
   ]
