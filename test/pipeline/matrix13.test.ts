@@ -183,6 +183,12 @@ const rows: readonly Row[] = [
     keys: [1, 1],
   },
   {
+    name: 'a stream without a first event in time',
+    fails: { chunks: [': patience\n\n'], gate: [undefined, silence.promise] },
+    stream: true,
+    ...{ status: 504, code: 'upstream_first_token_timeout', ...trouble, ...elsewhere },
+  },
+  {
     name: 'a stream whose first event is an error',
     fails: { sse: [JSON.stringify(inner('overloaded').json)] },
     stream: true,
@@ -222,6 +228,7 @@ async function start(keys: number, retries: number, baseUrl = first.url) {
             retry_backoff_initial: 1,
             retry_backoff_max: 2,
             response_headers_timeout_in_seconds: 0.1,
+            first_token_timeout_in_seconds: 0.1,
           },
         },
         groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
