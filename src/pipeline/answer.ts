@@ -257,6 +257,7 @@ function decorate(
   return nameModels(
     call,
     target,
+    snapshot,
     call.continues === undefined ? text : echoed(text, call.continues),
   )
 }

@@ -1,36 +1,96 @@
+import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { applyEdits, elementsAt, locate, membersAt, replaceValue, scanJson } from '#lib/json.ts'
 import type { Edit } from '#lib/json.ts'
+import { catalogueEntry } from '#prices/catalogue.ts'
 import type { Target } from '#providers/provider.ts'
+
+import { wantsExtraFields } from './extra.ts'
 
 /**
  * Puts the provider's name in front of model ids in answers of the models endpoints, so that an id taken from
- * a list can be used as it is. Every other byte stays.
+ * a list can be used as it is, and adds what the catalogue knows of each model. Every other byte stays.
  */
-export function nameModels(call: Call, target: Target, text: string): string {
-  const { name } = target.settings
+export function nameModels(call: Call, target: Target, snapshot: Snapshot, text: string): string {
   const { endpoint } = call
-  if (endpoint === 'list_models') return prefixList(text, name)
-  if (endpoint !== 'model_retrieve' && endpoint !== 'model_delete') return text
-  return applyEdits(text, idEdits(text, scanJson(text).open, name))
+  if (endpoint !== 'list_models' && endpoint !== 'model_retrieve' && endpoint !== 'model_delete') {
+    return text
+  }
+  const isTold = endpoint !== 'model_delete' && wantsExtraFields(call, snapshot)
+  const catalogue = isTold
+    ? { snapshot, atMs: Date.now(), isAlone: endpoint !== 'list_models' }
+    : undefined
+  if (endpoint === 'list_models') return inList(text, target, catalogue)
+  return applyEdits(text, editsOf(text, scanJson(text).open, target, catalogue))
 }
 
-function prefixList(text: string, provider: string): string {
+/** What may be told of models; undefined when nothing is to be added. */
+interface Catalogue {
+  readonly snapshot: Snapshot
+  readonly atMs: number
+  /** One model was asked for, and not a list that may be long. */
+  readonly isAlone: boolean
+}
+
+function inList(text: string, target: Target, catalogue: Catalogue | undefined): string {
   const data = locate(text, ['data'])
   if (!data || text[data.start] !== '[') return text
   return applyEdits(
     text,
-    elementsAt(text, data.start).flatMap(({ start }) => idEdits(text, start, provider)),
+    elementsAt(text, data.start).flatMap(({ start }) => editsOf(text, start, target, catalogue)),
   )
 }
 
-function idEdits(text: string, start: number, provider: string): Edit[] {
+function editsOf(
+  text: string,
+  start: number,
+  target: Target,
+  catalogue: Catalogue | undefined,
+): Edit[] {
   if (text[start] !== '{') return []
-  const id = membersAt(text, start).find(({ key }) => key === 'id')
+  const members = membersAt(text, start)
+  const id = members.find(({ key }) => key === 'id')
   if (!id || text[id.start] !== '"') return []
   // Gemini lists `models/gemini-…`; the part before the slash is a path, not a name.
   const own = (JSON.parse(text.slice(id.start, id.end)) as string).replace(/^models\//, '')
-  return [replaceValue(id, JSON.stringify(`${provider}/${own}`))]
+  const named = replaceValue(id, JSON.stringify(`${target.settings.name}/${own}`))
+  const facts = catalogue && factsOf(target, own, catalogue)
+  if (!facts) return [named]
+  let more = ''
+  for (const [name, value] of Object.entries(facts)) {
+    // What the provider says of its own model stands.
+    if (value === undefined || members.some(({ key }) => key === name)) continue
+    more += `,"${name}":${JSON.stringify(value)}`
+  }
+  return [{ ...named, text: named.text + more }]
+}
+
+function factsOf(
+  { settings, provider }: Target,
+  model: string,
+  { snapshot, atMs, isAlone }: Catalogue,
+): Record<string, unknown> | undefined {
+  const entry = catalogueEntry(settings, model, atMs, snapshot)
+  if (!entry) return undefined
+  const { name, contextLength, isDeprecated, pricing } = entry
+  return {
+    name,
+    context_length: contextLength,
+    pricing,
+    deprecated: isDeprecated || undefined,
+    supported_parameters:
+      isAlone && pricing?.['completion'] !== undefined ? paramsOf(provider) : undefined,
+  }
+}
+
+/** What a chat with any of the provider's models may ask for. */
+function paramsOf({ fates }: Target['provider']): string[] | undefined {
+  if (!fates) return undefined
+  const { own, sometimes: _, ...params } = fates
+  const taken = Object.entries(params).filter(
+    ([, fate]) => fate === 'carried' || fate === 'emulated',
+  )
+  return [...taken.map(([name]) => name), ...own].toSorted()
 }
 
 /** The text of each element of a list's `data`, for merging lists without re-serialising them. */

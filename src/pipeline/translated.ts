@@ -61,7 +61,7 @@ export async function readTranslated(
     const json = extraFields(call, target, performance.now() - upstream.sentAt, 0, raw)
     text = withExtraFields(text, text.length - 1, text.length > 2, json)
   }
-  text = pricedAnswer(call, target, snapshot, nameModels(call, target, text), usage)
+  text = pricedAnswer(call, target, snapshot, nameModels(call, target, snapshot, text), usage)
   settle.books.answered(text)
   settle.success(usage)
   return { ...base, kind: 'json', text }

@@ -35,14 +35,24 @@ export function priceOf(work: Work, usage: Usage, snapshot: Snapshot): Cost | un
   if (usage.costUsd !== undefined) return providersOwn(usage.costUsd)
   for (const model of work.models) {
     if (model === undefined || model === '') continue
-    const known = knownOf(work.settings, model, snapshot)
-    const override = known.overrides.find((candidate) => isFor(candidate, work))
-    const prices = known.listed && pricesAt(known.listed, work.atMs)
-    const listed = prices && ratesOf(prices)
-    if (override) return costBy(merged(listed, override), usage, 'override')
-    if (listed) return costBy(listed, usage, 'list')
+    const found = ratesAt(work, model, snapshot)
+    if (found) return costBy(found.rates, usage, found.source)
   }
   return undefined
+}
+
+/** The rates of one model, and who says them; undefined when nobody does. */
+export function ratesAt(
+  work: Work,
+  model: string,
+  snapshot: Snapshot,
+): { readonly rates: PriceRates; readonly source: 'list' | 'override' } | undefined {
+  const known = knownOf(work.settings, model, snapshot)
+  const override = known.overrides.find((candidate) => isFor(candidate, work))
+  const prices = known.listed && pricesAt(known.listed, work.atMs)
+  const listed = prices && ratesOf(prices)
+  if (override) return { rates: merged(listed, override), source: 'override' }
+  return listed && { rates: listed, source: 'list' }
 }
 
 /** The list's entry for a model, for the catalogue. */

@@ -32,7 +32,7 @@ function parse(text: string): Sample[] {
       /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/g,
       (_, name: string, value: string) => {
         expect(labels).not.toHaveProperty(name)
-        labels[name] = value.replace(/\\(.)/g, (_, char) => (char === 'n' ? '\n' : char))
+        labels[name] = value.replace(/\\(.)/g, (_match, char) => (char === 'n' ? '\n' : char))
         return ''
       },
     )
