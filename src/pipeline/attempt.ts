@@ -169,6 +169,7 @@ async function tryLeg(
         ms: ms && Math.round(ms),
         next: step.kind,
         wait_ms: step.kind === 'retry' ? step.waitMs : undefined,
+        other_key: step.kind === 'retry' ? step.otherKey : undefined,
       })
       if (step.kind === 'stop' || step.kind === 'next') {
         return new Failed(error, step.kind === 'stop')

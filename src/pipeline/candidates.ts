@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 import type { Facts } from '#core/trace.ts'
 
 import type { KeyFacts } from './keyring.ts'
-import { namesKey, whyNot } from './keys.ts'
+import { isBatch, pinOf, whyNot } from './keys.ts'
 import type { Leg } from './routing.ts'
 import { targetOf } from './routing.ts'
 import { fullness } from './seat.ts'
@@ -57,7 +57,8 @@ export function noteKey(leg: Leg, call: Call, key: Key, deciding: Deciding): voi
 
 function choiceOf(leg: Leg, call: Call, key: Key, deciding: Deciding): string {
   if (leg.keys.length === 1) {
-    return leg.index === 0 && namesKey(call) ? 'the one the caller named' : 'the only one'
+    const isNamed = leg.index === 0 && (call.pin ?? pinOf(call)) !== undefined
+    return isNamed ? 'the one that was named' : 'the only one'
   }
   if (key.id === deciding.preferred) return "the session's own"
   return deciding.load ? 'the less busy of two drawn by weight' : 'drawn by weight'
@@ -120,7 +121,7 @@ function exclusion(key: Key, call: Call, model: string | undefined): string {
   const why = whyNot(key, model)
   if (why !== undefined) return why
   if (call.caller.directKey) return 'the caller brought a key'
-  return namesKey(call) ? 'the caller named another key' : 'not marked for the batch API'
+  return isBatch(call) && !key.useForBatchApi ? 'not marked for the batch API' : 'another was named'
 }
 
 /** Keys that the sentence about a candidate names; its facts name more. */

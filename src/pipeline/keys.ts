@@ -17,6 +17,11 @@ export function pinOf({ headers }: Call): Pin | undefined {
 
 const batchOperation = /^(file|batch|container|upload)_/
 
+/** Whether keys that are marked for the batch API serve the call alone. */
+export function isBatch({ endpoint }: Call): boolean {
+  return batchOperation.test(endpoint)
+}
+
 /**
  * The keys of a provider that may serve a call, before one is drawn; with `pin` only those it names. Throws `no_key_for_model` naming what
  * excluded them all, so that the reason is in the answer and not in the source.
@@ -35,9 +40,10 @@ export function eligibleKeys(
       `No keys are configured for provider '${name}'${which}.`,
     )
   }
-  const isBatch = batchOperation.test(call.endpoint)
+  const forBatch = isBatch(call)
   const pinned = pin ? pinnedKeys(keys, pin) : keys
-  const usable = pinned === keys ? known(settings, model, isBatch) : serving(pinned, model, isBatch)
+  const usable =
+    pinned === keys ? known(settings, model, forBatch) : serving(pinned, model, forBatch)
   if (usable.length === 0) {
     if (call.trace.isDetailed) {
       call.trace.add('candidate', `no key of ${name} may serve`, {
@@ -71,7 +77,7 @@ const lists = new WeakMap<ProviderSettings, Map<string, readonly Key[]>>()
 function known(
   settings: ProviderSettings,
   model: string | undefined,
-  isBatch: boolean,
+  forBatch: boolean,
 ): readonly Key[] {
   const { keys } = settings
   if (keys.length === 1) return whyNot(keys[0]!, model) === undefined ? keys : none
@@ -80,10 +86,10 @@ function known(
     own = new Map()
     lists.set(settings, own)
   }
-  const question = `${isBatch ? 'batch' : ''}\n${model ?? '\n'}`
+  const question = `${forBatch ? 'batch' : ''}\n${model ?? '\n'}`
   let found = own.get(question)
   if (!found) {
-    found = serving(keys, model, isBatch)
+    found = serving(keys, model, forBatch)
     if (own.size >= maxLists) own.delete(own.keys().next().value!)
     own.set(question, found)
   }
@@ -96,10 +102,10 @@ const none: readonly Key[] = []
 function serving(
   keys: readonly Key[],
   model: string | undefined,
-  isBatch: boolean,
+  forBatch: boolean,
 ): readonly Key[] {
   const usable = keys.filter((key) => whyNot(key, model) === undefined)
-  if (!isBatch) return usable
+  if (!forBatch) return usable
   const marked = usable.filter((key) => key.useForBatchApi)
   return marked.length > 0 ? marked : usable
 }
@@ -165,11 +171,6 @@ export function whyNot(
   if (blacklistedModels.has(model)) return 'model blacklisted'
   if (meant !== undefined && blacklistedModels.has(meant)) return 'model blacklisted'
   return !models || models.has(model) || meant !== undefined ? undefined : 'model not allowed'
-}
-
-/** Whether the caller says which key is to serve. */
-export function namesKey({ headers }: Call): boolean {
-  return headers['x-bf-api-key-id'] !== undefined || headers['x-bf-api-key'] !== undefined
 }
 
 function pinnedKeys(keys: readonly Key[], { keyId: id, keyName: name }: Pin): readonly Key[] {

@@ -104,7 +104,7 @@ describe('a caller who asks', () => {
       return ofStep(trace, 'key')[0]!
     }
     const named = await why({ 'x-bf-api-key': 'b' })
-    expect(named).toMatchObject({ key: 'b', why: 'the one the caller named' })
+    expect(named).toMatchObject({ key: 'b', why: 'the one that was named' })
     await why({ 'x-bf-session-id': 's' })
     expect(await why({ 'x-bf-session-id': 's' })).toMatchObject({ why: "the session's own" })
   })
