@@ -30,9 +30,11 @@ import { createJournal, limitsOf, secretsOfConfig } from '#pipeline/journal.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
+import { createWebhooks } from '#pipeline/webhooks.ts'
 import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
+import { createDeliveryStore } from '#store/deliveries.ts'
 import { createJobStore } from '#store/jobs.ts'
 import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
@@ -139,6 +141,11 @@ export function startApp(options: AppOptions): StartResult {
   const path = appDir === undefined ? undefined : join(appDir, 'asbru.db')
   const db = createDb({ path, log })
   const responses = createResponseStore(db, log)
+  const webhooks = createWebhooks({
+    deliveries: createDeliveryStore(db),
+    settings: () => live.current().webhooks,
+    log,
+  })
   const metrics = createMetrics(() => live.current())
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
@@ -158,6 +165,7 @@ export function startApp(options: AppOptions): StartResult {
       ),
       settings: () => live.current().async,
       log,
+      onEnded: () => webhooks.wake(),
     }),
     logs,
     snapshot: () => live.current(),
@@ -204,6 +212,7 @@ export function startApp(options: AppOptions): StartResult {
         lifecycle.draining = true
         live.close()
         jobs?.drain()
+        webhooks.drain()
         const until = performance.now() + live.current().client.drainMs
         const { gates, inflight } = gateway.services
         const busy = (): boolean =>
@@ -218,6 +227,7 @@ export function startApp(options: AppOptions): StartResult {
         await running.close()
         metrics.stop()
         jobs?.close()
+        webhooks.close()
         responses.close()
         await logs?.close()
       },
@@ -226,6 +236,7 @@ export function startApp(options: AppOptions): StartResult {
         await running.close()
         metrics.stop()
         jobs?.close()
+        webhooks.close()
         responses.close()
         await logs?.close()
       },

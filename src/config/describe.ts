@@ -3,7 +3,14 @@ import { Secret } from '#lib/secret.ts'
 import { RATE_NAMES } from './prices.ts'
 import { isRecord } from './record.ts'
 import type { RoutingRule, RuleFallback } from './rule.ts'
-import type { Key, NetworkSettings, PriceOverride, ProviderSettings, Snapshot } from './snapshot.ts'
+import type {
+  Key,
+  NetworkSettings,
+  PriceOverride,
+  ProviderSettings,
+  Snapshot,
+  WebhookSettings,
+} from './snapshot.ts'
 
 type Json = Record<string, unknown>
 
@@ -73,6 +80,7 @@ export function describe(snapshot: Snapshot): Json {
       max_starts: jobs.maxStarts,
       lease_in_seconds: jobs.leaseMs / 1000,
     },
+    ...(snapshot.webhooks.size > 0 && { webhooks: [...snapshot.webhooks.values()].map(ofWebhook) }),
     providers: Object.fromEntries(
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
     ),
@@ -126,6 +134,27 @@ function ofPrice({
         rates[own] === undefined ? [] : [[name, rates[own]]],
       ),
     ),
+  }
+}
+
+function ofWebhook(webhook: WebhookSettings): Json {
+  return {
+    name: webhook.name,
+    url: webhook.url,
+    secret: webhook.secret.hint(),
+    events: [...webhook.events],
+    headers: Object.fromEntries(
+      Object.entries(webhook.headers).map(([name, value]) => [name, value.hint()]),
+    ),
+    include_response: webhook.includeResponse,
+    allow_private_network: webhook.allowPrivateNetwork,
+    disabled: webhook.disabled,
+    max_retries: webhook.maxRetries,
+    retry_backoff_initial_seconds: webhook.initialBackoffMs / 1000,
+    retry_backoff_max_seconds: webhook.maxBackoffMs / 1000,
+    attempt_timeout_seconds: webhook.timeoutMs / 1000,
+    max_response_payload_kbs: webhook.maxResponseBytes / 1024,
+    max_concurrent_deliveries: webhook.maxConcurrent,
   }
 }
 

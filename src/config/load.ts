@@ -6,7 +6,7 @@ import type { Context } from './context.ts'
 import { deepFreeze } from './freeze.ts'
 import { isHeaderValue } from './headers.ts'
 import { idlePointers } from './idle.ts'
-import { buildAsync } from './jobs.ts'
+import { buildAsync, buildWebhooks } from './jobs.ts'
 import { claimKeyNames, idFromName } from './keys.ts'
 import { buildLogs } from './logs.ts'
 import { buildMetrics } from './metrics.ts'
@@ -61,6 +61,7 @@ export function loadConfig(input: LoadInput): LoadResult {
   }
   const client = buildClient(file.client ?? {}, report)
   const logs = buildLogs(file, report)
+  const webhooks = buildWebhooks(file.webhooks ?? [], context)
   const providers = new Map<string, ProviderSettings>()
   addFromFile(file.providers ?? {})
   if (Object.keys(file.providers ?? {}).length === 0) addFromEnvironment()
@@ -89,6 +90,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       client,
       responseStore: buildResponseStore(file.response_store ?? {}),
       async: buildAsync(file),
+      webhooks,
       logs,
       providers,
       routing,

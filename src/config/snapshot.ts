@@ -303,6 +303,8 @@ export interface Snapshot {
   readonly client: ClientSettings
   readonly responseStore: ResponseStoreSettings
   readonly async: AsyncSettings
+  /** By name. */
+  readonly webhooks: ReadonlyMap<string, WebhookSettings>
   readonly logs: LogSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly routing: RoutingSettings

@@ -111,7 +111,7 @@ async function submit(
       id: crypto.randomUUID(),
       ttlMs: ttlMs(headers['x-bf-async-job-result-ttl'], snapshot),
       idempotencyKey: idempotencyKey(headers['idempotency-key']),
-      webhook: undefined,
+      webhook: webhookIn(headers['x-bf-async-webhook'], snapshot),
     },
     secrets,
   )
@@ -141,6 +141,17 @@ function idempotencyKey(given: string | undefined): string | undefined {
     )
   }
   return given || undefined
+}
+
+function webhookIn(name: string | undefined, snapshot: Snapshot): string | undefined {
+  if (!name) return undefined
+  const webhook = snapshot.webhooks.get(name)
+  if (webhook && !webhook.disabled) return name
+  throw new GatewayError(
+    'invalid_request',
+    `There is no webhook '${name.slice(0, 100)}', or it is disabled.`,
+    { param: 'x-bf-async-webhook' },
+  )
 }
 
 function forIntegration(): string {

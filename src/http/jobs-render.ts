@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
-import type { EndedJob, Ending, Job } from '#store/jobs.ts'
+import { answerAsJson } from '#pipeline/jobs-answer.ts'
+import type { EndedJob, Job } from '#store/jobs.ts'
 
 // How a job looks: as its envelope on `/v1/async`, and in the clothes of its operation where an SDK polls.
 
@@ -17,22 +18,11 @@ export function envelope(job: Job | EndedJob): string {
   })
   if (!('ending' in job)) return facts
   const name = job.state === 'completed' ? 'result' : 'error'
-  return `${facts.slice(0, -1)},"${name}":${asJson(job.ending)}}`
+  return `${facts.slice(0, -1)},"${name}":${answerAsJson(job.ending)}}`
 }
 
 function time(ms: number): string {
   return new Date(ms).toISOString()
-}
-
-/** An answer that is no JSON is put into some. */
-export function asJson({ headers, result }: Ending): string {
-  const type = headers['content-type'] ?? ''
-  if (typeof result === 'string') {
-    return /json/i.test(type) ? result : JSON.stringify({ text: result })
-  }
-  const data = Buffer.from(result.buffer, result.byteOffset, result.length).toString('base64')
-  const name = type.startsWith('audio/') ? 'audio' : 'data'
-  return JSON.stringify({ [name]: data, content_type: type })
 }
 
 /** The same for submit and poll: 202 until the job has ended. */

@@ -61,10 +61,16 @@ export function jobOf(row: Row): Job {
   }
 }
 
+/** With its answer, when it has ended. */
 export function withEnding(row: EndedRow): Job | EndedJob {
+  return endedJobOf(row) ?? jobOf(row)
+}
+
+/** Undefined when it has not ended. */
+export function endedJobOf(row: EndedRow): EndedJob | undefined {
   const job = jobOf(row)
   const { state, statusCode } = job
-  if (statusCode === undefined || (state !== 'completed' && state !== 'failed')) return job
+  if (statusCode === undefined || (state !== 'completed' && state !== 'failed')) return undefined
   const headers = JSON.parse(row.headers ?? '{}') as Record<string, string>
   return { ...job, ending: { state, statusCode, headers, result: row.result ?? '' } }
 }

@@ -72,9 +72,8 @@ export const MIGRATIONS: readonly string[] = [
      job_id TEXT NOT NULL,
      webhook TEXT NOT NULL,
      attempts INTEGER NOT NULL DEFAULT 0,
-     next_at_ms INTEGER NOT NULL,
-     worker TEXT
+     next_at_ms INTEGER NOT NULL
    );
    CREATE INDEX webhook_deliveries_by_job ON webhook_deliveries (job_id);
-   CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (next_at_ms);`,
+   CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (webhook, next_at_ms);`,
 ]

@@ -396,7 +396,6 @@ test('sections of later work accept anything inside', () => {
   accepted({
     governance: { whatever: 1, budgets: 'x' },
     mcp: { client_configs: [{ no: 'such' }] },
-    webhooks: [{ a: 1 }],
     framework: { pricing: { pricing_url: 'file:///x', new_field: {} } },
     scim_config: { a: [1] },
   })

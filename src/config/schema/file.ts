@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
-import { AsyncConfig } from './jobs.ts'
+import { AsyncConfig, WebhookConfig } from './jobs.ts'
 import { LogsStoreConfig } from './logs.ts'
 import { PriceConfig, PricingOverride } from './prices.ts'
 import { ProviderConfig } from './provider.ts'
@@ -57,6 +57,9 @@ export const ConfigFile = closed({
     ),
   ),
   async: Type.Optional(AsyncConfig),
+  webhooks: Type.Optional(
+    Type.Array(WebhookConfig, { description: 'Who may be told how jobs ended, by name.' }),
+  ),
 
   metrics: Type.Optional(
     closed(
@@ -112,18 +115,6 @@ export const ConfigFile = closed({
       roles: idle(Type.Unknown()),
       virtual_keys: idle(Type.Array(Type.Unknown())),
     }),
-  ),
-  webhooks: idle(
-    Type.Array(
-      open(
-        named(
-          'id name url secret events headers include_response disabled ' +
-            'allow_private_network max_retries retry_backoff_initial_seconds ' +
-            'retry_backoff_max_seconds attempt_timeout_seconds max_response_payload_kbs ' +
-            'max_concurrent_deliveries',
-        ),
-      ),
-    ),
   ),
   mcp: idle(open(named('client_configs tool_manager_config tool_sync_interval tool_groups'))),
   vector_store: idle(open({ ...switchable, ...named('type config') })),

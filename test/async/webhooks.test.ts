@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import OpenAI from 'openai'
+
+import { createWebhooks } from '#pipeline/webhooks.ts'
+import { createDb } from '#store/db.ts'
+import { createDeliveryStore } from '#store/deliveries.ts'
+import { createJobStore } from '#store/jobs.ts'
+
+import { accepted } from '../config/rig.ts'
+import { startUpstream } from '../helpers/upstream.ts'
+import { createFolder } from './folder.ts'
+import { chat, gate, startRig } from './rig.ts'
+
+// Signed messages about ended jobs.
+
+const path = '/v1/async/chat/completions'
+const secret = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`
+const toHook = { 'x-bf-async-webhook': 'hook' }
+const quickly = {
+  retry_backoff_initial_seconds: 0.01,
+  retry_backoff_max_seconds: 0.02,
+  allow_private_network: true,
+}
+
+interface Message {
+  readonly id: string
+  readonly headers: Headers
+  readonly text: string
+  readonly body: any
+}
+
+/** Somebody who listens, and answers with these statuses before answering 200. */
+function startReceiver() {
+  const messages: Message[] = []
+  const waiting = new Set<() => void>()
+  const statuses: (number | Promise<unknown>)[] = []
+  const server = Bun.serve({
+    port: 0,
+    hostname: 'localhost',
+    async fetch(request) {
+      const text = await request.text()
+      const { headers } = request
+      const id = headers.get('webhook-id') ?? ''
+      messages.push({ id, headers, text, body: JSON.parse(text) })
+      for (const check of waiting) check()
+      const next = statuses.shift()
+      if (typeof next === 'object') await next
+      return new Response(null, { status: typeof next === 'number' ? next : 200 })
+    },
+  })
+  return {
+    url: `http://localhost:${server.port}/hook`,
+    messages,
+    statuses,
+    arrived(count: number): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const check = (): void => {
+        if (messages.length < count) return
+        waiting.delete(check)
+        resolve()
+      }
+      waiting.add(check)
+      check()
+      return promise
+    },
+    clear() {
+      messages.length = 0
+      statuses.length = 0
+    },
+    stop: () => server.stop(true),
+  }
+}
+
+let receiver: ReturnType<typeof startReceiver>
+beforeAll(() => {
+  receiver = startReceiver()
+})
+afterAll(() => receiver.stop())
+
+const hook = (more: object = {}): object => ({
+  webhooks: [{ name: 'hook', url: receiver.url, secret, ...quickly, ...more }],
+})
+
+test('a completed job is told, signed so that the SDK accepts it', async () => {
+  receiver.clear()
+  await using rig = await startRig(hook({ headers: { 'x-team': 'blue' } }))
+  const { id } = (await rig.post(path, chat, toHook)).body
+  await receiver.arrived(1)
+  const [message] = receiver.messages
+  expect(message!.body).toMatchObject({
+    type: 'async_job.completed',
+    data: { job_id: id, request_type: 'chat_completion', status: 'completed', status_code: 200 },
+  })
+  expect(message!.body.data).not.toHaveProperty('result')
+  expect(message!.headers.get('x-team')).toBe('blue')
+  const client = new OpenAI({ apiKey: 'x' })
+  const event: unknown = await client.webhooks.unwrap(message!.text, message!.headers, secret)
+  expect(event).toEqual(message!.body)
+  const forged = `${message!.text} `
+  await expect(client.webhooks.unwrap(forged, message!.headers, secret)).rejects.toThrow()
+})
+
+test('the answer goes along when that is wanted and it is not too large; errors always do', async () => {
+  receiver.clear()
+  await using rig = await startRig(hook({ include_response: true, max_response_payload_kbs: 1 }))
+  rig.upstream.reply([
+    { json: { id: 'small', object: 'chat.completion' } },
+    { json: { id: 'large', object: 'chat.completion', padding: 'x'.repeat(2000) } },
+    { status: 400, json: { error: { message: 'no' } } },
+  ])
+  for (let i = 1; i <= 3; i++) {
+    await rig.post(path, chat, toHook)
+    await receiver.arrived(i)
+  }
+  const [small, large, failed] = receiver.messages.map(({ body }) => body)
+  expect(small.data.result).toMatchObject({ id: 'small' })
+  expect(large.data).toMatchObject({ status: 'completed', result_omitted: true })
+  expect(failed).toMatchObject({
+    type: 'async_job.failed',
+    data: { status_code: 400, error: { error: { message: 'no' } } },
+  })
+})
+
+test('what is refused is sent again, the same, until it is accepted', async () => {
+  receiver.clear()
+  receiver.statuses.push(500, 503)
+  await using rig = await startRig(hook())
+  await rig.post(path, chat, toHook)
+  await receiver.arrived(3)
+  expect(new Set(receiver.messages.map(({ id }) => id)).size).toBe(1)
+  expect(new Set(receiver.messages.map(({ text }) => text)).size).toBe(1)
+})
+
+test('after max_retries it is given up, and the log says so', async () => {
+  receiver.clear()
+  receiver.statuses.push(500, 302, 500, 500)
+  await using rig = await startRig(hook({ max_retries: 2 }))
+  await rig.post(path, chat, toHook)
+  const line = await rig.gateway.logged(({ message }) => /given up/.test(String(message)))
+  expect(line).toMatchObject({ level: 'error', webhook: 'hook', attempts: 3 })
+  expect(receiver.messages).toHaveLength(3)
+})
+
+test('events that are not wanted are not sent', async () => {
+  receiver.clear()
+  await using rig = await startRig(hook({ events: ['async_job.failed'] }))
+  rig.upstream.reply([{ json: { id: 'x' } }, { status: 400, json: { error: { message: 'no' } } }])
+  const first = (await rig.post(path, chat, toHook)).body.id
+  await rig.ended(`${path}/${first}`)
+  await rig.post(path, chat, toHook)
+  await receiver.arrived(1)
+  expect(receiver.messages.map(({ body }) => body.type)).toEqual(['async_job.failed'])
+})
+
+test('a name that is unknown or disabled fails the submission', async () => {
+  receiver.clear()
+  await using rig = await startRig(hook({ disabled: true }))
+  for (const name of ['hook', 'other']) {
+    const answer = await rig.post(path, chat, { 'x-bf-async-webhook': name })
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: { param: 'x-bf-async-webhook' } },
+    })
+  }
+  expect(rig.upstream.requests).toHaveLength(0)
+})
+
+test('a name that leads into this machine is not called, whatever it looks like', async () => {
+  receiver.clear()
+  const gone = Promise.withResolvers<string>()
+  const log = { level: 'error', debug() {}, info() {}, warn() {}, error: gone.resolve } as const
+  const { webhooks } = accepted({
+    webhooks: [{ name: 'hook', url: 'https://example.com/', secret, max_retries: 0 }],
+  })
+  const settings = { ...webhooks.get('hook')!, url: receiver.url }
+  const dir = mkdtempSync(join(tmpdir(), 'asbru-hooks-'))
+  const db = createDb({ path: join(dir, 'asbru.db'), log })
+  const jobs = createJobStore(db)
+  const job = {
+    id: 'a',
+    owner: '',
+    endpoint: 'chat_completion',
+    model: undefined,
+    provider: 'openai',
+    requestId: 'r',
+    request: '{}',
+    body: '',
+    ttlMs: 1000,
+    idempotencyKey: undefined,
+    bodyHash: '',
+    holdsKey: false,
+    webhook: 'hook',
+  }
+  jobs.submit(job, 'w', 1000, { maxQueued: 1, maxBytes: 10_000 })
+  jobs.cancel('a', '', { state: 'failed', statusCode: 409, headers: {}, result: '{}' })
+  const sender = createWebhooks({
+    deliveries: createDeliveryStore(db),
+    settings: () => new Map([['hook', settings]]),
+    log,
+  })
+  sender.wake()
+  expect(await gone.promise).toContain('not on the public internet')
+  sender.close()
+  db.close()
+  rmSync(dir, { recursive: true })
+  expect(receiver.messages).toHaveLength(0)
+})
+
+test('a message that was not delivered when the process was killed is delivered by the next one', async () => {
+  receiver.clear()
+  await using upstream = await startUpstream()
+  const hold = gate()
+  receiver.statuses.push(hold.opened.then(() => 0))
+  await using folder = createFolder(upstream.url, {
+    async: { lease_in_seconds: 0.3 },
+    ...hook({ attempt_timeout_seconds: 0.5 }),
+  })
+  let gateway = await folder.start()
+  const { id } = (await gateway.post(path, chat, toHook)).body
+  await receiver.arrived(1)
+  await gateway.kill()
+  gateway = await folder.start()
+  await receiver.arrived(2)
+  hold.open()
+  const [first, second] = receiver.messages
+  expect(second).toMatchObject({ id: first!.id, text: first!.text, body: { data: { job_id: id } } })
+  expect(upstream.requests).toHaveLength(1)
+}, 30_000)
