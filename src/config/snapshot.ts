@@ -166,8 +166,11 @@ export interface ClientSettings {
   readonly keepAliveMs: number
   /** How long response headers are held back for the first meaningful event. */
   readonly headerHoldMs: number
-  /** How a key is chosen among those that may serve: by weight, or the less busy of two drawn by weight. */
-  readonly loadBalancing: 'weighted' | 'least_loaded'
+  /**
+   * How a key is chosen among those that may serve: by weight, or the less busy of two drawn by weight. With `cost` by
+   * weight as well, and the cheapest candidate is asked first.
+   */
+  readonly loadBalancing: 'weighted' | 'least_loaded' | 'cost'
   /** Who may ask `/api/explain`. */
   readonly explainEndpoint: 'loopback' | 'any' | 'off'
   readonly breaker: {

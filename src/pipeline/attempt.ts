@@ -64,7 +64,7 @@ export async function attempt(
 ): Promise<Outcome> {
   const attempting: Attempting = { call, snapshot, services, settle, holding }
   let first: GatewayError | undefined
-  const legs = inOrder(plan, call, services.health)
+  const legs = inOrder(plan, call, services.health, snapshot)
   if (call.trace.isDetailed) noteCandidates(legs, call, snapshot, services)
   for (const [at, leg] of legs.entries()) {
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)

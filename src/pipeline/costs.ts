@@ -27,6 +27,35 @@ export function callCost(
   return priceOf(work, usage, snapshot)
 }
 
+/** A call of usual proportions; only what it costs here and there is compared. */
+const usualUsage: Usage = {
+  inputTokens: 750,
+  outputTokens: 250,
+  totalTokens: 1000,
+  cachedTokens: 0,
+  cacheWriteTokens: 0,
+  reasoningTokens: 0,
+  audioInputTokens: 0,
+  audioOutputTokens: 0,
+  imageInputTokens: 0,
+  imageOutputTokens: 0,
+  acceptedPredictionTokens: 0,
+  rejectedPredictionTokens: 0,
+  audioSeconds: undefined,
+  costUsd: undefined,
+}
+
+/** What a call of usual size would cost there, in dollars; undefined when that is not known. */
+export function expectedCost(
+  call: Call,
+  settings: ProviderSettings,
+  model: string | undefined,
+  snapshot: Snapshot,
+): number | undefined {
+  const work = { settings, models: [model], endpoint: call.endpoint, atMs: Date.now() }
+  return priceOf(work, usualUsage, snapshot)?.total
+}
+
 /** What a call cost that is being settled. */
 export function bookedCost(
   call: Call,

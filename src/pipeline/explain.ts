@@ -60,7 +60,7 @@ export async function explain(
     call.trace.add('route', "asked of the gateway's own store first, which this does not look into")
   }
   const { whole, plan } = await planned(call, snapshot, services)
-  const legs = inOrder(plan, whole, services.health)
+  const legs = inOrder(plan, whole, services.health, snapshot)
   const candidates: object[] = []
   for (const leg of legs) candidates.push(await prospectsOf(leg, whole, snapshot, services))
   const [first] = legs

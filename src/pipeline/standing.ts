@@ -1,7 +1,9 @@
-import type { Key } from '#config/snapshot.ts'
+import type { Key, Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 
+import { expectedCost } from './costs.ts'
 import type { Health, TargetName } from './health.ts'
+import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
 
 /** How a candidate with one of its keys is known to `Health`. */
@@ -10,10 +12,15 @@ export function nameOf({ settings, model }: Leg, key: Key | undefined): TargetNa
 }
 
 /**
- * The candidates in the order they are tried: those that stand first, each group in the order of the plan. None is
- * left out, so that a plan whose candidates are all out is still tried.
+ * The candidates in the order they are tried: those that stand first, each group in the order of the plan, or by price
+ * where the configuration wants that. None is left out, so that a plan whose candidates are all out is still tried.
  */
-export function inOrder({ legs }: Plan, call: Call, health: Health): readonly Leg[] {
+export function inOrder(
+  { legs }: Plan,
+  call: Call,
+  health: Health,
+  snapshot: Snapshot,
+): readonly Leg[] {
   if (legs.length === 1) return legs
   const nowMs = performance.now()
   const standing: Leg[] = []
@@ -26,7 +33,22 @@ export function inOrder({ legs }: Plan, call: Call, health: Health): readonly Le
       call.trace.add('route', `${leg.settings.name}/${leg.model ?? ''} comes last: ${reason}`)
     }
   }
-  return [...standing, ...out]
+  const byPrice = snapshot.client.loadBalancing === 'cost'
+  return [...(byPrice ? cheapestFirst(standing, call, snapshot) : standing), ...out]
+}
+
+/** Those whose price is known change places among each other; the others stay where they are. */
+function cheapestFirst(legs: readonly Leg[], call: Call, snapshot: Snapshot): readonly Leg[] {
+  const costs = new Map<Leg, number>()
+  for (const leg of legs) {
+    const { model } = targetOf(leg, leg.keys[0])
+    const cost = expectedCost(call, leg.settings, model, snapshot)
+    if (cost !== undefined) costs.set(leg, cost)
+  }
+  const sorted = [...costs.keys()].toSorted((a, b) => costs.get(a)! - costs.get(b)!)
+  const order = legs.map((leg) => (costs.has(leg) ? sorted.shift()! : leg))
+  if (order[0] !== legs[0]) call.trace.add('route', `${order[0]!.settings.name} is the cheapest`)
+  return order
 }
 
 /** Why none of its keys should be asked now; undefined when one may. */

@@ -453,6 +453,50 @@ describe('fallbacks of the configuration', () => {
   })
 })
 
+describe('where the cheapest is wanted', () => {
+  async function servedBy(strategy: string, model: string, fallbacks: string[]) {
+    const own = await startGateway({
+      config: {
+        client: { load_balancing: strategy },
+        providers: {
+          openai: { keys: [{ value: 'k' }], network_config: { base_url: first.url } },
+          groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+        },
+      },
+    })
+    const response = await fetch(`${own.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...CHAT, model, fallbacks }),
+    })
+    await response.text()
+    await own.stop()
+    return [response.status, response.headers.get('x-bifrost-resolved-model')]
+  }
+  const dear = 'openai/gpt-4o'
+  const cheap = 'groq/llama-3.1-8b-instant'
+
+  test('it is asked first, wherever it stands', async () => {
+    expect(await servedBy('cost', dear, [cheap])).toEqual([200, 'llama-3.1-8b-instant'])
+    expect(await servedBy('cost', cheap, [dear])).toEqual([200, 'llama-3.1-8b-instant'])
+    expect(await servedBy('weighted', dear, [cheap])).toEqual([200, 'gpt-4o'])
+  })
+
+  test('what has no known price keeps its turn', async () => {
+    expect(await servedBy('cost', dear, ['groq/nobody-knows-it'])).toEqual([200, 'gpt-4o'])
+    const known = ['openai/gpt-4o', cheap]
+    expect(await servedBy('cost', 'openai/nobody-knows-it', known)).toEqual([
+      200,
+      'nobody-knows-it',
+    ])
+  })
+
+  test('the others follow when it fails', async () => {
+    second.reply(overloaded)
+    expect(await servedBy('cost', dear, [cheap])).toEqual([200, 'gpt-4o'])
+  })
+})
+
 test('a full queue says when to come back, and a fallback takes the call', async () => {
   const own = await startGateway({
     config: {

@@ -65,10 +65,10 @@ export const ClientConfig = closed({
     }),
   ),
   load_balancing: Type.Optional(
-    oneOf(['weighted', 'least_loaded'], {
+    oneOf(['weighted', 'least_loaded', 'cost'], {
       default: 'weighted',
       description:
-        'How a key is chosen: by weight, or the less busy of two that were drawn by weight.',
+        'How a key is chosen: by weight, or the less busy of two that were drawn by weight. With `cost` keys are chosen by weight, and of the providers that a call may go to the cheapest is asked first.',
     }),
   ),
   explain_endpoint: Type.Optional(
