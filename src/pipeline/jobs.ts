@@ -74,8 +74,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
   const queue = createFairQueue()
   const running = new Map<string, AbortController>()
   const secretsOf = new Map<string, Secrets>()
-  let isStopping = false
-  let isClosed = false
+  const life = { isStopping: false, isClosed: false }
   let pumping: ReturnType<typeof setTimeout> | undefined
   let ticking: ReturnType<typeof setTimeout> | undefined
   let sweptAt = 0
@@ -87,7 +86,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
 
   function pump(): void {
     const { concurrency, leaseMs } = settings()
-    while (!isStopping && running.size < concurrency) {
+    while (!life.isStopping && running.size < concurrency) {
       const next = queue.take()
       if (!next) return
       let job
@@ -106,7 +105,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
 
   /** After what is going on now, so that whoever submitted a job has the answer first. */
   function pumpSoon(): void {
-    if (pumping !== undefined || isStopping) return
+    if (pumping !== undefined || life.isStopping) return
     pumping = setTimeout(() => {
       pumping = undefined
       pump()
@@ -131,7 +130,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
 
   /** A disk that is full now may not be so later; until then the place stays taken, which slows down the rest. */
   async function keep(id: string, ending: Ending): Promise<void> {
-    for (let waitMs = firstRetryMs; !isClosed; waitMs = Math.min(waitMs * 2, maxRetryMs)) {
+    for (let waitMs = firstRetryMs; !life.isClosed; waitMs = Math.min(waitMs * 2, maxRetryMs)) {
       try {
         if (store.finish(id, worker, ending)) onEnded?.()
         return
@@ -151,7 +150,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
       if (!mine.has(id)) controller.abort()
     }
     store.adopt(adoption())
-    if (!isStopping && store.queued() > queue.size) {
+    if (!life.isStopping && store.queued() > queue.size) {
       for (const { id, owner } of store.waiting(worker, maxQueued)) queue.add(id, owner)
       pumpSoon()
     }
@@ -164,7 +163,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
 
   async function sweep(): Promise<void> {
     try {
-      while (!isClosed && store.sweep(sweepRows)) await Bun.sleep(sweepPauseMs)
+      while (!life.isClosed && store.sweep(sweepRows)) await Bun.sleep(sweepPauseMs)
     } catch (thrown) {
       log.debug('expired jobs were not swept', { error: String(thrown) })
     }
@@ -176,7 +175,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     } catch (thrown) {
       log.debug('the store of jobs could not be looked at', { error: String(thrown) })
     }
-    if (isClosed) return
+    if (life.isClosed) return
     ticking = setTimeout(tick, Math.ceil(settings().leaseMs / 3))
     ticking.unref()
   }
@@ -214,12 +213,12 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     },
     start: tick,
     drain() {
-      isStopping = true
+      life.isStopping = true
       clearTimeout(pumping)
     },
     close() {
-      isStopping = true
-      isClosed = true
+      life.isStopping = true
+      life.isClosed = true
       clearTimeout(pumping)
       clearTimeout(ticking)
       queue.clear()

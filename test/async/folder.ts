@@ -48,8 +48,8 @@ export function createFolder(upstreamUrl: string, config: object = {}): Folder {
       const own: Process = {
         url,
         ...client(() => url),
-        kill: ended(running.stop),
-        terminate: ended(running.drain),
+        kill: ended(() => running.stop()),
+        terminate: ended(() => running.drain()),
       }
       open.add(own)
       return own

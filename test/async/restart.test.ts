@@ -30,7 +30,7 @@ test(
       const { body } = await gateway.ended(`${path}/${id}`)
       expect(body).toMatchObject({ status: 'completed' })
     }
-    const asked = upstream.requests.map((request) => request.json().messages[0].content)
+    const asked = upstream.requests.map((request): string => request.json().messages[0].content)
     expect(asked.toSorted()).toEqual(['one', 'one', 'two'])
     // What has ended stays, also over another kill.
     await gateway.kill()
