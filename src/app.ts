@@ -17,6 +17,7 @@ import type { Lifecycle } from '#http/ops.ts'
 import { listen } from '#http/server.ts'
 import type { RunningServer } from '#http/server.ts'
 import { createMetrics } from '#metrics/metrics.ts'
+import { readingsOf } from '#metrics/more.ts'
 import { warmCheckers } from '#openai/check.ts'
 import type { CallSink } from '#pipeline/books.ts'
 import { bookedCost } from '#pipeline/costs.ts'
@@ -173,6 +174,7 @@ export function startApp(options: AppOptions): StartResult {
     patient: (request) => server?.patient(request),
     peer: (request) => server?.peer(request),
   }
+  metrics.more.push(...readingsOf(gateway))
   const routes = composeRoutes(gateway, lifecycle)
   try {
     server = listen({
