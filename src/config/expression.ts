@@ -84,7 +84,7 @@ function compile(
   }
   const test: Condition['test'] = (facts) => {
     try {
-      return parsed(facts as unknown as Record<string, unknown>) === true
+      return parsed(facts) === true
     } catch (thrown) {
       return { why: summary(thrown) }
     }
@@ -100,67 +100,42 @@ interface Survey {
 }
 
 const fixedFacts: ReadonlySet<string> = new Set(['model', 'provider', 'request_type', 'stream'])
-const notAFunction = `there is no function "${linear}"`
 const loops = new Set(['all', 'exists', 'exists_one', 'filter', 'map'])
 
 /** Looks through a parsed expression, and puts our `matches` in place of the library's. */
 function look(ast: ASTNode, isInLoop: boolean, survey: Survey, patterns: Map<string, RE2JS>): void {
-  const into = (node: ASTNode, inLoop = isInLoop): void => look(node, inLoop, survey, patterns)
-  switch (ast.op) {
-    case 'value':
-      return
-    case 'id':
-      survey.names.add(ast.args)
-      return
-    case 'call': {
-      const [name, given] = ast.args
-      if (name === linear) survey.problem ??= notAFunction
-      if (name === 'matches') {
-        ast.args[0] = linear
-        survey.problem ??= keepPattern(given[1], patterns)
-      }
-      given.forEach((node) => into(node))
-      return
+  if (ast.op === 'id') survey.names.add(ast.args)
+  if (ast.op === '[]') warnCase(ast.args, survey)
+  if (ast.op === 'call' || ast.op === 'rcall') {
+    const [name] = ast.args
+    if (name === linear) survey.problem ??= `there is no function "${linear}"`
+    if (name === 'matches') {
+      survey.problem ??= keepPattern(ast.op === 'call' ? ast.args[1][1] : ast.args[2][0], patterns)
+      ast.args[0] = linear
     }
-    case 'rcall': {
-      const [name, receiver, given] = ast.args
-      if (name === linear) survey.problem ??= notAFunction
-      if (name === 'matches') {
-        ast.args[0] = linear
-        survey.problem ??= keepPattern(given[0], patterns)
-      }
-      if (name === 'bind' && receiver.op === 'id' && receiver.args === 'cel') {
-        survey.problem ??= '"cel.bind" cannot be used in a condition'
-      }
-      const isLoop = loops.has(name)
-      if (isLoop && isInLoop) {
-        survey.problem ??= `"${name}" stands inside another loop, which could take long`
-      }
-      into(receiver)
-      given.forEach((node) => into(node, isInLoop || isLoop))
-      return
-    }
-    case '.':
-    case '.?':
-      into(ast.args[0])
-      return
-    case '[]':
-      warnCase(ast.args, survey)
-      ast.args.forEach((node) => into(node))
-      return
-    case '!_':
-    case '-_':
-      into(ast.args)
-      return
-    case 'list':
-      ast.args.forEach((node) => into(node))
-      return
-    case 'map':
-      ast.args.forEach((entry) => entry.forEach((node) => into(node)))
-      return
-    default:
-      ast.args.forEach((node) => into(node))
   }
+  if (ast.op === 'rcall') {
+    const [name, receiver, given] = ast.args
+    if (name === 'bind' && receiver.op === 'id' && receiver.args === 'cel') {
+      survey.problem ??= '"cel.bind" cannot be used in a condition'
+    }
+    const isLoop = loops.has(name)
+    if (isLoop && isInLoop) {
+      survey.problem ??= `"${name}" stands inside another loop, which could take long`
+    }
+    look(receiver, isInLoop, survey, patterns)
+    for (const node of given) look(node, isInLoop || isLoop, survey, patterns)
+  } else for (const node of childrenOf(ast)) look(node, isInLoop, survey, patterns)
+}
+
+function childrenOf({ op, args }: ASTNode): ASTNode[] {
+  if (op === 'value' || op === 'id') return []
+  const parts: readonly unknown[] = [args]
+  return parts.flat(3).filter(isNode)
+}
+
+function isNode(value: unknown): value is ASTNode {
+  return typeof value === 'object' && value !== null && 'op' in value
 }
 
 /** Compiles a pattern; says what is wrong with one that cannot be. */
@@ -198,7 +173,7 @@ function explain(thrown: unknown, expression: string): string {
   const why = summary(thrown)
   const range = (thrown as { range?: { start?: unknown } } | undefined)?.range
   const start = typeof range?.start === 'number' ? Math.min(range.start, expression.length) : 0
-  const known = /^Unknown variable/.test(why)
+  const known = why.startsWith('Unknown variable')
     ? ` Known are ${Object.keys(FACT_TYPES).join(', ')}.`
     : ''
   return `is not a valid expression: ${why} at character ${start + 1}.${known}`

@@ -40,53 +40,39 @@ export function guardsOf(ast: ASTNode): Guard[] {
 function neededBy(ast: ASTNode): Guard[] {
   const place = placeOf(ast)
   if (place) return place.name === '' ? [] : [{ ...place, test: 'is there', texts: [] }]
-  switch (ast.op) {
-    case '==':
-    case '!=':
-    case '<':
-    case '<=':
-    case '>':
-    case '>=':
-    case '+':
-    case 'in':
-      return ast.args.flatMap(neededBy)
-    case '!_':
-      return neededBy(ast.args)
-    case 'rcall': {
-      const [, receiver] = ast.args
-      return neededBy(receiver)
-    }
-    default:
-      return []
-  }
+  if (ast.op === '!_') return neededBy(ast.args)
+  if (ast.op === 'rcall') return neededBy(ast.args[1])
+  return isStrict(ast) ? ast.args.flatMap(neededBy) : []
 }
 
+/** Whether both sides are looked at whatever either is. */
+function isStrict(ast: ASTNode): ast is ASTNode & { readonly op: '==' } {
+  return strict.has(ast.op)
+}
+
+const strict: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=', '+', 'in'])
+
 function guardOf(ast: ASTNode): Guard | undefined {
-  switch (ast.op) {
-    case '==': {
-      const [left, right] = ast.args
-      return oneOf(left, [right]) ?? oneOf(right, [left])
-    }
-    case 'in': {
-      const [left, right] = ast.args
-      return right.op === 'list' ? oneOf(left, right.args) : undefined
-    }
-    case '||': {
-      const [left, right] = ast.args.map(guardOf)
-      if (!left || !right || left.fact !== right.fact || left.name !== right.name) return undefined
-      if (left.test !== 'one of' || right.test !== 'one of') return undefined
-      return { ...left, texts: [...left.texts, ...right.texts] }
-    }
-    case 'rcall': {
-      const [method, receiver, given] = ast.args
-      const place = placeOf(receiver)
-      const text = textOf(given[0])
-      if (method !== 'startsWith' || !place || text === undefined) return undefined
-      return { ...place, test: 'begins with', texts: [text] }
-    }
-    default:
-      return undefined
+  if (ast.op === '==') {
+    const [left, right] = ast.args
+    return oneOf(left, [right]) ?? oneOf(right, [left])
   }
+  if (ast.op === 'in') {
+    const [left, right] = ast.args
+    return right.op === 'list' ? oneOf(left, right.args) : undefined
+  }
+  if (ast.op === '||') {
+    const [left, right] = ast.args.map(guardOf)
+    if (left?.test !== 'one of' || right?.test !== 'one of') return undefined
+    if (left.fact !== right.fact || left.name !== right.name) return undefined
+    return { ...left, texts: [...left.texts, ...right.texts] }
+  }
+  if (ast.op !== 'rcall') return undefined
+  const [method, receiver, given] = ast.args
+  const place = placeOf(receiver)
+  const text = textOf(given[0])
+  if (method !== 'startsWith' || !place || text === undefined) return undefined
+  return { ...place, test: 'begins with', texts: [text] }
 }
 
 function oneOf(what: ASTNode, values: readonly ASTNode[]): Guard | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { createCompiler } from '#config/expression.ts'
 import type { Condition } from '#config/expression.ts'

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { loadConfig } from '#config/load.ts'
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { OPERATION_NAMES } from '#core/endpoint.ts'
 import { Trace } from '#core/trace.ts'
+import { scanJson } from '#lib/json.ts'
 import { Secret } from '#lib/secret.ts'
 import { estimateTokens } from '#pipeline/call-facts.ts'
 import { plan } from '#pipeline/routing.ts'
@@ -59,7 +60,12 @@ function callOf(parts: CallParts = {}): Call {
     method: 'POST',
     path: '/chat/completions',
     query: '',
-    body: { kind: 'json', text: JSON.stringify(value), value } as Call['body'],
+    body: {
+      kind: 'json',
+      text: JSON.stringify(value),
+      value,
+      scan: scanJson(JSON.stringify(value)),
+    },
     modelRequested: 'as-written',
     provider,
     model: 'model' in parts ? parts.model : 'gpt-x',
@@ -133,6 +139,26 @@ describe('the first rule that matches', () => {
     }
   })
 
+  test('is another for another model, provider, operation or kind of answer, however often asked', () => {
+    const snapshot = withRules([
+      { name: 'a', cel_expression: 'stream', targets: to('stream') },
+      { name: 'b', cel_expression: 'request_type == "embedding"', targets: to('embedding') },
+      { name: 'c', cel_expression: 'provider.contains("roq")', targets: to('groq') },
+      { name: 'd', cel_expression: 'model.endsWith("7")', targets: to('seven') },
+    ])
+    // More models than are remembered.
+    for (let i = 0; i < 1500; i++) {
+      const model = `m${i}`
+      const plain = i % 10 === 7 ? 'openai/seven' : `openai/${model}`
+      expect(goes(callOf({ model }), snapshot)).toBe(plain)
+      expect(goes(callOf({ model, more: { stream: true } }), snapshot)).toBe('openai/stream')
+      expect(goes(callOf({ model, provider: 'groq' }), snapshot)).toBe('groq/groq')
+      expect(goes(callOf({ model, more: { endpoint: 'embedding' } }), snapshot)).toBe(
+        'openai/embedding',
+      )
+    }
+  })
+
   test('leaves what the caller wrote as it was', () => {
     const routed = route(callOf(), withRules([{ name: 'r', targets: to('m') }]))
     expect(routed.modelRequested).toBe('as-written')
@@ -172,6 +198,10 @@ describe('targets', () => {
     expect([0, 0.49, 0.5, 0.999].map((draw) => goes(callOf(), even, draw))).toEqual(
       ['a', 'a', 'b', 'b'].map((model) => `openai/${model}`),
     )
+    const last = withRules([
+      { name: 'r', targets: [...to('a', { weight: 0 }), ...to('b', { weight: 1 })] },
+    ])
+    expect(goes(callOf(), last, 0)).toBe('openai/b')
     fc.assert(
       fc.property(
         fc.array(fc.double({ min: 0, max: 1000, noNaN: true }), { minLength: 1, maxLength: 5 }),
