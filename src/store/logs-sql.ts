@@ -142,7 +142,7 @@ export function checkSql(sql: string): void {
       /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g,
       (part) =>
         // A quoted name is a name all the same.
-        /^["`[]/.test(part) ? ` ${part.slice(1, -1)} ` : ' ',
+        /^["`[]/.test(part) ? ` ${part.slice(1, -1)} ` : part.startsWith("'") ? ' 0 ' : ' ',
     )
     .trim()
     .replace(/;\s*$/, '')

@@ -1,0 +1,113 @@
+import { expect, test } from 'bun:test'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+import { KEY, logRig } from './rig.ts'
+
+// Keys are planted everywhere a key can be, and echoed by a provider in every way; then every place that keeps or
+// shows something of a call is searched for them.
+
+const DIRECT = 'sk-direct/canary+abcdefghij'
+const CALLERS = 'sk-callers-canary-9876543210'
+const CANARY = /canary/
+
+const chunk = (delta: object): string =>
+  JSON.stringify({
+    id: 'c',
+    object: 'chat.completion.chunk',
+    choices: [{ index: 0, delta, finish_reason: null }],
+  })
+
+test('no key reaches any sink of the log', async () => {
+  await using rig = await logRig({
+    client: {
+      allow_direct_keys: true,
+      logging_headers: ['authorization', 'x-api-key', 'x-note', 'cookie'],
+    },
+  })
+  const told: string[] = []
+  const socket = new WebSocket(`${rig.gateway.url.replace('http', 'ws')}/ws`)
+  const seen = Promise.withResolvers<void>()
+  socket.addEventListener('message', ({ data }) => {
+    if (told.push(String(data)) === 5) seen.resolve()
+  })
+  await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }))
+
+  const escaped = DIRECT.replaceAll('/', '\\/')
+  rig.upstream.reply([
+    // In an answer, plain, in an escaped spelling and in a URL.
+    {
+      headers: { 'content-type': 'application/json' },
+      text: `{"id":"c","object":"chat.completion","note":"${escaped} ${encodeURIComponent(DIRECT)}","choices":[{"index":0,"message":{"role":"assistant","content":"your key is ${DIRECT}"},"finish_reason":"stop"}]}`,
+    },
+    // In a stream, cut into pieces that are nothing by themselves.
+    {
+      sse: [
+        ...[KEY.slice(0, 12), KEY.slice(12, 20), KEY.slice(20)].map((content) =>
+          chunk({ content }),
+        ),
+        JSON.stringify({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }),
+        '[DONE]',
+      ],
+    },
+    // In a refusal, and in an error inside a stream.
+    {
+      status: 401,
+      json: {
+        error: { message: `Incorrect API key provided: ${KEY}`, type: 'invalid_request_error' },
+      },
+    },
+    {
+      sse: [
+        chunk({ content: 'x' }),
+        JSON.stringify({ error: { message: `bad key ${KEY}`, code: 500 } }),
+      ],
+    },
+  ])
+  const note = { 'x-note': `my key is ${KEY}`, 'x-bf-lh-note': KEY, cookie: `k=${CALLERS}` }
+  await rig.chat({}, { authorization: `Bearer ${DIRECT}`, ...note, 'x-request-id': 'direct' })
+  await rig.chat(
+    { stream: true },
+    { 'x-api-key': '', ...note, 'user-agent': KEY, 'x-bf-session-id': KEY },
+  )
+  await rig.chat({}, note)
+  await rig.chat({ stream: true })
+  // What the caller says themselves, in the request and in the id.
+  rig.upstream.clear()
+  await rig.chat(
+    { messages: [{ role: 'user', content: `is ${KEY} or ${CALLERS} a good key?` }], user: KEY },
+    { authorization: `Bearer ${CALLERS}`, 'x-request-id': KEY },
+  )
+
+  const shown = [
+    await rig.get('/api/logs'),
+    await rig.get('/api/logs/stats'),
+    await rig.get('/api/logs/direct'),
+    await (await fetch(`${rig.gateway.url}/api/logs/export?format=ndjson`)).text(),
+    await (await fetch(`${rig.gateway.url}/api/logs/export?format=csv`)).text(),
+    (await rig.sql('SELECT * FROM logs JOIN details USING (n)')).body,
+    (await rig.sql("SELECT rowid FROM words WHERE words MATCH 'canary'")).body.rows,
+  ].map((each) => JSON.stringify(each))
+  await seen.promise
+  socket.close()
+  expect(shown[3]).toContain('[redacted]')
+  expect(JSON.parse(shown[6]!)).toEqual([])
+  expect(told).toHaveLength(5)
+  const { bodies, rows } = {
+    bodies: (await rig.sql('SELECT answer FROM details')).body.rows as { answer: string | null }[],
+    rows: (await rig.sql('SELECT COUNT(*) AS count FROM logs')).body.rows,
+  }
+  expect(rows).toEqual([{ count: 5 }])
+  expect(bodies[0]!.answer).toContain('your key is [redacted]')
+  expect(bodies[1]!.answer).toContain('"content":"[redacted]"')
+  const dir = dirname(rig.dbPath)
+  // The configuration is where the key comes from.
+  const files = readdirSync(dir).filter((name) => name !== 'config.json')
+  expect(files).toContain('logs.db')
+  const held = files.map((name) => readFileSync(join(dir, name), 'latin1'))
+  const printed = rig.gateway.logs
+    .map((line) => JSON.stringify(line))
+    .filter((line) => !line.includes(`"id":"${KEY}"`))
+  for (const text of [...shown, ...told, ...held]) expect(text).not.toMatch(CANARY)
+  for (const line of printed) expect(line).not.toMatch(CANARY)
+})

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+import { checkSql } from '#store/logs-sql.ts'
+
+import { run } from '../cli/program.ts'
+import { isSound, logRig } from './rig.ts'
+import type { LogRig } from './rig.ts'
+
+let rig: LogRig
+beforeAll(async () => {
+  rig = await logRig()
+  await rig.chat({}, { 'x-request-id': 'one' })
+  await rig.chat(
+    { messages: [{ role: 'user', content: 'x'.repeat(2000) }] },
+    { 'x-request-id': 'two' },
+  )
+})
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]()
+})
+
+test('a SELECT sees the log, bodies unpacked', async () => {
+  const { status, body } = await rig.sql(
+    'SELECT id, object, request FROM logs JOIN details USING (n) ORDER BY n;',
+  )
+  expect(status).toBe(200)
+  expect(body).toMatchObject({
+    columns: ['id', 'object', 'request'],
+    rows: [{ id: 'one', object: 'chat_completion' }, { id: 'two' }],
+    is_cut: false,
+  })
+  expect(body.rows[1].request).toContain('xxxxxxxx')
+})
+
+test('with a limit, more rows are cut off', async () => {
+  const { body } = await rig.sql('SELECT id FROM logs', { limit: 1 })
+  expect(body).toMatchObject({ rows: [{ id: 'one' }], is_cut: true })
+})
+
+describe('refused', () => {
+  test.each([
+    `DELETE FROM logs`,
+    `INSERT INTO logs (id) VALUES ('x')`,
+    `WITH x AS (SELECT 1) DELETE FROM logs`,
+    `SELECT 1; DELETE FROM logs`,
+    `ATTACH DATABASE '/tmp/x.db' AS x`,
+    `PRAGMA query_only = 0`,
+    `SELECT * FROM pragma_database_list`,
+    `SELECT * FROM "pragma_database_list"`,
+    `SELECT load_extension('x')`,
+    `VACUUM INTO '/tmp/x.db'`,
+    `SELECT 1 /* ; */ ; -- x\n DROP TABLE logs`,
+    `CREATE TABLE x (a)`,
+    `SELECT nonsense FROM logs`,
+    `SELECT '`,
+    `EXPLAIN DELETE FROM logs`,
+    `SELECT hex(zeroblob(1000000000))`,
+  ])('%s', async (sql) => {
+    const { status, body } = await rig.sql(sql)
+    expect([status, body.error.param]).toEqual([400, 'sql'])
+    expect((await rig.get('/api/logs')).logs).toHaveLength(2)
+  })
+
+  test('one that goes on and on, without holding up the gateway', async () => {
+    const endless = rig.sql(
+      'WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n',
+    )
+    expect((await rig.chat({}, { 'x-request-id': 'meanwhile' })).status).toBe(200)
+    const { status, body } = await endless
+    expect(status).toBe(400)
+    expect(body.error.message).toContain('took longer')
+  }, 20_000)
+
+  test('a body that is none', async () => {
+    expect((await rig.sql('')).status).toBe(400)
+    expect((await rig.sql('SELECT 1', { limit: 0 })).status).toBe(400)
+  })
+})
+
+test('what is quoted or commented is no word of its own', () => {
+  for (const sql of [`SELECT 'attach; pragma'`, `SELECT 1 -- ; vacuum`, `select /* ; */ 1;`]) {
+    checkSql(sql)
+  }
+  expect(() => checkSql(`SELECT 1 'a' ; 'b'`)).toThrow('one statement')
+})
+
+test('nothing of all this has changed or added a file', () => {
+  const names = readdirSync(dirname(rig.dbPath)).toSorted()
+  expect(
+    names.filter((name) => !/^(?:asbru|logs)\.db(?:-wal|-shm)?$|^config\.json$/.test(name)),
+  ).toEqual([])
+  expect(isSound(rig.dbPath)).toBe(true)
+})
+
+describe('asbru sql', () => {
+  const dir = (): string => dirname(rig.dbPath)
+
+  test('prints a table, or a line of JSON for each row', async () => {
+    const sql = `SELECT id, provider FROM logs WHERE id IN ('one', 'two') ORDER BY n`
+    const plain = await run(['sql', '--app-dir', dir(), sql])
+    expect(plain).toMatchObject({ code: 0, stdout: 'id   provider\none  openai\ntwo  openai\n' })
+    const json = await run(['sql', '--app-dir', dir(), '--json', '--limit', '1', sql])
+    expect(json).toMatchObject({ code: 0, stdout: '{"id":"one","provider":"openai"}\n' })
+    expect(json.stderr).toContain('only the first 1 rows')
+  })
+
+  test('refuses what is no SELECT, and says where there is no log', async () => {
+    const refused = await run(['sql', '--app-dir', dir(), 'DELETE FROM logs'])
+    expect([refused.code, refused.stderr]).toEqual([1, 'asbru: Only SELECT can be run.\n'])
+    const missing = await run(['sql', '--app-dir', '/nonexistent', 'SELECT 1'])
+    expect(missing.code).toBe(1)
+    expect(missing.stderr).toContain('does not exist')
+  })
+})
