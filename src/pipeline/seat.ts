@@ -33,10 +33,19 @@ export function takeSeat(
     held.release = gate.leave
     return undefined
   }
-  const waiting = gate.enter(limitsOf(settings, snapshot), call.signal, callerOf(call, services))
-  return waiting?.then(() => {
-    held.release = gate.leave
-  })
+  return waitForPlace(call, settings, snapshot, services, held)
+}
+
+async function waitForPlace(
+  call: Call,
+  settings: ProviderSettings,
+  snapshot: Snapshot,
+  services: Services,
+  held: Held,
+): Promise<void> {
+  const gate = services.gates.of(settings.name)
+  await gate.enter(limitsOf(settings, snapshot), call.signal, callerOf(call, services))
+  held.release = gate.leave
 }
 
 async function withLimitedKey(

@@ -230,7 +230,7 @@ test('ten thousand failures and departures leave nothing behind', async () => {
   }
 
   const underway = (): number =>
-    health.snapshot(performance.now()).reduce((sum, { underway: one }) => sum + one, 0)
+    health.snapshot(performance.now()).reduce((sum, target) => sum + target.underway, 0)
   const probed = (): number =>
     health.snapshot(performance.now()).filter(({ isProbed }) => isProbed).length
   const held = (): Record<string, number> => ({
