@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
 import { chat, gate, startRig } from './rig.ts'
-import type { Rig } from './rig.ts'
+import type { Answer, Rig } from './rig.ts'
 
 // Status codes, envelopes and stubs of both doors.
 
@@ -222,7 +222,11 @@ describe('whose a job is', () => {
     const done = await rig.ended(path, mine)
     expect(done.status).toBe(200)
     await rig.ended(`/v1/async/jobs/${brief.id}`, mine)
-    const strip = ({ status, body }: any) => ({ status, ...body, event_id: undefined })
+    const strip = (answer: Answer) => ({
+      status: answer.status,
+      ...answer.body,
+      event_id: undefined,
+    })
     let expired = await rig.get(`/v1/async/jobs/${brief.id}`, mine)
     while (expired.status === 200) {
       await Bun.sleep(20)
