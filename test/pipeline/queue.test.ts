@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 
 import { watched } from '#lib/deadline.ts'
+import { Secret } from '#lib/secret.ts'
 import { Gate } from '#pipeline/gate.ts'
 import { FairQueue } from '#pipeline/queue.ts'
 import type { Place } from '#pipeline/queue.ts'
+import { callerOf } from '#pipeline/seat.ts'
 
 import { startGateway } from '../helpers/gateway.ts'
 import { startUpstream } from '../helpers/upstream.ts'
@@ -149,6 +151,67 @@ test('a call that waits too long is refused with 503 and told when to come back'
   expect(((await late.json()) as any).error.code).toBe('queue_timeout')
   gate.resolve()
   await first
+  await gateway.stop()
+})
+
+test('callers are told apart by their key, else their session, else their address', () => {
+  const caller = (directKey: string | undefined, session: string | undefined): string =>
+    callerOf(
+      {
+        caller: { directKey: directKey === undefined ? undefined : new Secret(directKey) },
+        headers: session === undefined ? {} : { 'x-bf-session-id': session },
+        origin: {},
+      } as never,
+      { addressOf: () => '192.0.2.1' } as never,
+    )
+  expect(caller('sk-1', 's')).toBe(caller('sk-1', undefined))
+  expect(caller('sk-1', 's')).not.toBe(caller('sk-2', 's'))
+  expect(caller('sk-1', 's')).not.toContain('sk-1')
+  expect(caller(undefined, 's')).toBe('session s')
+  expect(caller(undefined, undefined)).toBe('address 192.0.2.1')
+})
+
+test('over sockets as well, nobody waits behind all the calls of another', async () => {
+  await using upstream = await startUpstream()
+  const gateway = await startGateway({
+    config: {
+      providers: {
+        openai: {
+          keys: [{ value: 'k' }],
+          network_config: { base_url: upstream.url },
+          concurrency_and_buffer_size: { concurrency: 1, buffer_size: 10 },
+        },
+      },
+    },
+  })
+  const gate = Promise.withResolvers<void>()
+  upstream.reply({ gate: gate.promise, json: {} })
+  const waiting = async (): Promise<number> => {
+    const health: any = await (await fetch(`${gateway.url}/health`)).json()
+    return health.components.waiting as number
+  }
+  const ask = async (session: string): Promise<void> => {
+    const init = chat(`openai/${session}`)
+    const headers = { 'content-type': 'application/json', 'x-bf-session-id': session }
+    const url = `${gateway.url}/openai/v1/chat/completions`
+    await (await fetch(url, { ...init, headers })).text()
+  }
+  const asked = [ask('loud')]
+  await upstream.waitFor(1)
+  for (const session of ['loud', 'loud', 'loud', 'quiet']) {
+    asked.push(ask(session))
+    const before = asked.length - 1
+    await until(async () => (await waiting()) === before)
+  }
+  gate.resolve()
+  await Promise.all(asked)
+  expect(upstream.requests.map((request) => request.json().model)).toEqual([
+    'loud',
+    'loud',
+    'quiet',
+    'loud',
+    'loud',
+  ])
   await gateway.stop()
 })
 
