@@ -80,9 +80,9 @@ test(
     let submitted = 0
     for (let round = 0; round < rounds; round++) {
       const gateway = await folder.start()
-      let isOver = false
+      const life = { isOver: false }
       const submit = async (): Promise<void> => {
-        while (!isOver) {
+        while (!life.isOver) {
           const content = `job ${submitted++}`
           const id = await tryToSubmit(gateway, content)
           if (id !== undefined) accepted.set(id, content)
@@ -92,7 +92,7 @@ test(
       const all = Array.from({ length: submitters }, submit)
       await Bun.sleep(random() * 400)
       await gateway.kill()
-      isOver = true
+      life.isOver = true
       await Promise.all(all)
     }
 
