@@ -69,6 +69,8 @@ export interface Call {
   readonly model: string | undefined
   /** What to try, in this order, when that fails; undefined when the caller named nothing. */
   readonly fallbacks?: readonly Fallback[] | undefined
+  /** They are what the caller named, and not what the configuration has for the provider. */
+  readonly hasOwnFallbacks?: boolean
   /**
    * The word of a routing rule on the key, in place of the caller's headers: the id of the only key that may serve the
    * first candidate, or undefined when the caller's choice was of another provider.

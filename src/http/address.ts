@@ -1,5 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
-import type { Body, Fallback } from '#core/call.ts'
+import type { Body, Call } from '#core/call.ts'
 import type { EndpointFacts } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 import { checkModel } from '#openai/check.ts'
@@ -148,7 +148,7 @@ export function readFallbacks(
   { provider, model }: Pick<Address, 'provider' | 'model'>,
   snapshot: Snapshot,
   formFallbacks?: readonly string[],
-): readonly Fallback[] | undefined {
+): Pick<Call, 'fallbacks' | 'hasOwnFallbacks'> {
   const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : formFallbacks
   const own = Array.isArray(given) ? given.filter(isFallback) : []
   if (own.length > maxFallbacks) {
@@ -156,16 +156,20 @@ export function readFallbacks(
       param: 'fallbacks',
     })
   }
-  const wanted = own.length > 0 ? own : (snapshot.providers.get(provider)?.fallbacks ?? [])
-  if (wanted.length === 0 || model === undefined) return undefined
+  const hasOwnFallbacks = own.length > 0
+  const wanted = hasOwnFallbacks ? own : (snapshot.providers.get(provider)?.fallbacks ?? [])
+  if (wanted.length === 0 || model === undefined) return noFallbacks
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  return wanted.map((entry) => {
+  const fallbacks = wanted.map((entry) => {
     if (typeof entry === 'object') {
       return { provider: entry.provider || provider, model: entry.model || model }
     }
     return isProvider(entry) ? { provider: entry, model } : parseModel(entry, isProvider, provider)
   })
+  return { fallbacks, hasOwnFallbacks }
 }
+
+const noFallbacks = { fallbacks: undefined, hasOwnFallbacks: false }
 
 type WrittenFallback = string | { readonly provider?: string; readonly model?: string }
 

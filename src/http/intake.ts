@@ -114,7 +114,7 @@ export async function takeIn(
     endpoint,
     method: facts.method,
     ...addressed,
-    fallbacks: readFallbacks(reading.body, addressed, snapshot, reading.fallbacks),
+    ...readFallbacks(reading.body, addressed, snapshot, reading.fallbacks),
     body: reading.body,
     stream: reading.stream || isStreamQuery(facts, arrival.query),
     wantsUsage: reading.wantsUsage,

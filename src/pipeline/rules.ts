@@ -221,7 +221,7 @@ function fallbacksFor(
   rule: RoutingRule | undefined,
   snapshot: Snapshot,
 ): readonly Fallback[] | undefined {
-  if (namesFallbacks(call)) return call.fallbacks
+  if (call.hasOwnFallbacks) return call.fallbacks
   if (rule) {
     return rule.fallbacks.map((fallback) => ({
       provider: fallback.provider ?? fallback.key?.provider ?? provider,
@@ -233,11 +233,6 @@ function fallbacksFor(
   return names.length === 0
     ? undefined
     : names.map((name) => named(name, provider, model, snapshot))
-}
-
-function namesFallbacks({ body }: Call): boolean {
-  const given: unknown = body.kind === 'json' ? body.value['fallbacks'] : undefined
-  return Array.isArray(given) && given.some((entry) => typeof entry === 'string' && entry !== '')
 }
 
 /** `provider/model`, a provider for the same model, or a bare model of the same provider. */

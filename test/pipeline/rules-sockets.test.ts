@@ -196,6 +196,18 @@ describe('when the target of a rule fails', () => {
       { fallbacks: ['groq/own'] },
       ['openai/m', 'groq/own'],
     ],
+    [
+      'those of the body, written as objects, too',
+      { fallbacks: ['groq/f'] },
+      { fallbacks: [{ provider: 'groq', model: 'own' }] },
+      ['openai/m', 'groq/own'],
+    ],
+    [
+      'those of the rule where the body has an empty list',
+      { fallbacks: ['groq/f'] },
+      { fallbacks: [] },
+      ['openai/m', 'groq/f'],
+    ],
     ['those of the provider after them', {}, {}, ['openai/m', 'groq/of-openai']],
   ])('%s are tried', async (_, rule, body, order) => {
     expect(await asked([{ name: 'r', targets, ...rule }], body)).toEqual(order)

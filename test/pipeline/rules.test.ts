@@ -227,7 +227,7 @@ describe('fallbacks', () => {
   const own = [{ provider: 'mistral', model: 'own' }]
 
   test('of the caller come first, then those of the rule, then those of the provider', () => {
-    const call = callOf({ body: { fallbacks: ['mistral/own'] }, more: { fallbacks: own } })
+    const call = callOf({ more: { fallbacks: own, hasOwnFallbacks: true } })
     expect(named(call, rule({ fallbacks: ['openai/q'] }))).toEqual(['mistral/own'])
     expect(named(call, rule({}))).toEqual(['mistral/own'])
     expect(named(callOf(), rule({ fallbacks: ['openai/q'] }))).toEqual(['openai/q'])
@@ -236,10 +236,8 @@ describe('fallbacks', () => {
 
   test('of the provider that was asked for do not follow a call elsewhere', () => {
     const ofOpenai = [{ provider: 'groq', model: 'of-openai' }]
-    for (const body of [{}, { fallbacks: [] }, { fallbacks: [''] }]) {
-      const call = callOf({ body, more: { fallbacks: ofOpenai } })
-      expect(named(call, rule({}))).toEqual(['mistral/m'])
-    }
+    const call = callOf({ more: { fallbacks: ofOpenai, hasOwnFallbacks: false } })
+    expect(named(call, rule({}))).toEqual(['mistral/m'])
     const elsewhere = rule({ targets: [{ provider: 'mistral' }] })
     expect(named(callOf({ more: { fallbacks: ofOpenai } }), elsewhere)).toBeUndefined()
   })
@@ -489,7 +487,7 @@ test('property: rules never throw, and those who ask are told what happens to th
     provider: fc.constantFrom('openai', 'groq', 'nobody'),
     headers: fc.dictionary(fc.constantFrom('a', 'b', '__proto__'), word),
     query: fc.constantFrom('', '?b=m&b=%ff&__proto__=1', '?%', '?a&b', '?b=gpt-x'),
-    fallbacks: fc.constantFrom(undefined, ['groq'], [''], [3], 'groq'),
+    hasOwnFallbacks: fc.boolean(),
     isOwnKey: fc.boolean(),
   })
   const draws = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), {
@@ -503,10 +501,11 @@ test('property: rules never throw, and those who ask are told what happens to th
           model: made.model,
           provider: made.provider,
           headers: made.headers,
-          body: { fallbacks: made.fallbacks },
           explain,
           more: {
             query: made.query,
+            hasOwnFallbacks: made.hasOwnFallbacks,
+            fallbacks: made.hasOwnFallbacks ? [{ provider: 'groq', model: 'x' }] : undefined,
             caller: {
               directKey: made.isOwnKey ? new Secret('sk') : undefined,
               azureEndpoint: undefined,
