@@ -82,7 +82,7 @@ export interface TargetState extends TargetName {
 /** After ten seconds half of what was seen is forgotten. */
 const halfLifeMs = 10_000
 /** Model names come from callers: what is known is bounded, and the oldest is forgotten. */
-const maxTargets = 5000
+const maxTargets = 10_000
 /** A probe that never ended does not keep the target out. */
 const probeMs = 30_000
 const latencyWeight = 0.2
@@ -119,7 +119,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
   const cooling = new Map<string, { untilMs: number; what: FailureClass }>()
 
   function stateOf(target: TargetName): State {
-    const name = `${target.provider}\n${target.key}\n${target.model}`
+    const name = targetName(target)
     let state = states.get(name)
     if (!state) {
       if (states.size >= maxTargets) states.delete(states.keys().next().value!)
@@ -148,7 +148,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
   /** A key that may not use one model may use others. */
   function keyName({ provider, key, model }: TargetName, what: FailureClass): string {
     return what === 'permission' || what === 'rate_limit'
-      ? `${provider}\n${key}\n${model}`
+      ? targetName({ provider, key, model })
       : `${provider}\n${key}`
   }
 
@@ -167,8 +167,9 @@ export function createHealth(settings: () => BreakerSettings): Health {
   function standing(target: TargetName, nowMs: number): Standing {
     if (target.key !== '' && coolingOf(target, nowMs)) return 'out'
     if (!settings().enabled) return 'ready'
-    const state = stateOf(target)
-    if (state.trips === 0) return 'ready'
+    // Whoever only looks leaves nothing to remember.
+    const state = states.get(targetName(target))
+    if (!state || state.trips === 0) return 'ready'
     if (state.outUntilMs > nowMs) return 'out'
     return state.probeUntilMs > nowMs ? 'out' : 'probe'
   }
@@ -263,6 +264,10 @@ export function createHealth(settings: () => BreakerSettings): Health {
       })
     },
   }
+}
+
+function targetName({ provider, key, model }: TargetName): string {
+  return `${provider}\n${key}\n${model}`
 }
 
 function ended(state: State): void {
