@@ -38,13 +38,22 @@ const maxPatternLength = 500
 /** Compiles the conditions of one configuration. */
 export type Compiler = (expression: string) => Compiled
 
-/** Stands in expressions for CEL's `matches`, which the library hands to the engine of JavaScript. */
-const linear = 'matches_in_linear_time'
+/**
+ * What stands in expressions for two functions of the library: its `matches` is that of JavaScript, which for some
+ * patterns takes longer than anybody waits, and its `split` makes lists as long as a caller likes.
+ */
+const ours: ReadonlyMap<string, string> = new Map([
+  ['matches', 'matches_in_linear_time'],
+  ['split', 'split_in_bounds'],
+])
+
+/** How many entries a loop may go over: pieces of a text, headers, parameters. */
+const maxLooped = 1000
 
 /**
  * A compiler that takes a condition or says in one sentence what is wrong with it: it does not parse, speaks of
  * something that no call has, is no condition, or could take long. What it takes needs time in proportion to the
- * request: regular expressions are RE2's and written in the expression itself, and there is no loop within a loop.
+ * request: regular expressions are RE2's and written in the expression itself, and loops are short and never within a loop.
  */
 export function createCompiler(): Compiler {
   // Loaded with the first rule: a start without rules does not pay for it.
@@ -53,9 +62,28 @@ export function createCompiler(): Compiler {
   for (const [name, type] of Object.entries(FACT_TYPES)) environment.registerVariable(name, type)
   const patterns = new Map<string, RE2JS>()
   const matches = (text: string, pattern: string): boolean => patterns.get(pattern)!.test(text)
-  environment.registerFunction(`string.${linear}(string): bool`, matches)
-  environment.registerFunction(`${linear}(string, string): bool`, matches)
+  environment.registerFunction('string.matches_in_linear_time(string): bool', matches)
+  environment.registerFunction('matches_in_linear_time(string, string): bool', matches)
+  environment.registerFunction('string.split_in_bounds(string): list<string>', split)
+  environment.registerFunction('string.split_in_bounds(string, int): list<string>', split)
   return (expression) => compile(expression, environment, patterns)
+}
+
+function split(text: string, separator: string, limit = -1n): string[] {
+  if (limit === 0n) return []
+  const pieces = text.split(separator, maxLooped + 1)
+  if (pieces.length > maxLooped) throw new Error(`split() makes more than ${maxLooped} pieces`)
+  if (limit < 0n || BigInt(pieces.length) <= limit) return pieces
+  const whole = pieces.slice(0, Number(limit) - 1)
+  return [...whole, pieces.slice(whole.length).join(separator)]
+}
+
+/** Why a loop is not begun; its other lists are written out, or have been counted when they were made. */
+function tooMany({ headers, params }: Facts): Failure | undefined {
+  const isLong = [headers, params].some((map) => Object.keys(map).length > maxLooped)
+  return isLong
+    ? { why: `more than ${maxLooped} headers or parameters to look through` }
+    : undefined
 }
 
 function compile(
@@ -69,7 +97,7 @@ function compile(
   } catch (thrown) {
     return { problem: explain(thrown, expression) }
   }
-  const survey: Survey = { problem: undefined, names: new Set(), warnings: [] }
+  const survey: Survey = { problem: undefined, names: new Set(), warnings: [], hasLoop: false }
   look(parsed.ast, false, survey, patterns)
   if (survey.problem !== undefined) return { problem: survey.problem }
   const checked = parsed.check()
@@ -83,6 +111,8 @@ function compile(
     }
   }
   const test: Condition['test'] = (facts) => {
+    const refused = survey.hasLoop ? tooMany(facts) : undefined
+    if (refused) return refused
     try {
       return parsed(facts) === true
     } catch (thrown) {
@@ -97,6 +127,7 @@ interface Survey {
   problem: string | undefined
   readonly names: Set<string>
   readonly warnings: string[]
+  hasLoop: boolean
 }
 
 const fixedFacts: ReadonlySet<string> = new Set(['model', 'provider', 'request_type', 'stream'])
@@ -108,11 +139,11 @@ function look(ast: ASTNode, isInLoop: boolean, survey: Survey, patterns: Map<str
   if (ast.op === '[]') warnCase(ast.args, survey)
   if (ast.op === 'call' || ast.op === 'rcall') {
     const [name] = ast.args
-    if (name === linear) survey.problem ??= `there is no function "${linear}"`
+    if ([...ours.values()].includes(name)) survey.problem ??= `there is no function "${name}"`
     if (name === 'matches') {
       survey.problem ??= keepPattern(ast.op === 'call' ? ast.args[1][1] : ast.args[2][0], patterns)
-      ast.args[0] = linear
     }
+    ast.args[0] = ours.get(name) ?? name
   }
   if (ast.op === 'rcall') {
     const [name, receiver, given] = ast.args
@@ -120,6 +151,7 @@ function look(ast: ASTNode, isInLoop: boolean, survey: Survey, patterns: Map<str
       survey.problem ??= '"cel.bind" cannot be used in a condition'
     }
     const isLoop = loops.has(name)
+    survey.hasLoop ||= isLoop
     if (isLoop && isInLoop) {
       survey.problem ??= `"${name}" stands inside another loop, which could take long`
     }
@@ -183,6 +215,7 @@ function explain(thrown: unknown, expression: string): string {
 function summary(thrown: unknown): string {
   const { summary: short } = thrown as { summary?: unknown }
   const text = typeof short === 'string' ? short : thrown instanceof Error ? thrown.message : ''
-  const line = text.split('\n', 1)[0]!.replaceAll(linear, 'matches')
+  let line = text.split('\n', 1)[0]!
+  for (const [theirs, own] of ours) line = line.replaceAll(own, theirs)
   return line.slice(0, 200).toWellFormed() || 'it failed'
 }

@@ -107,6 +107,10 @@ describe('conditions about', () => {
     ['headers.exists(name, name.startsWith("x-t"))', true],
     ['headers.all(name, name.size() > 2)', true],
     ['headers["constructor"] == "a"', false],
+    ['model.split("-") == ["gpt", "4o", "mini"]', true],
+    ['model.split("-", 2) == ["gpt", "4o-mini"]', true],
+    ['model.split("-", 0).size() == 0 && model.split("-", -1).size() == 3', true],
+    ['model.split("-", 9)[2] == "mini" && model.split("").size() == 11', true],
     ['"toString" in headers', false],
     ['headers["__proto__"] == "a"', false],
     ['params["tier"] == "gold"', true],
@@ -165,6 +169,21 @@ test('a condition that cannot be evaluated says why, in one bounded line', () =>
   expect(why('token_estimate / 0 > 1')).toBe('division by zero')
   const long = { ...facts, headers: { 'x-tier': `${'9'.repeat(8000)}\ud800\n` } }
   expect(why('int(headers["x-tier"]) > 1', long).length).toBeLessThanOrEqual(200)
+})
+
+test('no loop is longer than a thousand, whatever a caller sends', () => {
+  const many = Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`h${i}`, 'v']))
+  const list = { ...facts, headers: { list: ','.repeat(1000) } }
+  const inList = conditionOf('headers.list.split(",").all(part, part == "")')
+  expect(inList.test(list)).toEqual({ why: 'split() makes more than 1000 pieces' })
+  expect(inList.test({ ...facts, headers: { list: ','.repeat(999) } })).toBe(true)
+  const inAll = conditionOf('headers.all(h, h.startsWith("h"))')
+  const why = 'more than 1000 headers or parameters to look through'
+  expect(inAll.test({ ...facts, headers: many })).toEqual({ why })
+  expect(inAll.test({ ...facts, headers: { h: '' }, params: many })).toEqual({ why })
+  expect(inAll.test({ ...facts, headers: { h: '' } })).toBe(true)
+  // What is no loop does not mind.
+  expect(conditionOf('headers["h7"] == "v"').test({ ...facts, headers: many })).toBe(true)
 })
 
 describe('the guards of', () => {
