@@ -1,0 +1,274 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+
+import * as fc from 'fast-check'
+
+import { createMock } from '#providers/mock/handler.ts'
+
+import { startGateway } from '../helpers/gateway.ts'
+
+// What an explanation says before, and what a call does after it: over random configurations, with keys that fail.
+
+const PROVIDERS = ['openai', 'groq', 'anthropic'] as const
+const MODELS = ['m1', 'm2'] as const
+const OUTCOMES = ['ok', 'ok', 'server', 'auth', 'rate_limit', 'quota'] as const
+
+const models = fc.subarray([...MODELS])
+const key = fc.record({
+  weight: fc.nat({ max: 3 }),
+  enabled: fc.boolean().map((value) => value || undefined),
+  models: fc.oneof({ weight: 3, arbitrary: fc.constant(['*']) }, { weight: 1, arbitrary: models }),
+  blacklisted: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: models },
+  ),
+  hasAlias: fc.boolean(),
+  does: fc.constantFrom(...OUTCOMES),
+})
+const provider = fc.record({
+  keys: fc.array(key, { minLength: 1, maxLength: 4 }),
+  fallbacks: fc.constantFrom<string[]>([], ['groq'], ['anthropic/m2', 'openai/m1']),
+  maxRetries: fc.nat({ max: 1 }),
+})
+const request = fc.record({
+  provider: fc.constantFrom(...PROVIDERS),
+  model: fc.constantFrom(...MODELS),
+  fallbacks: fc.uniqueArray(
+    fc.constantFrom(
+      'openai/m1',
+      'openai/m2',
+      'groq/m1',
+      'groq/m2',
+      'anthropic',
+      'anthropic/m2',
+      'cohere/x',
+    ),
+    { maxLength: 3 },
+  ),
+  session: fc.constantFrom(undefined, 's1'),
+  pin: fc.constantFrom(undefined, undefined, undefined, 0, 1),
+  stream: fc.boolean(),
+})
+const scenario = fc.record({
+  providers: fc.record({ openai: provider, groq: provider, anthropic: provider }),
+  strategy: fc.constantFrom('weighted', 'least_loaded'),
+  before: fc.array(request, { maxLength: 4 }),
+  request,
+})
+
+type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never
+type Wanted = Scenario['request']
+
+/** One request as a provider got it. */
+interface Got {
+  readonly provider: string
+  readonly key: string
+  readonly url: string
+  readonly body: string
+}
+
+const statuses = { server: 500, auth: 401, rate_limit: 429, quota: 402 }
+
+let server: Bun.Server<undefined>
+let got: Got[] = []
+let does: ReadonlyMap<string, (typeof OUTCOMES)[number]> = new Map()
+
+beforeAll(() => {
+  const mock = createMock()
+  server = Bun.serve({
+    port: 0,
+    hostname: 'localhost',
+    development: false,
+    async fetch(sent) {
+      const [, name = ''] = new URL(sent.url).pathname.split('/')
+      const body = await sent.text()
+      const credential =
+        sent.headers.get('x-api-key') ?? sent.headers.get('authorization')?.replace('Bearer ', '')
+      const used = credential?.replace('sk-secret-', '') ?? ''
+      got.push({ provider: name, key: used, url: sent.url, body })
+      const outcome = does.get(used) ?? 'ok'
+      if (outcome !== 'ok') {
+        // Nobody waits that long: the key rests until the test is over.
+        return Response.json(
+          { type: 'error', error: { type: 'failed', message: 'as it should' } },
+          { status: statuses[outcome], headers: { 'retry-after': '60' } },
+        )
+      }
+      const path = sent.url.replace(`/${name}/`, '/').replaceAll(/"m[12]"/g, '"echo"')
+      const asked = body.replace(/"model":"[^"]*"/, '"model":"echo"')
+      return mock(new Request(path, { method: sent.method, headers: sent.headers, body: asked }))
+    },
+  })
+})
+
+afterAll(() => server.stop(true))
+
+function configOf({ providers, strategy }: Scenario): object {
+  return {
+    version: 2,
+    client: {
+      load_balancing: strategy,
+      circuit_breaker: { min_failures: 1, open_in_seconds: 60 },
+    },
+    providers: Object.fromEntries(
+      Object.entries(providers).map(([name, { keys, fallbacks, maxRetries }]) => [
+        name,
+        {
+          keys: keys.map((each, n) => ({
+            name: `${name}-${n}`,
+            value: `sk-secret-${name}-${n}`,
+            weight: each.weight,
+            enabled: each.enabled ?? false,
+            models: each.models,
+            blacklisted_models: each.blacklisted,
+            ...(each.hasAlias && { aliases: { m1: `real-${n % 2}` } }),
+          })),
+          fallbacks,
+          network_config: {
+            base_url: `http://localhost:${server.port}/${name}`,
+            max_retries: maxRetries,
+            retry_backoff_initial: 1,
+            retry_backoff_max: 1,
+          },
+        },
+      ]),
+    ),
+  }
+}
+
+function described({ provider: name, model, fallbacks, session, pin, stream }: Wanted) {
+  return {
+    headers: {
+      'content-type': 'application/json',
+      ...(session !== undefined && { 'x-bf-session-id': session }),
+      ...(pin !== undefined && { 'x-bf-api-key': `${name}-${pin}` }),
+    },
+    body: {
+      model: `${name}/${model}`,
+      messages: [{ role: 'user', content: 'hi' }],
+      stream,
+      ...(fallbacks.length > 0 && { fallbacks }),
+    },
+  }
+}
+
+async function call(url: string, wanted: Wanted): Promise<{ response: Response; text: string }> {
+  const { headers, body } = described(wanted)
+  const response = await fetch(`${url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  })
+  return { response, text: await response.text() }
+}
+
+/**
+ * Which candidates the last request of the real call may have been for, when each request was for the same candidate as
+ * the one before it or for the next. More than one where candidates are alike; throws when there is none.
+ */
+function walk(candidates: any[], sent: readonly Got[]): readonly number[] {
+  let places: readonly number[] = [-1]
+  for (const each of sent) {
+    const fits = (at: number): boolean =>
+      candidates[at]?.provider === each.provider &&
+      candidates[at].prospects.some(
+        ({ keys, request: explained }: any) =>
+          keys.includes(each.key) && explained.url === each.url && explained.body === each.body,
+      )
+    places = [...new Set(places.flatMap((at) => [at, at + 1]))].filter(fits)
+    if (places.length === 0) {
+      throw new Error(`sent, but not explained: ${JSON.stringify({ each, candidates, sent })}`)
+    }
+  }
+  return places
+}
+
+const runs = process.env['ASBRU_BINARY'] === undefined ? 150 : 15
+
+test('a call does what its explanation says', async () => {
+  const seen = { refused: 0, served: 0, fellBack: 0, failed: 0, outOfOrder: 0 }
+  await fc.assert(
+    fc.asyncProperty(scenario, async (given) => {
+      const behaviour = new Map<string, (typeof OUTCOMES)[number]>()
+      for (const name of PROVIDERS) {
+        for (const [n, each] of given.providers[name].keys.entries()) {
+          behaviour.set(`${name}-${n}`, each.does)
+        }
+      }
+      does = behaviour
+      const gateway = await startGateway({ config: configOf(given) })
+      try {
+        for (const wanted of given.before) await call(gateway.url, wanted)
+        got = []
+        const answer = await fetch(`${gateway.url}/api/explain`, {
+          method: 'POST',
+          body: JSON.stringify({ path: '/v1/chat/completions', ...described(given.request) }),
+        })
+        const explanation: any = await answer.json()
+        expect(got).toEqual([])
+        const { response, text } = await call(gateway.url, given.request)
+        check(explanation, response, text, seen)
+      } finally {
+        await gateway.stop()
+      }
+    }),
+    { numRuns: runs, seed: 20_261_121 },
+  )
+  // Otherwise the scenarios have become dull, and the property holds of nothing.
+  if (runs > 100) {
+    for (const [what, count] of Object.entries(seen))
+      expect([what, count > 3]).toEqual([what, true])
+  }
+}, 120_000)
+
+function check(
+  explanation: any,
+  response: Response,
+  text: string,
+  seen: Record<'refused' | 'served' | 'fellBack' | 'failed' | 'outOfOrder', number>,
+): void {
+  if (explanation.refused) {
+    seen.refused++
+    const { event_id: _, extra_fields: __, ...envelope } = JSON.parse(text)
+    const { event_id: ___, ...said } = explanation.error
+    expect([response.status, envelope]).toEqual([explanation.status, said])
+    expect(got).toEqual([])
+    return
+  }
+  const { candidates } = explanation
+  for (const { keys } of candidates) {
+    const shares = keys.map(({ share = 0 }: { share?: number }) => share)
+    expect(shares.reduce((sum: number, share: number) => sum + share, 0)).toBeCloseTo(1, 4)
+  }
+  if (
+    candidates.some(
+      ({ fallback_index: index }: any, at: number) =>
+        at > 0 && index < candidates[at - 1].fallback_index,
+    )
+  ) {
+    seen.outOfOrder++
+  }
+  const places = walk(candidates, got)
+  expect(got.length).toBeGreaterThan(0)
+  const [first] = got
+  const share = candidates[0].keys.find(({ name }: any) => name === first!.key)?.share
+  expect(share).toBeGreaterThan(0)
+  if (response.status !== 200) {
+    seen.failed++
+    // Nobody who could have helped was left out.
+    expect(places).toContain(candidates.length - 1)
+    expect(got.every((each) => does.get(each.key) !== 'ok')).toBe(true)
+    return
+  }
+  seen.served++
+  const index = Number(response.headers.get('x-bifrost-fallback-index') ?? 0)
+  if (index > 0) seen.fellBack++
+  const served = places.map((at) => candidates[at])
+  expect(served.map(({ fallback_index: own }) => own)).toContain(index)
+  expect(served.map(({ provider: name }) => name)).toContain(
+    response.headers.get('x-bifrost-provider'),
+  )
+  // Everybody who was asked before had failed, and whoever could serve did.
+  expect(does.get(got.at(-1)!.key)).toBe('ok')
+  const used = got.slice(0, -1)
+  expect(used.every((each) => does.get(each.key) !== 'ok')).toBe(true)
+}
