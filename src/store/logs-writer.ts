@@ -97,7 +97,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   function shut(): void {
     const last = open
     open = undefined
-    last?.sqlite.close()
+    if (!last) return
+    // A statement that is still there keeps the file open.
+    for (const statement of [last.row, last.details, last.words]) statement.finalize()
+    last.sqlite.close()
   }
 
   /** A damaged file is kept for whoever wants to look at it, one at a time. */

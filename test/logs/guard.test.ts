@@ -37,7 +37,7 @@ const fromElsewhere: Record<string, string>[] = [
 
 describe.each(routes)('%s %s', (method, path) => {
   test.each(fromElsewhere)('does not answer %j', async (headers) => {
-    const upgrade =
+    const upgrade: Record<string, string> =
       path === '/ws'
         ? {
             upgrade: 'websocket',

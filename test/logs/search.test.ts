@@ -191,7 +191,7 @@ describe('an export', () => {
     const rows = text
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as any)
+      .map((line) => JSON.parse(line))
     expect(rows.map(({ id }) => id)).toEqual(['apple', 'pear', 'stream', 'error'])
     expect(rows[1].input_history[0].content).toBe('a pear tree in the garden')
   })

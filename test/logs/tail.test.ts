@@ -1,0 +1,48 @@
+import { expect, test } from 'bun:test'
+
+import { COMMAND, run } from '../cli/program.ts'
+import { logRig } from './rig.ts'
+
+test('a socket at /ws gets every call once it is logged, and only what comes after', async () => {
+  await using rig = await logRig()
+  await rig.chat({}, { 'x-request-id': 'before' })
+  await rig.get('/api/logs')
+  const socket = new WebSocket(`${rig.gateway.url.replace('http', 'ws')}/ws`)
+  const first = Promise.withResolvers<string>()
+  socket.addEventListener('message', ({ data }) => first.resolve(String(data)))
+  await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }))
+  await rig.chat({}, { 'x-request-id': 'after' })
+  expect(JSON.parse(await first.promise)).toMatchObject({
+    type: 'log',
+    operation: 'create',
+    payload: { id: 'after', provider: 'openai', object: 'chat_completion', status: 'success' },
+  })
+  socket.close()
+})
+
+test('asbru tail prints a line for each call and ends with the gateway', async () => {
+  const rig = await logRig()
+  const port = new URL(rig.gateway.url).port
+  const child = Bun.spawn([...COMMAND, 'tail', '--host', '127.0.0.1', '--port', port], {
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const errors = child.stderr.getReader()
+  expect(new TextDecoder().decode((await errors.read()).value)).toContain('watching')
+  await rig.chat({ messages: [{ role: 'user', content: 'two\u001b[2Jlines\n' }] })
+  const out = child.stdout.getReader()
+  const line = new TextDecoder().decode((await out.read()).value)
+  expect(line).toMatch(
+    /^[\d:.]+ {2}200 +\d+ms {2}chat_completion {2}openai\/m {2}\d+ tokens {2}two \[2Jlines\n$/,
+  )
+  await rig[Symbol.asyncDispose]()
+  expect(await child.exited).toBe(0)
+})
+
+test('asbru tail says when nobody answers', async () => {
+  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('no') })
+  const ended = await run(['tail', '--host', '127.0.0.1', '--port', String(server.port)])
+  await server.stop(true)
+  expect(ended.code).toBe(1)
+  expect(ended.stderr).toContain('no gateway that keeps a log answers')
+})
