@@ -12,7 +12,7 @@ export function readRefusal(
   body: string,
   headers: Readonly<Record<string, string>>,
 ): UpstreamFailure {
-  const retryAfterMs = readRetryAfter(headers)
+  const retryAfterMs = readRetryAfter(headers) ?? (status === 429 ? untilReset(headers) : undefined)
   const root = parse(body)
   const error = errorObject(root)
   if (!error) {
@@ -33,7 +33,7 @@ export function readRefusal(
     type: text(type) ?? null,
     code: codeOf(status, code, message),
     param: text(param) ?? null,
-    retryAfterMs,
+    retryAfterMs: retryAfterMs ?? (status === 429 ? patienceIn(message) : undefined),
     extra,
   }
 }
@@ -90,6 +90,36 @@ export function readRetryAfter(headers: Readonly<Record<string, string>>): numbe
   const seconds = Number(value)
   const delay = Number.isNaN(seconds) ? Date.parse(value) - Date.now() : seconds * 1000
   return Number.isFinite(delay) ? Math.min(Math.max(delay, 0), maxRetryAfterMs) : undefined
+}
+
+/** How long until what is used up is there again, as `x-ratelimit-*` says it. */
+function untilReset(headers: Readonly<Record<string, string>>): number | undefined {
+  const delays = ['requests', 'tokens']
+    .filter((what) => headers[`x-ratelimit-remaining-${what}`] === '0')
+    .map((what) => durationMs(headers[`x-ratelimit-reset-${what}`] ?? ''))
+    .filter((delay) => delay !== undefined)
+  return delays.length === 0 ? undefined : Math.max(...delays)
+}
+
+const patience = /\b(?:try again|retry|resets?) in ~?((?:\d+(?:\.\d+)?(?:ms|s|m|h))+)\b/i
+
+/** The last resort: some say it in their message alone. */
+function patienceIn(message: unknown): number | undefined {
+  const said = typeof message === 'string' ? patience.exec(message.slice(0, maxMessageChars)) : null
+  return said ? durationMs(said[1]!) : undefined
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** `1m30s`, `250ms`, `1.5s`; a bare number is seconds. At most ten minutes. */
+function durationMs(written: string): number | undefined {
+  if (/^\d+(?:\.\d+)?$/.test(written)) return Math.min(Number(written) * 1000, maxRetryAfterMs)
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(written)) return undefined
+  let ms = 0
+  for (const [, amount, unit] of written.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+    ms += Number(amount) * unitMs[unit!]!
+  }
+  return Math.min(Math.ceil(ms), maxRetryAfterMs)
 }
 
 function parse(body: string): unknown {

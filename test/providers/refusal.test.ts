@@ -57,4 +57,46 @@ describe('a refusal', () => {
   ])('%j asks for %p ms of patience', (headers, ms) => {
     expect(readRetryAfter(headers as Record<string, string>)).toBe(ms)
   })
+
+  const out = { 'x-ratelimit-remaining-requests': '0' }
+  const both = { ...out, 'x-ratelimit-remaining-tokens': '0' }
+  test.each([
+    [429, { ...out, 'x-ratelimit-reset-requests': '1m30s' }, 'no', 90_000],
+    [429, { ...out, 'x-ratelimit-reset-requests': '250ms' }, 'no', 250],
+    [429, { ...out, 'x-ratelimit-reset-requests': '7' }, 'no', 7000],
+    [
+      429,
+      { ...both, 'x-ratelimit-reset-requests': '1s', 'x-ratelimit-reset-tokens': '2.5s' },
+      'no',
+      2500,
+    ],
+    // What is not used up is no reason to wait for it.
+    [
+      429,
+      { 'x-ratelimit-remaining-tokens': '9', 'x-ratelimit-reset-tokens': '5s' },
+      'no',
+      undefined,
+    ],
+    [429, { ...out, 'x-ratelimit-reset-requests': 'soon' }, 'no', undefined],
+    [429, { ...out, 'x-ratelimit-reset-requests': '99h', 'retry-after': '1' }, 'no', 1000],
+    [429, { ...out, 'x-ratelimit-reset-requests': '99h' }, 'no', 600_000],
+    [429, {}, 'Rate limit reached. Please try again in 1.2s. Visit …', 1200],
+    [429, {}, 'It resets in ~30s', 30_000],
+    [429, {}, 'Please try again in a while', undefined],
+    [503, {}, 'Please try again in 1.2s', undefined],
+  ])('a %d with %j and %j', (status, headers, message, ms) => {
+    const body = JSON.stringify({ error: { message } })
+    expect(readRefusal(status, body, headers as Record<string, string>).retryAfterMs).toBe(ms)
+  })
+
+  test('a context that is too long is named where the provider names nothing', () => {
+    const code = (status: number, own: unknown, message: string): string | null =>
+      readRefusal(status, JSON.stringify({ error: { message, code: own } }), {}).code
+    const message = "This model's maximum context length is 8192 tokens."
+    expect(code(400, null, message)).toBe('context_length_exceeded')
+    expect(code(400, 400, message)).toBe('context_length_exceeded')
+    expect(code(400, 'invalid_value', message)).toBe('invalid_value')
+    expect(code(500, null, message)).toBeNull()
+    expect(code(400, null, 'no')).toBeNull()
+  })
 })
