@@ -40,6 +40,7 @@ import { createJobStore } from '#store/jobs.ts'
 import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
 import type { ResponseStore } from '#store/responses.ts'
+import { createTracing } from '#tracing/tracing.ts'
 
 export interface AppOptions {
   readonly host: string
@@ -148,14 +149,17 @@ export function startApp(options: AppOptions): StartResult {
     log,
   })
   const metrics = createMetrics(() => live.current())
+  const tracing = createTracing(() => live.current(), log)
   const lifecycle: Lifecycle = { draining: false }
   let server: RunningServer | undefined
   const gateway: Gateway = {
     services: {
       ...createServices(responses, log, () => live.current(), [
         metrics.calls,
+        tracing,
         ...(logs ? [createJournal(logs, () => live.current().logs)] : []),
       ]),
+      outgoing: tracing,
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
     },
     jobs: createJobs({
@@ -174,7 +178,7 @@ export function startApp(options: AppOptions): StartResult {
     patient: (request) => server?.patient(request),
     peer: (request) => server?.peer(request),
   }
-  metrics.more.push(...readingsOf(gateway))
+  metrics.more.push(...readingsOf({ ...gateway, tracing }))
   const routes = composeRoutes(gateway, lifecycle)
   try {
     server = listen({
@@ -228,6 +232,7 @@ export function startApp(options: AppOptions): StartResult {
         await Bun.sleep(pollMs)
         await running.close()
         metrics.stop()
+        await tracing.close()
         jobs?.close()
         webhooks.close()
         responses.close()
@@ -237,6 +242,7 @@ export function startApp(options: AppOptions): StartResult {
         live.close()
         await running.close()
         metrics.stop()
+        await tracing.close()
         jobs?.close()
         webhooks.close()
         responses.close()

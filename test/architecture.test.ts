@@ -17,7 +17,7 @@ type Rule = (source: Source) => readonly string[]
 /** A folder imports only itself and what stands to its left. `app` and `main` are files. */
 const layers = [
   ...['lib', 'core', 'openai', 'config', 'prices', 'store', 'providers', 'mcp'],
-  ...['pipeline', 'metrics', 'http'],
+  ...['pipeline', 'metrics', 'tracing', 'http'],
   ...['app', 'bench', 'cli', 'build', 'main'],
 ]
 

@@ -9,6 +9,7 @@ import type {
   PriceOverride,
   ProviderSettings,
   Snapshot,
+  TracingSettings,
   WebhookSettings,
 } from './snapshot.ts'
 
@@ -44,6 +45,7 @@ export function describe(snapshot: Snapshot): Json {
         max_delay_in_seconds: client.hedging.maxDelayMs / 1000,
         min_samples: client.hedging.minSamples,
       },
+      rescue_streams: client.rescueStreams,
       strict_params: client.strictParams,
       extra_fields: client.extraFields,
       prometheus_labels: client.prometheusLabels.map(({ name }) => name),
@@ -89,6 +91,7 @@ export function describe(snapshot: Snapshot): Json {
       open: snapshot.metrics.open,
       max_label_sets: snapshot.metrics.maxLabelSets,
     },
+    ...(snapshot.tracing && { tracing: ofTracing(snapshot.tracing) }),
     prices: snapshot.priceOverrides.map(ofPrice),
     ...(routing.rules.length > 0 && { governance: { routing_rules: routing.rules.map(ofRule) } }),
   }
@@ -111,6 +114,17 @@ function ofRule(rule: RoutingRule): Json {
     ...(rule.scopeId !== '' && { scope_id: rule.scopeId }),
     priority: rule.priority,
     chain_rule: rule.chain,
+  }
+}
+
+function ofTracing({ url, headers, serviceName, sampleRate }: TracingSettings): Json {
+  return {
+    endpoint: url,
+    headers: Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, value.hint()]),
+    ),
+    service_name: serviceName,
+    sample_rate: sampleRate,
   }
 }
 

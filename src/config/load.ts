@@ -22,6 +22,7 @@ import { BIFROST_PROVIDERS } from './schema/provider.ts'
 import type { ProviderConfig } from './schema/provider.ts'
 import type { Key, ProviderSettings, Snapshot, VendorFacts } from './snapshot.ts'
 import { didYouMean } from './suggest.ts'
+import { buildTracing } from './tracing.ts'
 import { validate } from './validate.ts'
 
 export interface LoadInput {
@@ -69,6 +70,7 @@ export function loadConfig(input: LoadInput): LoadResult {
 
   const vendors = input.vendors.map(({ name }) => name)
   const routing = buildRouting(file, { providers, vendors, report })
+  const tracing = buildTracing(file.tracing, context)
   const metrics = buildMetrics(file.metrics ?? {})
   const priceOverrides = buildPrices(file, report)
 
@@ -95,6 +97,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       providers,
       routing,
       metrics,
+      tracing,
       priceOverrides,
       warnings: report.warnings,
     }),

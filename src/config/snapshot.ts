@@ -131,6 +131,16 @@ export interface PrometheusLabel {
   readonly headers: readonly string[]
 }
 
+/** Where traces are sent. */
+export interface TracingSettings {
+  /** With its path. */
+  readonly url: string
+  readonly headers: Readonly<Record<string, Secret>>
+  readonly serviceName: string
+  /** Share of the calls that are told, 0 to 1; a caller's own trace decides for itself. */
+  readonly sampleRate: number
+}
+
 /** Who may read metrics, and how many sets of labels they may have. */
 export interface MetricsSettings {
   readonly enabled: boolean
@@ -183,6 +193,8 @@ export interface ClientSettings {
   }
   /** When a slow call is given a second candidate. */
   readonly hedging: HedgingSettings
+  /** Chat streams that break are continued by another candidate; `x-bf-rescue` decides per request. */
+  readonly rescueStreams: boolean
   /** How long streams may go on after SIGTERM. */
   readonly drainMs: number
 }
@@ -312,6 +324,8 @@ export interface Snapshot {
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly routing: RoutingSettings
   readonly metrics: MetricsSettings
+  /** Undefined when traces are not sent anywhere. */
+  readonly tracing: TracingSettings | undefined
   readonly priceOverrides: readonly PriceOverride[]
   /** Accepted but worth saying once, each with its place. */
   readonly warnings: readonly string[]

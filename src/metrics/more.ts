@@ -6,11 +6,12 @@ import type { Reading } from './scrape.ts'
 /** Parts of the process that are not always there. */
 interface Parts {
   readonly jobs?: Pick<Jobs, 'running'> | undefined
+  readonly tracing?: { readonly dropped: number } | undefined
   readonly logs?: Pick<LogStore, 'dropped' | 'failure'> | undefined
 }
 
 /** What can be told of those that are there. */
-export function readingsOf({ jobs, logs }: Parts): Reading[] {
+export function readingsOf({ jobs, logs, tracing }: Parts): Reading[] {
   const readings: Reading[] = []
   if (jobs) {
     const help = 'Jobs that run now.'
@@ -32,6 +33,14 @@ export function readingsOf({ jobs, logs }: Parts): Reading[] {
         read: () => [['', Number(logs.failure !== undefined)]],
       },
     )
+  }
+  if (tracing) {
+    readings.push({
+      name: 'asbru_trace_spans_dropped_total',
+      kind: 'counter',
+      help: 'Spans that no collector took.',
+      read: () => [['', tracing.dropped]],
+    })
   }
   return readings
 }

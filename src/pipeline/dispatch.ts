@@ -156,6 +156,8 @@ async function send(
   const authorizing = authorize(call, target, outbound, headers, services)
   const authorized = authorizing instanceof Promise ? await authorizing : authorizing
   const { credential } = authorized
+  // After signing: proxies between here and there may put themselves into it.
+  services.outgoing?.addTo(headers, call)
 
   const { timers } = settings.network
   const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs

@@ -1,3 +1,4 @@
+import type { Call } from '#core/call.ts'
 import type { ResponseStore } from '#store/responses.ts'
 
 import type { Credentials } from './credentials.ts'
@@ -20,4 +21,11 @@ export interface Services {
   readonly recorder: Recorder
   readonly responses: ResponseStore
   readonly sessions: Sessions
+  /** Tells providers whose trace they work for. */
+  readonly outgoing?: Outgoing | undefined
+}
+
+export interface Outgoing {
+  /** Adds what belongs into the headers of a request to a provider. */
+  addTo(headers: Record<string, string>, call: Call): void
 }

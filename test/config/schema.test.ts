@@ -52,7 +52,7 @@ test('every section of Bifrost’s file is known', () => {
     'framework providers governance webhooks mcp vector_store config_store logs_store plugins websocket ' +
     'large_payload_optimization feature_flags skills_registry circuit_breaker_config alerting ' +
     'guardrails_config audit_logs cluster_config load_balancer_config scim_config access_profiles'
-  const own = ['response_store', 'async', 'prices', 'metrics']
+  const own = ['response_store', 'async', 'prices', 'metrics', 'tracing']
   expect(Object.keys(ConfigFile.properties).toSorted()).toEqual(
     [...sections.split(' '), ...own].toSorted(),
   )

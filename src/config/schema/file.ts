@@ -81,6 +81,28 @@ export const ConfigFile = closed({
       { description: 'What `/metrics` tells Prometheus.' },
     ),
   ),
+  tracing: Type.Optional(
+    closed(
+      {
+        enabled: Type.Optional(flag(true)),
+        endpoint: Type.String({
+          minLength: 1,
+          description: 'A collector that takes OTLP over HTTP, such as `http://localhost:4318`.',
+        }),
+        headers: Type.Optional(map(secret(), { description: 'For the collector.' })),
+        service_name: Type.Optional(Type.String({ default: 'asbru', minLength: 1 })),
+        sample_rate: Type.Optional(
+          Type.Number({
+            default: 1,
+            minimum: 0,
+            maximum: 1,
+            description: 'Share of the calls; a trace that a caller began decides for itself.',
+          }),
+        ),
+      },
+      { description: 'OpenTelemetry traces; without this section there are none.' },
+    ),
+  ),
   prices: Type.Optional(
     Type.Array(PriceConfig, {
       description:
