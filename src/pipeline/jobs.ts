@@ -152,8 +152,9 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     store.adopt(adoption())
     if (!life.isStopping && store.queued() > queue.size) {
       for (const { id, owner } of store.waiting(worker, maxQueued)) queue.add(id, owner)
-      pumpSoon()
     }
+    // Also for what could not be started before: there may be more room by a new configuration.
+    if (queue.size > 0) pumpSoon()
     if (performance.now() - sweptAt > sweepEveryMs) {
       sweptAt = performance.now()
       void sweep()
