@@ -243,6 +243,8 @@ export function errorEnvelope(
   context: ErrorContext,
   eventId: string,
 ): ErrorEnvelope {
+  // Who refused is not always who was asked for.
+  const provider = error.attempted?.provider ?? context.provider
   return {
     event_id: eventId,
     type: error.type,
@@ -256,7 +258,7 @@ export function errorEnvelope(
       param: error.upstream ? error.upstream.param : (error.param ?? null),
     },
     extra_fields: {
-      ...(context.provider !== undefined && { provider: context.provider }),
+      ...(provider !== undefined && { provider }),
       ...(context.modelRequested !== undefined && { model_requested: context.modelRequested }),
       request_type: context.requestType,
       ...(context.trace?.isDetailed && { trace: context.trace.shown() }),

@@ -353,3 +353,56 @@ test('what a call is about is asked where that is, whatever the rules', async ()
   expect(pair.openai.requests.map(({ path }) => path)).toEqual(['/v1/files', '/v1/models/gpt-x'])
   expect(pair.groq.requests).toEqual([])
 })
+
+test('a refusal names the provider that a rule led to', async () => {
+  await using pair = await startPair([{ name: 'r', targets: toGroq }])
+  const asking = pair.chat({ fallbacks: ['groq/own'] })
+  pair.groq.clear()
+  const refusal = {
+    status: 400,
+    json: { error: { message: 'bad', type: 'invalid_request_error' } },
+  }
+  pair.groq.reply([refusal, refusal])
+  const response = await asking
+  expect(response.headers.get('x-bifrost-provider')).toBe('groq')
+  const { status, body } = await failure(response)
+  expect([status, body.extra_fields.provider]).toEqual([400, 'groq'])
+  expect(pair.openai.requests).toEqual([])
+})
+
+test('a WebSocket goes where the rule says', async () => {
+  const urls: string[] = []
+  const provider = Bun.serve({
+    port: 0,
+    hostname: 'localhost',
+    fetch(request, server) {
+      urls.push(new URL(request.url).search)
+      return server.upgrade(request, { data: undefined }) ? undefined : new Response('no')
+    },
+    websocket: { message: (socket, message) => void socket.send(message) },
+  })
+  const gateway = await startGateway({
+    config: {
+      providers: {
+        openai: { keys: [{ value: 'k' }], network_config: { base_url: provider.url.origin } },
+      },
+      governance: {
+        routing_rules: [
+          { name: 'r', cel_expression: 'request_type == "realtime"', targets: [{ model: 'live' }] },
+        ],
+      },
+    },
+  })
+  const socket = new WebSocket(
+    `${gateway.url.replace('http', 'ws')}/openai/v1/realtime?model=gpt-x`,
+  )
+  const heard = new Promise((resolve) => {
+    socket.addEventListener('message', ({ data }) => resolve(data))
+  })
+  socket.addEventListener('open', () => socket.send('hello'))
+  expect(await heard).toBe('hello')
+  expect(urls).toEqual(['?model=live'])
+  socket.close()
+  await gateway.stop()
+  await provider.stop(true)
+})
