@@ -25,6 +25,7 @@ const inCustom = '/providers/mine/custom_provider_config'
 const groups: Readonly<Record<string, readonly Case[]>> = {
   'unknown keys': [
     ['{\n"provider": {} }', 2, '/provider', 'unknown key "provider". Did you mean "providers"?'],
+    ['{ "governance": {\n"routing_rule": [] } }', 2, '/governance/routing_rule', '"routing_rules"'],
     ['{\n"zzz": {} }', 2, '/zzz', /^unknown key "zzz"\.$/],
     ['{ "client": {\n"extraFields": true } }', 2, '/client/extraFields', '"extra_fields"'],
     ['{ "client": { "compat": {\n"drop": true } } }', 2, '/client/compat/drop', 'unknown key'],
@@ -394,7 +395,7 @@ test('every problem is listed, in the order of the file', () => {
 
 test('sections of later work accept anything inside', () => {
   accepted({
-    governance: { whatever: 1, budgets: 'x' },
+    governance: { budgets: 'x', roles: [{ whatever: 1 }] },
     mcp: { client_configs: [{ no: 'such' }] },
     framework: { pricing: { pricing_url: 'file:///x', new_field: {} } },
     scim_config: { a: [1] },

@@ -118,7 +118,7 @@ export const ConfigFile = closed({
   auth_config: idle(open(named('admin_username admin_password is_enabled'))),
   framework: idle(open(named('pricing'))),
   governance: Type.Optional(
-    open({
+    closed({
       budgets: idle(Type.Unknown()),
       rate_limits: idle(Type.Unknown()),
       customers: idle(Type.Unknown()),
