@@ -57,6 +57,7 @@ export function buildClient(config: ClientConfig, report: Report): ClientSetting
       maxDelayMs: toMs(hedging.max_delay_in_seconds ?? 10),
       minSamples: hedging.min_samples ?? 20,
     },
+    rescueStreams: config.rescue_streams ?? false,
     drainMs: toMs(config.drain_timeout_in_seconds ?? 25),
   }
 }

@@ -50,7 +50,7 @@ export class Books {
   /** What was sent as a key, to be kept out of what is written down. */
   credential: Secret | undefined = undefined
   /** Whether somebody wants to know what was said, and not only how it went. */
-  readonly wantsContent: boolean
+  wantsContent: boolean
   /** The whole answer, when it was one and is wanted. */
   answer: string | undefined = undefined
   /** How long the answer is: UTF-16 units of a whole one, bytes of a stream as far as it was sent. */

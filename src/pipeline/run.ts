@@ -6,6 +6,8 @@ import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { answerStored, isAboutResponse } from './lifecycle.ts'
 import type { Outcome } from './outcome.ts'
+import { wantsRescue, withRescue } from './rescue.ts'
+import type { Rescuing } from './rescue.ts'
 import { plan as planFor } from './routing.ts'
 import type { Plan } from './routing.ts'
 import { route } from './rules.ts'
@@ -27,6 +29,11 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
     }
     const planning = planned(call, snapshot, services)
     const { whole, plan } = planning instanceof Promise ? await planning : planning
+    if (wantsRescue(whole, snapshot)) {
+      const ask: Rescuing['attempt'] = (part, where, books) =>
+        attempt(part, where, snapshot, services, books, holding)
+      return await withRescue({ call: whole, plan, snapshot, settle, holding, attempt: ask })
+    }
     return await attempt(whole, plan, snapshot, services, settle, holding)
   } catch (thrown) {
     const error = toGatewayError(thrown)

@@ -213,6 +213,7 @@ describe('defaults', () => {
       },
       keepAliveMs: 15_000,
       headerHoldMs: 15_000,
+      rescueStreams: false,
       drainMs: 25_000,
     })
     expect(snapshot.warnings).toEqual([])
@@ -252,6 +253,7 @@ describe('defaults', () => {
         },
         stream_keep_alive_in_seconds: 0,
         stream_header_hold_in_seconds: 0.25,
+        rescue_streams: true,
         drain_timeout_in_seconds: 3,
       },
     })
@@ -283,6 +285,7 @@ describe('defaults', () => {
       hedging: { enabled: true, maxShare: 0.5, minDelayMs: 0, maxDelayMs: 3000, minSamples: 1 },
       keepAliveMs: 0,
       headerHoldMs: 250,
+      rescueStreams: true,
       drainMs: 3000,
     })
   })

@@ -143,6 +143,12 @@ export const ClientConfig = closed({
       },
     ),
   ),
+  rescue_streams: Type.Optional(
+    flag(
+      false,
+      'When a chat stream of plain text breaks half-way, another candidate goes on; `x-bf-rescue` per request.',
+    ),
+  ),
   drain_timeout_in_seconds: Type.Optional(
     seconds({
       default: 25,

@@ -1,0 +1,256 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
+import type { GatewayError } from '#core/errors.ts'
+import { toGatewayError } from '#core/errors.ts'
+import { release } from '#lib/deadline.ts'
+import { applyEdits, parseShort, scanJson } from '#lib/json.ts'
+import { countTokens } from '#openai/tokens.ts'
+import type { Usage } from '#openai/usage.ts'
+import { conversationOf } from '#providers/exchange.ts'
+
+import type { Books } from './books.ts'
+import { wantsExtraFields } from './extra.ts'
+import { failureClass } from './failure.ts'
+import type { FailureClass } from './failure.ts'
+import { startKeepAlive } from './keep-alive.ts'
+import type { Outcome, Sink } from './outcome.ts'
+import type { Settle } from './record.ts'
+import type { Leg, Plan } from './routing.ts'
+import { Tap } from './tap.ts'
+import type { Spent } from './tap.ts'
+
+// Mid-stream rescue: when a chat stream breaks after its beginning has reached the caller, the next candidate is asked
+// to go on where it stopped, and the caller gets one stream.
+
+/** A stream is continued this often; whatever breaks it then would break it again. */
+const maxRescues = 2
+/** Longer texts cost more to continue than they are worth. */
+const maxTextChars = 200_000
+
+const instruction =
+  'Your previous message was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need be. Do not repeat any of it, do not comment on this, and keep its language and format.'
+
+/** What a rescue needs of the call. */
+export interface Rescuing {
+  readonly call: Call
+  readonly plan: Plan
+  readonly snapshot: Snapshot
+  readonly settle: Settle
+  readonly holding: { release: (() => void) | undefined }
+  /** Asks the candidates of a plan. */
+  readonly attempt: (call: Call, plan: Plan, settle: Settle) => Promise<Outcome>
+}
+
+/** Whether a call's stream is to be continued when it breaks: wanted by header or configuration, and plain text. */
+export function wantsRescue(call: Call, { client }: Snapshot): boolean {
+  const asked = call.headers['x-bf-rescue']
+  if (asked === undefined ? !client.rescueStreams : asked !== 'true') return false
+  if (call.endpoint !== 'chat_completion' || !call.stream || call.body.kind !== 'json') return false
+  const { n, audio, response_format: format } = call.body.value
+  const type = (format as { type?: unknown } | null | undefined)?.type ?? 'text'
+  return (n ?? 1) === 1 && (audio ?? null) === null && type === 'text'
+}
+
+/** The outcome of the call, whose stream goes on when it breaks. Throws what `attempt` throws. */
+export async function withRescue(rescuing: Rescuing): Promise<Outcome> {
+  const { call, plan, settle } = rescuing
+  const part = new Part(settle)
+  const outcome = await rescuing.attempt(call, plan, part)
+  if (outcome.kind !== 'stream' || !outcome.contentType.startsWith('text/event-stream')) {
+    return outcome
+  }
+  return { ...outcome, pump: (sink) => pump(rescuing, outcome, part, sink) }
+}
+
+type Stream = Outcome & { readonly kind: 'stream' }
+
+/** How a part of the stream ended. */
+interface End {
+  readonly error: GatewayError | undefined
+  readonly usage: Usage | undefined
+}
+
+/** The books of a part: once the caller's side reads, how it ends is for the rescue to settle. */
+class Part implements Settle {
+  readonly #settle: Settle
+  isPumped = false
+  end: End | undefined
+
+  constructor(settle: Settle) {
+    this.#settle = settle
+  }
+
+  get books(): Books {
+    return this.#settle.books
+  }
+
+  get isSettled(): boolean {
+    return this.#settle.isSettled
+  }
+
+  success(usage: Usage | undefined): void {
+    if (this.isPumped) this.end ??= { error: undefined, usage }
+    else this.#settle.success(usage)
+  }
+
+  failure(error: GatewayError, usage?: Usage): void {
+    if (this.isPumped) this.end ??= { error, usage }
+    else this.#settle.failure(error, usage)
+  }
+}
+
+async function pump(rescuing: Rescuing, first: Stream, part: Part, sink: Sink): Promise<void> {
+  const { call, settle } = rescuing
+  const { books } = settle
+  const keepsContent = books.wantsContent
+  // What is written is what the tap lets through, and that it notes itself.
+  books.wantsContent = false
+  const tap = new Tap(sink, books, keepsContent)
+  let spent: Spent = { prompt: 0, completion: 0 }
+  let served = first
+  for (let rescues = 0; ; rescues++) {
+    part.isPumped = true
+    await served.pump(tap)
+    const { error, usage } = part.end ?? { error: undefined, usage: undefined }
+    if (!error) {
+      settle.success(added(usage, spent))
+      return
+    }
+    const mayGoOn = rescues < maxRescues && isRescuable(error, tap) && !call.signal.aborted
+    const total = mayGoOn ? await spentBy(call, tap.text, usage, spent) : spent
+    const next = mayGoOn ? await goOn(rescuing, served, error, tap, total) : undefined
+    if (!next) {
+      if (!call.signal.aborted) {
+        tap.giveUp()
+        await tap.flush()
+      }
+      settle.failure(error, added(usage, spent))
+      return
+    }
+    spent = total
+    served = next.outcome
+    part = next.part
+  }
+}
+
+const rescuable: ReadonlySet<FailureClass> = new Set([
+  'network',
+  'server',
+  'overloaded',
+  'timeout',
+  'malformed',
+  'rate_limit',
+])
+
+/** What another candidate may do better. A total that is used up stays used up. */
+function isRescuable(error: GatewayError, { isIntricate, text }: Tap): boolean {
+  if (isIntricate || text.length > maxTextChars || error.kind === 'total_timeout') return false
+  return rescuable.has(failureClass(error))
+}
+
+/** The next candidate's stream, once it has begun; undefined when there is none. */
+async function goOn(
+  { call, plan, snapshot, settle, holding, attempt }: Rescuing,
+  broken: Stream,
+  error: GatewayError,
+  tap: Tap,
+  spent: Spent,
+): Promise<{ outcome: Stream; part: Part } | undefined> {
+  const { books } = settle
+  const from = broken.target.settings.name
+  books.failedTry({
+    provider: from,
+    key: books.keyName,
+    failureClass: failureClass(error),
+    status: error.status,
+  })
+  call.trace.add('stream', `${from} broke off (${error.kind}) after ${tap.text.length} characters`)
+  holding.release?.()
+  const keepAlive = startKeepAlive(tap, snapshot.client.keepAliveMs, () => true)
+  const part = new Part(settle)
+  // Whoever is asked may fail; that is not yet how the call ends.
+  part.isPumped = true
+  try {
+    const outcome = await attempt(continued(call, tap.text), after(plan, books), part)
+    if (outcome.kind !== 'stream') return undefined
+    const to = outcome.target.settings.name
+    call.trace.add('stream', `${to} goes on`)
+    const mark = { from, to, error: error.code, after_chars: tap.text.length }
+    tap.continues(
+      `: rescued: ${to} goes on for ${from}\n\n`,
+      wantsExtraFields(call, snapshot) ? JSON.stringify(mark) : undefined,
+      spent,
+    )
+    return { outcome, part }
+  } catch (thrown) {
+    call.trace.add('stream', `nobody goes on: ${toGatewayError(thrown).message}`)
+    return undefined
+  } finally {
+    release(keepAlive)
+  }
+}
+
+/** The candidates after the one that broke off, those before it, and then itself: with another key, where it has one. */
+function after({ legs }: Plan, { provider, fallbackIndex, keyId }: Books): Plan {
+  const at = legs.findIndex(
+    ({ settings, index }) => settings.name === provider && index === fallbackIndex,
+  )
+  const own = legs[at]
+  if (!own) return { legs }
+  const others = own.keys.filter(({ id }) => id !== keyId)
+  const again: Leg = others.length > 0 ? { ...own, keys: others } : own
+  const [next, ...rest] = [...legs.slice(at + 1), ...legs.slice(0, at)]
+  return { legs: next ? [next, ...rest, again] : [again] }
+}
+
+/** The call with what was said so far, and the request to go on. Where nothing was said yet, the call itself. */
+function continued(call: Call, text: string): Call {
+  const { body } = call
+  const messages =
+    body.kind === 'json' ? body.scan.members.find(({ key }) => key === 'messages') : undefined
+  if (body.kind !== 'json' || !messages || text === '') return call
+  const said = JSON.stringify({ role: 'assistant', content: text })
+  const wish = JSON.stringify({ role: 'user', content: instruction })
+  // Before the bracket that closes the list, which is never empty.
+  const at = messages.end - 1
+  const next = applyEdits(body.text, [{ start: at, end: at, text: `,${said},${wish}` }])
+  const value = parseShort(next) as Record<string, unknown>
+  return { ...call, body: { kind: 'json', text: next, value, scan: scanJson(next) } }
+}
+
+/** What the broken part has used: as its provider said, or else as far as it can be counted here. */
+async function spentBy(
+  call: Call,
+  text: string,
+  usage: Usage | undefined,
+  before: Spent,
+): Promise<Spent> {
+  const known = usage && { prompt: usage.inputTokens, completion: usage.outputTokens }
+  const part = known ?? {
+    prompt: await counted(call),
+    completion: Math.ceil(text.length / 4) - before.completion,
+  }
+  return {
+    prompt: before.prompt + part.prompt,
+    completion: before.completion + Math.max(0, part.completion),
+  }
+}
+
+async function counted(call: Call): Promise<number> {
+  try {
+    return await countTokens(conversationOf(call), call.signal)
+  } catch (thrown) {
+    call.trace.add('stream', `its tokens cannot be counted: ${toGatewayError(thrown).message}`)
+    return 0
+  }
+}
+
+function added(usage: Usage | undefined, { prompt, completion }: Spent): Usage | undefined {
+  if (!usage || prompt + completion === 0) return usage
+  return {
+    ...usage,
+    inputTokens: usage.inputTokens + prompt,
+    outputTokens: usage.outputTokens + completion,
+    totalTokens: usage.totalTokens + prompt + completion,
+  }
+}
