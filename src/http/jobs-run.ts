@@ -5,6 +5,7 @@ import type { KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Perform, Secrets } from '#pipeline/jobs.ts'
 import { ownerOf } from '#pipeline/keep.ts'
+import type { Recorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
 import type { Ending, NewJob } from '#store/jobs.ts'
@@ -110,12 +111,14 @@ export function performer(snapshotNow: () => Snapshot, services: () => Services)
     const arrival = arrivalOf(written, job.body, secrets, signal)
     const snapshot = snapshotNow()
     let call: Call | undefined
+    const { recorder, failure } = witness(services().recorder)
     try {
       call = { ...(await takeIn(endpoint, arrival, written.hints, snapshot)), signal }
       call.trace.add('parse', `async job ${job.id}`)
-      return await readEnding(respond(call, await run(call, snapshot, services())))
+      const outcome = await run(call, snapshot, { ...services(), recorder })
+      return await readEnding(respond(call, outcome))
     } catch (thrown) {
-      const error = toGatewayError(thrown ?? brokenOff())
+      const error = failure() ?? toGatewayError(thrown ?? brokenOff())
       if (signal.aborted || error.kind === 'shutting_down') return 'interrupted'
       const context = {
         provider: call?.provider,
@@ -125,6 +128,35 @@ export function performer(snapshotNow: () => Snapshot, services: () => Services)
       const response = respondError(error, context, written.requestId)
       return { ...(await readEnding(response)), state: 'failed' }
     }
+  }
+}
+
+/** The same recorder, which remembers why the call failed: a body that breaks off does not say it itself. */
+function witness(recorder: Recorder): {
+  readonly recorder: Recorder
+  readonly failure: () => GatewayError | undefined
+} {
+  let failure: GatewayError | undefined
+  return {
+    failure: () => failure,
+    recorder: {
+      ...recorder,
+      open(call, release) {
+        const settle = recorder.open(call, release)
+        return {
+          first: () => settle.first?.(),
+          success: (usage) => settle.success(usage),
+          failure(error, usage) {
+            if (!settle.isSettled) failure = error
+            settle.failure(error, usage)
+          },
+          get isSettled() {
+            return settle.isSettled
+          },
+          books: settle.books,
+        }
+      },
+    },
   }
 }
 

@@ -163,6 +163,29 @@ test(
 )
 
 test(
+  'an answer in bytes that the drain window cuts short is no failure, and runs again',
+  async () => {
+    await using upstream = await startUpstream()
+    const config = { client: { drain_timeout_in_seconds: 0.1 }, async: { lease_in_seconds: 3600 } }
+    await using folder = createFolder(upstream.url, config)
+    const speech = { headers: { 'content-type': 'audio/mpeg' }, chunks: ['abc', 'def'] }
+    upstream.reply([{ ...speech, gate: gate().opened }, speech])
+    let gateway = await folder.start()
+    const body = { model: 'openai/tts-1', input: 'x', voice: 'alloy' }
+    const { id } = (await gateway.post('/v1/async/audio/speech', body)).body
+    await upstream.waitFor(1)
+    await gateway.terminate()
+    gateway = await folder.start()
+    expect((await gateway.ended(`/v1/async/audio/speech/${id}`)).body).toMatchObject({
+      status: 'completed',
+      result: { audio: Buffer.from('abcdef').toString('base64') },
+    })
+    expect(upstream.requests).toHaveLength(2)
+  },
+  timeoutMs,
+)
+
+test(
   'two processes share a folder, and no job runs in both',
   async () => {
     await using upstream = await startUpstream()
