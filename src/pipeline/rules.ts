@@ -52,6 +52,7 @@ function routed(call: Call, snapshot: Snapshot, chance: Chance): Call {
       rule_id: rule.id,
       rule_name: rule.name,
       ...(target.key && { key: target.key.name }),
+      ...(call.trace.isDetailed && rule.targets.length > 1 && { targets: drawnFrom(rule) }),
     })
     if (!rule.chain) break
     const state = stateOf(facts)
@@ -70,6 +71,19 @@ function routed(call: Call, snapshot: Snapshot, chance: Chance): Call {
     // A key that the caller picked is one of the provider it asked for.
     ...((key || moved) && { pin: { keyId: key?.id } }),
   }
+}
+
+const maxTargetsTold = 20
+
+/** Between what was drawn, for the trace. */
+function drawnFrom({ targets }: RoutingRule): readonly object[] {
+  const sum = targets.reduce((total, { weight }) => total + weight, 0)
+  return targets.slice(0, maxTargetsTold).map(({ provider, model, key, weight }) => ({
+    provider,
+    model,
+    key: key?.name,
+    share: sum <= 0 ? 1 / targets.length : weight / sum,
+  }))
 }
 
 interface Choice {

@@ -10,6 +10,7 @@ import { startGateway } from '../helpers/gateway.ts'
 
 const PROVIDERS = ['openai', 'groq', 'anthropic'] as const
 const MODELS = ['m1', 'm2'] as const
+type ProviderName = (typeof PROVIDERS)[number]
 const OUTCOMES = ['ok', 'ok', 'server', 'auth', 'rate_limit', 'quota'] as const
 
 const models = fc.subarray([...MODELS])
@@ -48,7 +49,22 @@ const request = fc.record({
   pin: fc.constantFrom(undefined, undefined, undefined, 0, 1),
   stream: fc.boolean(),
 })
+// Only one of them can be drawn: between the explanation and the call the die would be cast again.
+const oneTarget: fc.Arbitrary<number[]> = fc.constantFrom([1], [0, 3], [2, 0])
+const rule = fc.record({
+  model: fc.constantFrom('m1', 'm2', 'm3'),
+  provider: fc.constantFrom<ProviderName | undefined>(...PROVIDERS, undefined),
+  to: fc.constantFrom<string | undefined>(...MODELS, undefined),
+  weights: oneTarget,
+  fallbacks: fc.constantFrom<string[]>([], ['openai/m2', 'groq/']),
+  chain: fc.boolean(),
+  key: fc.constantFrom(undefined, undefined, 0),
+})
 const scenario = fc.record({
+  rules: fc.oneof(
+    { weight: 2, arbitrary: fc.array(rule, { maxLength: 0 }) },
+    { weight: 1, arbitrary: fc.array(rule, { maxLength: 3 }) },
+  ),
   providers: fc.record({ openai: provider, groq: provider, anthropic: provider }),
   strategy: fc.constantFrom('weighted', 'least_loaded'),
   before: fc.array(request, { maxLength: 4 }),
@@ -102,13 +118,33 @@ beforeAll(() => {
 
 afterAll(() => server.stop(true))
 
-function configOf({ providers, strategy }: Scenario): object {
+function ruleOf(given: Scenario['rules'][number], n: number): object {
+  const { provider: name, to, key: pinned } = given
+  const target = {
+    ...(name !== undefined && { provider: name }),
+    ...((to !== undefined || name === undefined) && { model: to ?? 'm1' }),
+    ...(name !== undefined && pinned !== undefined && { provider_key_name: `${name}-${pinned}` }),
+  }
+  return {
+    name: `rule ${n}`,
+    cel_expression: `model == "${given.model}"`,
+    priority: n,
+    chain_rule: given.chain,
+    fallbacks: given.fallbacks,
+    targets: given.weights.map((weight, at) => {
+      return at === 0 ? { ...target, weight } : { ...target, model: 'm2', weight }
+    }),
+  }
+}
+
+function configOf({ providers, strategy, rules }: Scenario): object {
   return {
     version: 2,
     client: {
       load_balancing: strategy,
       circuit_breaker: { min_failures: 1, open_in_seconds: 60 },
     },
+    governance: { routing_rules: rules.map(ruleOf) },
     providers: Object.fromEntries(
       Object.entries(providers).map(([name, { keys, fallbacks, maxRetries }]) => [
         name,
@@ -185,7 +221,7 @@ function walk(candidates: any[], sent: readonly Got[]): readonly number[] {
 const runs = process.env['ASBRU_BINARY'] === undefined ? 150 : 15
 
 test('a call does what its explanation says', async () => {
-  const seen = { refused: 0, served: 0, fellBack: 0, failed: 0, outOfOrder: 0 }
+  const seen = { refused: 0, served: 0, fellBack: 0, failed: 0, outOfOrder: 0, routed: 0 }
   await fc.assert(
     fc.asyncProperty(scenario, async (given) => {
       const behaviour = new Map<string, (typeof OUTCOMES)[number]>()
@@ -224,7 +260,7 @@ function check(
   explanation: any,
   response: Response,
   text: string,
-  seen: Record<'refused' | 'served' | 'fellBack' | 'failed' | 'outOfOrder', number>,
+  seen: Record<'refused' | 'served' | 'fellBack' | 'failed' | 'outOfOrder' | 'routed', number>,
 ): void {
   if (explanation.refused) {
     seen.refused++
@@ -234,7 +270,8 @@ function check(
     expect(got).toEqual([])
     return
   }
-  const { candidates } = explanation
+  const { candidates, trace } = explanation
+  if (JSON.stringify(trace).includes('leads to')) seen.routed++
   for (const { keys } of candidates) {
     const shares = keys.map(({ share = 0 }: { share?: number }) => share)
     expect(shares.reduce((sum: number, share: number) => sum + share, 0)).toBeCloseTo(1, 4)
