@@ -53,7 +53,8 @@ const maxLooped = 1000
 /**
  * A compiler that takes a condition or says in one sentence what is wrong with it: it does not parse, speaks of
  * something that no call has, is no condition, or could take long. What it takes needs time in proportion to the
- * request: regular expressions are RE2's and written in the expression itself, and loops are short and never within a loop.
+ * request: regular expressions are RE2's and written in the expression itself, and loops are short and never within
+ * a loop.
  */
 export function createCompiler(): Compiler {
   // Loaded with the first rule: a start without rules does not pay for it.
@@ -119,8 +120,13 @@ function compile(
       return { why: summary(thrown) }
     }
   }
+  const guards = guardsOf(parsed.ast)
+  const isStreamType = (text: string): boolean => text.endsWith('_stream')
+  if (guards.some(({ fact, texts }) => fact === 'request_type' && texts.some(isStreamType))) {
+    survey.warnings.push('request types are the same for streams; ask for "stream" as well')
+  }
   const isFixed = [...survey.names].every((name) => fixedFacts.has(name))
-  return { condition: { guards: guardsOf(parsed.ast), isFixed, test }, warnings: survey.warnings }
+  return { condition: { guards, isFixed, test }, warnings: survey.warnings }
 }
 
 interface Survey {

@@ -223,6 +223,7 @@ describe('rules that are taken', () => {
 
   test.each([
     ['headers["X-Tier"] == "a"', 'names of headers are in lower case'],
+    ['request_type == "chat_completion_stream"', 'request types are the same for streams'],
     ['team_name == "a"', '"team_name" is always empty in this version'],
     ['budget_used > 80', '"budget_used" is always 0 in this version'],
   ])('of which something is worth saying: %s', (cel_expression, words) => {
