@@ -10,6 +10,7 @@ const usage = `Usage: asbru [command] [flags]
   explain    print what would be done with a request, and why; nothing is sent
   tail       watch the calls of a running gateway (--json)
   sql        ask the log of calls: one SELECT (--json, --limit ROWS)
+  reprice    compute the cost of logged calls anew (--missing, --dry-run)
   mock       run a fake OpenAI-compatible provider with faults
   bench      measure this machine: direct and through the gateway
   version    print the version
@@ -89,6 +90,10 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'sql': {
       const { sql } = await import('./cli/sql.ts')
       return await sql(rest, env)
+    }
+    case 'reprice': {
+      const { reprice } = await import('./cli/reprice.ts')
+      return await reprice(rest, env)
     }
     case 'sql-role': {
       const { sqlRole } = await import('./cli/sql.ts')

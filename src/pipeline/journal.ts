@@ -110,6 +110,13 @@ function usageOf(usage: Usage): Record<string, unknown> {
       rejected_prediction_tokens: usage.rejectedPredictionTokens,
     },
     ...(usage.audioSeconds !== undefined && { audio_seconds: usage.audioSeconds }),
+    // What only some providers count; a cost that is computed anew needs all of it.
+    ...(usage.cacheWrite1hTokens !== undefined && {
+      cache_creation: { ephemeral_1h_input_tokens: usage.cacheWrite1hTokens },
+    }),
+    ...(usage.citationTokens !== undefined && { citation_tokens: usage.citationTokens }),
+    ...(usage.webSearches !== undefined && { num_search_queries: usage.webSearches }),
+    ...(usage.costUsd !== undefined && { cost: usage.costUsd }),
   }
 }
 

@@ -118,7 +118,7 @@ async function traced(
   const sent = upstream.requests.map(({ headers }) => headers.get('traceparent'))
   const states = upstream.requests.map(({ headers }) => headers.get('tracestate'))
   upstream.clear()
-  collector.stop()
+  await collector.stop()
   return { ...collector, sent, states }
 }
 
