@@ -548,6 +548,7 @@ const OPS = [
   'GET /health/ready',
   'GET /health/live',
   'GET /api/version',
+  'POST /api/explain',
   'GET /schema/config.json',
   'GET /docs',
   'GET /docs/start.js',

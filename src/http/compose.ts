@@ -1,12 +1,13 @@
 import { Elysia } from 'elysia'
 
 import { GatewayError, toGatewayError } from '#core/errors.ts'
-import { newId } from '#lib/id.ts'
 
 import { asyncSurface } from './async.ts'
 import { docsSurface } from './docs.ts'
 import { explainSurface } from './explain.ts'
 import type { Gateway } from './gateway.ts'
+import { headersOf } from './headers.ts'
+import { requestId } from './intake.ts'
 import { logsSurface } from './logs.ts'
 import { metricsSurface } from './metrics.ts'
 import { openaiSurface } from './openai.ts'
@@ -23,7 +24,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
     .onError(({ code, error, request }) => {
       const own = code === 'NOT_FOUND' ? notFound(request, methodsOf) : toGatewayError(error)
       const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
-      const response = respondError(own, context, newId())
+      const response = respondError(own, context, requestId(headersOf(request)))
       const methods = methodsOf.get(pathOf(request.url))
       if (own.kind === 'method_not_allowed' && methods) {
         response.headers.set('allow', methods.join(', '))

@@ -2,13 +2,13 @@ import { Elysia } from 'elysia'
 
 import { isRecord } from '#config/record.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
-import { newId } from '#lib/id.ts'
 import { explain } from '#pipeline/explain.ts'
 
 import { assertPlainPath } from './address.ts'
 import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
+import { requestId } from './intake.ts'
 import { openaiSurface } from './openai.ts'
 import { parseJson, readText, requireJson } from './read.ts'
 import { respondError } from './respond.ts'
@@ -18,6 +18,21 @@ import { respondError } from './respond.ts'
 /** Answers the text of a described request with an explanation as JSON text. Throws a 400 for a description that is none. */
 export type Explainer = (text: string) => Promise<string>
 
+/** What the OpenAPI document says of a described request; `described` is what reads one. */
+const requestSchema = {
+  type: 'object' as const,
+  required: ['path'],
+  properties: {
+    method: { type: 'string' as const, default: 'POST' },
+    path: {
+      type: 'string' as const,
+      description: 'As a client would send it, such as /v1/chat/completions.',
+    },
+    headers: { type: 'object' as const, additionalProperties: { type: 'string' as const } },
+    body: { description: 'JSON, or any other body as a string.' },
+  },
+}
+
 /** `POST /api/explain`. */
 export function explainSurface(gateway: Gateway): Elysia {
   let explainer: Explainer | undefined
@@ -25,7 +40,7 @@ export function explainSurface(gateway: Gateway): Elysia {
   app.post(
     '/api/explain',
     async ({ request }) => {
-      const id = newId()
+      const id = requestId(headersOf(request))
       try {
         const { client } = gateway.snapshot()
         if (client.explainEndpoint !== 'any') requireLocal(request, gateway)
@@ -47,6 +62,7 @@ export function explainSurface(gateway: Gateway): Elysia {
       detail: {
         summary: 'What would be done with a request, and why; nothing is sent',
         tags: ['ops'],
+        requestBody: { required: true, content: { 'application/json': { schema: requestSchema } } },
       },
     },
   )

@@ -35,15 +35,19 @@ const gatewayFields = new Set(['provider', 'fallbacks'])
 
 const idPattern = /^[\w.:-]{1,128}$/
 
+/** The caller's own `x-request-id` when it is a plain token, or a new one. */
+export function requestId({ 'x-request-id': own }: Readonly<Record<string, string>>): string {
+  return own !== undefined && idPattern.test(own) ? own : newId()
+}
+
 /** Takes note of a request. The caller's `x-request-id` is kept when it is a plain token. */
 export function arrive(request: Request, prefixLength: number): Arrival {
   const headers = headersOf(request)
-  const own = headers['x-request-id']
   const { url } = request
   const query = queryOf(url)
   const apiVersion = query.includes(versionParam) ? versionIn(query) : undefined
   return {
-    id: own !== undefined && idPattern.test(own) ? own : newId(),
+    id: requestId(headers),
     request,
     headers,
     startedAt: performance.now(),

@@ -192,7 +192,7 @@ async function queued(waiting: Promise<void>, books: Settle['books'], call: Call
   } finally {
     const ms = performance.now() - since
     books.queuedMs += ms
-    call.trace.add('queue', `waited ${Math.round(ms)} ms`)
+    call.trace.add('queue', `waited ${Math.round(ms)} ms`, { ms: Math.round(ms) })
   }
 }
 

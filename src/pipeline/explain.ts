@@ -45,6 +45,8 @@ type Prospect = { readonly keys: readonly string[]; readonly model?: string | un
 
 /** Keys of one candidate for which the request is composed; most of them are sent the same. */
 const maxComposed = 8
+/** A body of more characters is not worth composing again and again. */
+const largeChars = 1024 * 1024
 
 /**
  * What `run` would do with a call: the same plan, the same order and the same requests, of which none is sent. The
@@ -93,7 +95,8 @@ async function prospectsOf(
   const { settings, model, index } = leg
   const deciding = decidingFor(leg, call, snapshot, services)
   const gate = services.gates.of(settings.name)
-  const keys = likeliest(leg, deciding)
+  const isLarge = call.body.kind === 'json' && call.body.text.length > largeChars
+  const keys = likeliest(leg, deciding, isLarge ? 1 : maxComposed)
   const prospects: Prospect[] = []
   for (const key of keys) {
     const prospect = await prospectOf(leg, key, call, snapshot, services)
@@ -116,12 +119,10 @@ async function prospectsOf(
 }
 
 /** The keys that may be asked, the likeliest first. */
-function likeliest(leg: Leg, deciding: Deciding): readonly (Key | undefined)[] {
+function likeliest(leg: Leg, deciding: Deciding, most: number): readonly (Key | undefined)[] {
   if (leg.keys.length === 0) return [undefined]
   const shares = sharesOf(leg.keys, deciding)
-  return leg.keys
-    .toSorted((a, b) => (shares.get(b) ?? -1) - (shares.get(a) ?? -1))
-    .slice(0, maxComposed)
+  return leg.keys.toSorted((a, b) => (shares.get(b) ?? -1) - (shares.get(a) ?? -1)).slice(0, most)
 }
 
 async function prospectOf(

@@ -13,6 +13,7 @@ export function failureFrame(
   error: GatewayError,
   chunks: number,
 ): string {
+  call.trace.add('stream', `broke off after ${chunks} events: ${error.kind}`)
   const context = {
     provider: target.settings.name,
     modelRequested: call.modelRequested,

@@ -197,7 +197,10 @@ describe('a caller who asks', () => {
     rig.upstream.reply({ sse: [chatChunk('a')] })
     const { events, end } = await strictStream(await rig.chat({}, explained))
     expect(end).toBe('error')
-    expect(ofStep(events.at(-1)!.data.extra_fields.trace, 'key')).toHaveLength(1)
+    const { trace } = events.at(-1)!.data.extra_fields
+    expect(ofStep(trace, 'stream').map(({ what }) => what)).toEqual([
+      'broke off after 1 events: upstream_truncated',
+    ])
   })
 
   test('is told of a request that goes nowhere', async () => {
