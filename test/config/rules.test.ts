@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'bun:test'
 
+import * as fc from 'fast-check'
+
 import { describe as shown } from '#config/describe.ts'
 
-import { accepted, refused } from './rig.ts'
+import { accepted, load, refused } from './rig.ts'
 
 // What the file says about routing rules: what is taken, what is refused and where, and in which order they stand.
 
@@ -241,4 +243,46 @@ describe('rules that are taken', () => {
     expect(warnings.join()).toContain('provider "groq" is not configured')
     expect(warnings.join()).toContain('no call belongs to a team')
   })
+})
+
+test('property: whatever stands among the rules, it is taken or refused with its place', () => {
+  const scalar = fc.oneof(
+    fc.constantFrom(null, true, 0, -1, 1e9, 'openai', 'groq/', 'a/b', '/', '', 'id-o', 'own'),
+    fc.constantFrom('model == "a"', 'model ==', 'team', 'global', '__proto__'),
+    fc.string({ unit: 'binary', maxLength: 5 }),
+  )
+  const anyTarget = fc.record(
+    { provider: scalar, model: scalar, key_id: scalar, provider_key_name: scalar, weight: scalar },
+    { requiredKeys: [] },
+  )
+  const anyRule = fc.record(
+    {
+      name: scalar,
+      id: scalar,
+      enabled: scalar,
+      cel_expression: scalar,
+      targets: fc.oneof(scalar, fc.array(fc.oneof(anyTarget, scalar), { maxLength: 3 })),
+      fallbacks: fc.oneof(scalar, fc.array(fc.oneof(anyTarget, scalar), { maxLength: 3 })),
+      scope: scalar,
+      scope_id: scalar,
+      priority: scalar,
+      chain_rule: scalar,
+      query: scalar,
+    },
+    { requiredKeys: ['name', 'targets'] },
+  )
+  let taken = 0
+  fc.assert(
+    fc.property(fc.array(fc.oneof(anyRule, scalar), { maxLength: 3 }), (rules) => {
+      const { snapshot, problems } = load({
+        providers: { openai: { keys: [{ value: 'k', id: 'id-o', name: 'own' }] } },
+        governance: { routing_rules: rules },
+      })
+      if (snapshot) taken++
+      else expect(problems.every(({ pointer }) => pointer.startsWith('/governance'))).toBe(true)
+      expect(snapshot === undefined).toBe(problems.length > 0)
+    }),
+    { numRuns: 1000 },
+  )
+  expect(taken).toBeGreaterThan(0)
 })
