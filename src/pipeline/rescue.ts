@@ -1,7 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
-import type { GatewayError } from '#core/errors.ts'
-import { toGatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { release } from '#lib/deadline.ts'
 import { applyEdits, parseShort, scanJson } from '#lib/json.ts'
 import { countTokens } from '#openai/tokens.ts'
@@ -12,10 +11,12 @@ import type { Books } from './books.ts'
 import { wantsExtraFields } from './extra.ts'
 import { failureClass } from './failure.ts'
 import type { FailureClass } from './failure.ts'
+import type { Health } from './health.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import type { Outcome, Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Leg, Plan } from './routing.ts'
+import { inOrder } from './standing.ts'
 import { Tap } from './tap.ts'
 import type { Spent } from './tap.ts'
 
@@ -38,6 +39,7 @@ export interface Rescuing {
   readonly settle: Settle
   readonly holding: { release: (() => void) | undefined }
   /** Asks the candidates of a plan. */
+  readonly health: Health
   readonly attempt: (call: Call, plan: Plan, settle: Settle) => Promise<Outcome>
 }
 
@@ -150,12 +152,13 @@ function isRescuable(error: GatewayError, { isIntricate, text }: Tap): boolean {
 
 /** The next candidate's stream, once it has begun; undefined when there is none. */
 async function goOn(
-  { call, plan, snapshot, settle, holding, attempt }: Rescuing,
+  rescuing: Rescuing,
   broken: Stream,
   error: GatewayError,
   tap: Tap,
   spent: Spent,
 ): Promise<{ outcome: Stream; part: Part } | undefined> {
+  const { call, plan, snapshot, settle, holding } = rescuing
   const { books } = settle
   const from = broken.target.settings.name
   books.failedTry({
@@ -171,8 +174,8 @@ async function goOn(
   // Whoever is asked may fail; that is not yet how the call ends.
   part.isPumped = true
   try {
-    const outcome = await attempt(continued(call, tap.text), after(plan, books), part)
-    if (outcome.kind !== 'stream') return undefined
+    const outcome = await asked(rescuing, after(plan, books), tap.text, part)
+    if (outcome?.kind !== 'stream') return undefined
     const to = outcome.target.settings.name
     call.trace.add('stream', `${to} goes on`)
     const mark = { from, to, error: error.code, after_chars: tap.text.length }
@@ -190,6 +193,25 @@ async function goOn(
   }
 }
 
+/** The first of the candidates that goes on. Each is asked in the way it takes. Throws what the last one threw. */
+async function asked(
+  { call, snapshot, health, attempt }: Rescuing,
+  plan: Plan,
+  text: string,
+  part: Part,
+): Promise<Outcome | undefined> {
+  let failure: unknown
+  for (const leg of inOrder(plan, call, health, snapshot)) {
+    if (call.signal.aborted) break
+    try {
+      return await attempt(continued(call, leg, text), { legs: [leg] }, part)
+    } catch (thrown) {
+      failure = thrown
+    }
+  }
+  throw failure ?? new GatewayError('client_closed', 'The client closed the connection.')
+}
+
 /** The candidates after the one that broke off, those before it, and then itself: with another key, where it has one. */
 function after({ legs }: Plan, { provider, fallbackIndex, keyId }: Books): Plan {
   const at = legs.findIndex(
@@ -203,19 +225,32 @@ function after({ legs }: Plan, { provider, fallbackIndex, keyId }: Books): Plan 
   return { legs: next ? [next, ...rest, again] : [again] }
 }
 
-/** The call with what was said so far, and the request to go on. Where nothing was said yet, the call itself. */
-function continued(call: Call, text: string): Call {
+/**
+ * The call with what was said so far, as the beginning of the answer where the candidate takes that, and otherwise with
+ * the request to go on. Where nothing was said yet, the call itself.
+ */
+function continued(call: Call, leg: Leg, text: string): Call {
   const { body } = call
   const messages =
     body.kind === 'json' ? body.scan.members.find(({ key }) => key === 'messages') : undefined
   if (body.kind !== 'json' || !messages || text === '') return call
   const said = JSON.stringify({ role: 'assistant', content: text })
-  const wish = JSON.stringify({ role: 'user', content: instruction })
+  const wish = takesPrefill(call, leg)
+    ? ''
+    : `,${JSON.stringify({ role: 'user', content: instruction })}`
   // Before the bracket that closes the list, which is never empty.
   const at = messages.end - 1
-  const next = applyEdits(body.text, [{ start: at, end: at, text: `,${said},${wish}` }])
+  const next = applyEdits(body.text, [{ start: at, end: at, text: `,${said}${wish}` }])
   const value = parseShort(next) as Record<string, unknown>
   return { ...call, body: { kind: 'json', text: next, value, scan: scanJson(next) } }
+}
+
+/** Models that think first take no beginning of an answer while they do. */
+function takesPrefill({ body }: Call, { provider, model }: Leg): boolean {
+  if (model === undefined || body.kind !== 'json') return false
+  const { reasoning_effort: effort, reasoning, thinking } = body.value
+  if ((effort ?? reasoning ?? thinking ?? null) !== null) return false
+  return provider.prefills?.(model) ?? false
 }
 
 /** What the broken part has used: as its provider said, or else as far as it can be counted here. */

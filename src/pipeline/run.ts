@@ -32,7 +32,16 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
     if (wantsRescue(whole, snapshot)) {
       const ask: Rescuing['attempt'] = (part, where, books) =>
         attempt(part, where, snapshot, services, books, holding)
-      return await withRescue({ call: whole, plan, snapshot, settle, holding, attempt: ask })
+      const { health } = services
+      return await withRescue({
+        call: whole,
+        plan,
+        snapshot,
+        settle,
+        holding,
+        health,
+        attempt: ask,
+      })
     }
     return await attempt(whole, plan, snapshot, services, settle, holding)
   } catch (thrown) {

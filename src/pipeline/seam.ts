@@ -58,6 +58,8 @@ function goesOn(tail: string, text: string): boolean {
 function repeated(tail: string, text: string): number {
   const direct = overlap(tail, text)
   if (direct > 0) return direct
+  // Who was given the text without the blank at its end says it again.
+  if (tail.endsWith(' ') && text.startsWith(' ')) return 1
   const bare = text.trimStart()
   const same = bare === text ? 0 : overlap(tail, bare)
   return same > 0 ? text.length - bare.length + same : 0

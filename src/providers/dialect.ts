@@ -118,6 +118,7 @@ export interface Dialect extends Pick<
   | 'authorize'
   | 'limitHeaders'
   | 'parseError'
+  | 'prefills'
 > {
   readonly chat: ChatDialect
   readonly embedding?: EmbeddingDialect

@@ -150,6 +150,8 @@ export interface Provider {
   readonly passthrough: boolean
   /** URLs whose content the request has to carry; they are fetched first, under the egress rules. */
   resources?(call: Call, target: Target): readonly string[]
+  /** Whether an assistant message that comes last is the beginning of this model's answer, which then goes on from there. */
+  prefills?(model: string): boolean
   /** Set where one call takes several requests. */
   fanOut?(call: Call, target: Target): FanOut | undefined
   /** Throws `GatewayError` when the configuration lacks what this vendor needs, such as a base URL. */

@@ -44,6 +44,7 @@ beforeEach(async () => {
       providers: {
         openai: { keys: [{ value: 'k1' }], network_config: { base_url: first.url } },
         groq: { keys: [{ value: 'k2' }], network_config: { base_url: second.url } },
+        anthropic: { keys: [{ value: 'k3' }], network_config: { base_url: second.url } },
       },
     },
   })
@@ -232,6 +233,69 @@ describe('on the wire', () => {
     leaving.abort()
     await second.requests[0]!.closed
     expect(await settled()).toMatchObject({ kind: 'client_closed' })
+  })
+})
+
+describe('between dialects', () => {
+  /** What Anthropic sends, without its end where `isWhole` is not. */
+  function messages(isWhole: boolean, ...texts: string[]): ReplyParts {
+    const usage = { input_tokens: 9, output_tokens: 1 }
+    const message = { id: 'm', type: 'message', role: 'assistant', model: 'm', content: [], usage }
+    const delta = (text: string) => ({
+      type: 'content_block_delta',
+      index: 0,
+      delta: { type: 'text_delta', text },
+    })
+    const events: { type: string }[] = [
+      { type: 'message_start', ...{ message } },
+      { type: 'content_block_start', ...{ index: 0, content_block: { type: 'text', text: '' } } },
+      ...texts.map(delta),
+    ]
+    if (isWhole) {
+      events.push(
+        { type: 'content_block_stop', ...{ index: 0 } },
+        {
+          type: 'message_delta',
+          ...{ delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 5 } },
+        },
+        { type: 'message_stop' },
+      )
+    }
+    return {
+      sse: events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`),
+    }
+  }
+
+  test('a model that takes the beginning of an answer gets it as that', async () => {
+    first.reply(broken('The cat '))
+    second.reply(messages(true, 'sat on', ' the mat.'))
+    const stream = await strictStream(await raw({ fallbacks: ['anthropic/claude-3-5-haiku'] }))
+    expect([stream.end, textOf(stream.events)]).toEqual(['done', 'The cat sat on the mat.'])
+    const sent = second.requests[0]!.json().messages
+    expect(sent.at(-1)).toEqual({
+      role: 'assistant',
+      content: [{ type: 'text', text: 'The cat' }],
+    })
+  })
+
+  test.each([
+    ['does not take it', 'claude-opus-4-6', {}],
+    ['thinks first', 'claude-sonnet-4-5', { reasoning_effort: 'low' }],
+  ])('a model that %s is asked to go on', async (_, model, more) => {
+    first.reply(broken('The cat '))
+    second.reply(messages(true, 'sat.'))
+    const stream = await strictStream(await raw({ ...more, fallbacks: [`anthropic/${model}`] }))
+    expect([stream.end, textOf(stream.events)]).toEqual(['done', 'The cat sat.'])
+    const roles = second.requests[0]!.json().messages.map((one: { role: string }) => one.role)
+    expect(roles).toEqual(['user', 'assistant', 'user'])
+  })
+
+  test('a translated stream that breaks is continued as well', async () => {
+    second.reply(messages(false, 'The cat ', 'sat on'))
+    first.reply(rest(' the mat.'))
+    const body = { model: 'anthropic/claude-3-5-haiku', fallbacks: ['openai/gpt-x'] }
+    const stream = await strictStream(await raw(body))
+    expect([stream.end, textOf(stream.events)]).toEqual(['done', 'The cat sat on the mat.'])
   })
 })
 

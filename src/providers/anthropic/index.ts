@@ -9,6 +9,7 @@ import { documentMembers } from './blocks.ts'
 import { parseAnthropicError } from './errors.ts'
 import { limitHeaders } from './limits.ts'
 import { anthropicModels } from './listing.ts'
+import { classOf } from './models.ts'
 import { anthropicBody, betasOf, ownParams, streamsAnyway } from './request.ts'
 import { readWhole } from './response.ts'
 import { readStream } from './stream.ts'
@@ -99,6 +100,7 @@ export const anthropic: Dialect = {
   keyEnv: ['ANTHROPIC_API_KEY', 'ANTHROPIC_KEY'],
   keyless: false,
   baseUrl: ownHost,
+  prefills: (model) => classOf(model).prefill,
   chat: {
     fates: anthropicFates,
     members: anthropicMembers,
