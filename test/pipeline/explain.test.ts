@@ -349,4 +349,12 @@ describe('headers', () => {
       'upstream-latency-ms': null,
     })
   })
+
+  test('of what is no route at all: the id of the request', async () => {
+    await using rig = await rigOf()
+    for (const path of ['/nowhere', '/openai/', '/api/explain']) {
+      const response = await fetch(`${rig.gateway.url}${path}`, mine)
+      expect([path, response.headers.get('x-request-id')]).toEqual([path, 'mine-1'])
+    }
+  })
 })
