@@ -70,16 +70,21 @@ async function withLimitedKey(
     keys.use(key)
     call.trace.add('queue', `waited for key ${key.name}`)
   }
-  held.release = () => {
-    held.release = undefined
-    gate.keys.give(key)
-  }
+  holdOnce(held, () => gate.keys.give(key))
   await gate.enter(limits, call.signal, callerOf(call, services))
-  held.release = () => {
-    held.release = undefined
+  holdOnce(held, () => {
     gate.leave()
     gate.keys.give(key)
+  })
+}
+
+/** What is held may pass into other hands; then it is not for us to say that nothing is held any more. */
+function holdOnce(held: Held, give: () => void): void {
+  const release = (): void => {
+    if (held.release === release) held.release = undefined
+    give()
   }
+  held.release = release
 }
 
 /** For `KeyFacts`: undefined when no key of the provider has a limit. */
