@@ -33,9 +33,9 @@ export function providersOwn(total: number): Cost {
 const million = 1_000_000
 
 /**
- * Prices a usage. Undefined when it counts something that the rates have no price for: a cost that leaves out
- * a part would be believed. Cached, audio, image and reasoning tokens without a rate of their own cost what plain
- * ones do.
+ * Prices a usage. Undefined when it counts something that the rates have no price for: a cost that is too low would be
+ * believed. Cached, audio, image and reasoning tokens without a rate of their own cost what plain ones do; what is
+ * cached for an hour always costs more, so that it needs a rate.
  */
 export function costBy(rates: PriceRates, usage: Usage, source: Cost['source']): Cost | undefined {
   const { audioSeconds } = usage
@@ -59,12 +59,12 @@ export function costBy(rates: PriceRates, usage: Usage, source: Cost['source']):
   left -= audioIn
   const imageIn = Math.min(usage.imageInputTokens, left)
   left -= imageIn
-  const cacheWrite = rates.cacheWrite ?? rates.input
+  if (writtenLong > 0 && rates.cacheWrite1h === undefined) return undefined
   let input =
     (left * plainInput +
       cached * at(rates.cacheRead ?? rates.input) +
-      (written - writtenLong) * at(cacheWrite) +
-      writtenLong * at(rates.cacheWrite1h ?? cacheWrite) +
+      (written - writtenLong) * at(rates.cacheWrite ?? rates.input) +
+      writtenLong * at(rates.cacheWrite1h) +
       audioIn * at(rates.audioInput ?? rates.input) +
       imageIn * at(rates.imageInput ?? rates.input)) /
     million

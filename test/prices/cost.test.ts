@@ -177,6 +177,62 @@ describe('unpriced', () => {
   })
 })
 
+describe('names', () => {
+  const names = snapshotOf({
+    providers: {
+      bedrock: { keys: [{ value: 'k', bedrock_key_config: { region: 'us-east-1' } }] },
+      vertex: {
+        keys: [{ value: 'k', vertex_key_config: { project_id: 'p', region: 'us-east5' } }],
+      },
+      azure: {
+        keys: [{ value: 'k', azure_key_config: { endpoint: 'https://a.openai.azure.com' } }],
+      },
+      ...providers,
+      ...{ together: { keys }, cohere: { keys }, mistral: { keys }, cerebras: { keys } },
+    },
+  })
+  const million = { prompt_tokens: 1000, completion_tokens: 1000 }
+
+  // US dollars for a million input tokens and a million output tokens.
+  test.each([
+    ['bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0', 3.3, 16.5],
+    [
+      'bedrock/arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0',
+      ...([3.3, 16.5] as const),
+    ],
+    ['bedrock/amazon.nova-pro-v1:0', 0.8, 3.2],
+    ['vertex/claude-sonnet-4-5@20250929', 3, 15],
+    ['vertex/publishers/google/models/gemini-2.5-flash', 0.3, 2.5],
+    ['azure/gpt-5-mini', 0.25, 2],
+    ['azure/claude-sonnet-4-5', 3, 15],
+    ['groq/openai/gpt-oss-120b', 0.15, 0.6],
+    ['xai/grok-4', 3, 15],
+    ['mistral/mistral-large-latest', 2, 6],
+    ['cohere/command-a-03-2025', 2.5, 10],
+    ['openai/ft:gpt-4o-2024-08-06:org::id', 3.75, 15],
+  ])('%s', (model, input, output) => {
+    const found = cost(model, million, { snapshot: names })
+    expect([found?.input, found?.output]).toEqual([input / 1000, output / 1000])
+  })
+
+  test('a transcription is charged by its length', () => {
+    const usage = { type: 'duration', seconds: 1800 }
+    expect(cost('openai/whisper-1', usage, { endpoint: 'transcription' })?.total).toBe(0.18)
+  })
+
+  test('what is cached for an hour is not charged like what is cached for minutes', () => {
+    const usage = {
+      prompt_tokens: 1000,
+      completion_tokens: 0,
+      prompt_tokens_details: { cache_write_tokens: 1000 },
+    }
+    const hour = { ...usage, cache_creation: { ephemeral_1h_input_tokens: 1 } }
+    const model = 'vertex/claude-sonnet-4-5@20250929'
+    expect(cost(model, usage, { snapshot: names })?.total).toBe(0.00375)
+    expect(cost(model, hour, { snapshot: names })).toBeUndefined()
+  })
+})
+
 describe('overrides', () => {
   const snapshot = snapshotOf({
     providers,
