@@ -263,6 +263,7 @@ function createServices(
     gates: createGates(),
     health: createHealth(() => snapshot().client.breaker),
     hedges: createHedges(),
+    rescues: { tried: 0, continued: 0 },
     inflight: createInflight(),
     recorder: createRecorder(log, sinks, (call, books, usage) =>
       bookedCost(call, books, usage, snapshot()),

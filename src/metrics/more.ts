@@ -1,18 +1,21 @@
 import type { Jobs } from '#pipeline/jobs.ts'
+import type { Services } from '#pipeline/services.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import type { Reading } from './scrape.ts'
 
 /** Parts of the process that are not always there. */
 interface Parts {
+  readonly services?: Pick<Services, 'hedges' | 'rescues'> | undefined
   readonly jobs?: Pick<Jobs, 'running'> | undefined
   readonly tracing?: { readonly dropped: number } | undefined
   readonly logs?: Pick<LogStore, 'dropped' | 'failure'> | undefined
 }
 
 /** What can be told of those that are there. */
-export function readingsOf({ jobs, logs, tracing }: Parts): Reading[] {
+export function readingsOf({ jobs, logs, services, tracing }: Parts): Reading[] {
   const readings: Reading[] = []
+  if (services) readings.push(...ofSecondChances(services))
   if (jobs) {
     const help = 'Jobs that run now.'
     const read = () => [['', jobs.running]] as const
@@ -43,4 +46,30 @@ export function readingsOf({ jobs, logs, tracing }: Parts): Reading[] {
     })
   }
   return readings
+}
+
+function ofSecondChances({ hedges, rescues }: Pick<Services, 'hedges' | 'rescues'>): Reading[] {
+  const { totals } = hedges
+  const counter = (name: string, help: string, read: () => number): Reading => ({
+    name,
+    kind: 'counter',
+    help,
+    read: () => [['', read()]],
+  })
+  const readings = [
+    counter('asbru_hedgeable_calls_total', 'Calls that might be hedged.', () => totals.calls),
+    counter(
+      'asbru_hedges_total',
+      'Calls that were given a second candidate.',
+      () => totals.started,
+    ),
+    counter('asbru_hedges_won_total', 'Hedges that were answered by the second.', () => totals.won),
+    counter('asbru_hedges_held_total', 'Slow calls beyond the share of hedges.', () => totals.held),
+  ]
+  if (!rescues) return readings
+  return [
+    ...readings,
+    counter('asbru_rescues_total', 'Streams that broke and may be continued.', () => rescues.tried),
+    counter('asbru_rescued_total', 'Streams that went on.', () => rescues.continued),
+  ]
 }

@@ -11,11 +11,11 @@ import type { Books } from './books.ts'
 import { wantsExtraFields } from './extra.ts'
 import { failureClass } from './failure.ts'
 import type { FailureClass } from './failure.ts'
-import type { Health } from './health.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import type { Outcome, Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
 import type { Leg, Plan } from './routing.ts'
+import type { Services } from './services.ts'
 import { inOrder } from './standing.ts'
 import { Tap } from './tap.ts'
 import type { Spent } from './tap.ts'
@@ -31,6 +31,14 @@ const maxTextChars = 200_000
 const instruction =
   'Your previous message was cut off by a technical fault. Go on exactly where it stops, in the middle of a word if need be. Do not repeat any of it, do not comment on this, and keep its language and format.'
 
+/** Rescues since the start, for metrics. */
+export interface RescueTotals {
+  /** Streams that broke and might have been continued. */
+  tried: number
+  /** Of those, how many went on. */
+  continued: number
+}
+
 /** What a rescue needs of the call. */
 export interface Rescuing {
   readonly call: Call
@@ -39,7 +47,7 @@ export interface Rescuing {
   readonly settle: Settle
   readonly holding: { release: (() => void) | undefined }
   /** Asks the candidates of a plan. */
-  readonly health: Health
+  readonly services: Pick<Services, 'health' | 'rescues'>
   readonly attempt: (call: Call, plan: Plan, settle: Settle) => Promise<Outcome>
 }
 
@@ -158,8 +166,10 @@ async function goOn(
   tap: Tap,
   spent: Spent,
 ): Promise<{ outcome: Stream; part: Part } | undefined> {
-  const { call, plan, snapshot, settle, holding } = rescuing
+  const { call, plan, snapshot, settle, holding, services } = rescuing
   const { books } = settle
+  const { rescues } = services
+  if (rescues) rescues.tried++
   const from = broken.target.settings.name
   books.failedTry({
     provider: from,
@@ -174,9 +184,10 @@ async function goOn(
   // Whoever is asked may fail; that is not yet how the call ends.
   part.isPumped = true
   try {
-    const outcome = await asked(rescuing, after(plan, books), tap.text, part)
+    const outcome = await askInOrder(rescuing, after(plan, books), tap.text, part)
     if (outcome?.kind !== 'stream') return undefined
     const to = outcome.target.settings.name
+    if (rescues) rescues.continued++
     call.trace.add('stream', `${to} goes on`)
     const mark = { from, to, error: error.code, after_chars: tap.text.length }
     tap.continues(
@@ -194,14 +205,14 @@ async function goOn(
 }
 
 /** The first of the candidates that goes on. Each is asked in the way it takes. Throws what the last one threw. */
-async function asked(
-  { call, snapshot, health, attempt }: Rescuing,
+async function askInOrder(
+  { call, snapshot, services, attempt }: Rescuing,
   plan: Plan,
   text: string,
   part: Part,
 ): Promise<Outcome | undefined> {
   let failure: unknown
-  for (const leg of inOrder(plan, call, health, snapshot)) {
+  for (const leg of inOrder(plan, call, services.health, snapshot)) {
     if (call.signal.aborted) break
     try {
       return await attempt(continued(call, leg, text), { legs: [leg] }, part)

@@ -32,14 +32,13 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
     if (wantsRescue(whole, snapshot)) {
       const ask: Rescuing['attempt'] = (part, where, books) =>
         attempt(part, where, snapshot, services, books, holding)
-      const { health } = services
       return await withRescue({
         call: whole,
         plan,
         snapshot,
         settle,
         holding,
-        health,
+        services,
         attempt: ask,
       })
     }

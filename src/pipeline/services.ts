@@ -7,6 +7,7 @@ import type { Health } from './health.ts'
 import type { Hedges } from './hedge.ts'
 import type { Inflight } from './inflight.ts'
 import type { Recorder } from './record.ts'
+import type { RescueTotals } from './rescue.ts'
 import type { Sessions } from './sessions.ts'
 
 /** What a call needs of the running process. */
@@ -19,6 +20,8 @@ export interface Services {
   readonly hedges: Hedges
   readonly inflight: Inflight
   readonly recorder: Recorder
+  /** Counted where somebody wants to know. */
+  readonly rescues?: RescueTotals | undefined
   readonly responses: ResponseStore
   readonly sessions: Sessions
   /** Tells providers whose trace they work for. */

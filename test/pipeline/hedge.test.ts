@@ -160,6 +160,9 @@ describe('a whole answer', () => {
     expect(lines).toHaveLength(2)
     expect(JSON.stringify(lines[1])).toContain('openai (two) answered first; openai (one) was')
     expect(await inFlight()).toBe(0)
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+    expect(metrics).toContain('asbru_hedges_total 1\n')
+    expect(metrics).toContain('asbru_hedges_won_total 1\n')
   })
 
   test('of the next candidate, where the first has no other key', async () => {

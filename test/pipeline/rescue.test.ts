@@ -213,6 +213,9 @@ describe('on the wire', () => {
     expect(await settled()).toMatchObject({ message: 'request served' })
     const health = (await (await fetch(`${gateway.url}/health`)).json()) as any
     expect(health.components.in_flight).toBe(0)
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+    expect(metrics).toContain('asbru_rescues_total 1\n')
+    expect(metrics).toContain('asbru_rescued_total 1\n')
   })
 
   test('a caller who leaves while the second speaks takes it along', async () => {
