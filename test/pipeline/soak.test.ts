@@ -58,6 +58,8 @@ function open(text: string, signal: AbortSignal, then: 'break' | 'silence'): Res
   return new Response(body, events)
 }
 
+let unevenly = 0
+
 /** What the provider does, by the model that is asked for. */
 const behaviours: Readonly<Record<string, (signal: AbortSignal) => Response | Promise<Response>>> =
   {
@@ -65,6 +67,11 @@ const behaviours: Readonly<Record<string, (signal: AbortSignal) => Response | Pr
     stream: () => new Response(whole, events),
     slow: async (signal) => {
       await Bun.sleep(3)
+      return signal.aborted ? new Response() : new Response(answer, json)
+    },
+    // One of thirty is so slow that another key is asked as well.
+    uneven: async (signal) => {
+      await Bun.sleep(unevenly++ % 30 === 29 ? 80 : 1)
       return signal.aborted ? new Response() : new Response(answer, json)
     },
     e400: refused(400, 'invalid_value'),
@@ -88,6 +95,8 @@ const behaviours: Readonly<Record<string, (signal: AbortSignal) => Response | Pr
       }),
   }
 const models = Object.keys(behaviours)
+/** A refused key rests for a minute, whatever the model: that is only asked of the provider behind. */
+const mainModels = models.filter((model) => model !== 'e401')
 const streamed = new Set(['stream', 'cut', 'broken', 'stuck'])
 
 function startProvider() {
@@ -114,16 +123,19 @@ function startSoaked(providerUrl: string) {
     stream_idle_timeout_in_seconds: 0.1,
   }
   const text = JSON.stringify({
-    client: { load_balancing: 'least_loaded' },
+    client: {
+      load_balancing: 'least_loaded',
+      hedging: { min_delay_in_seconds: 0.002, max_share: 0.3, min_samples: 5 },
+    },
     providers: {
       openai: {
         keys: [
           { value: 'k1', concurrency: 12 },
           { value: 'k2', concurrency: 12 },
-          { value: 'k3', concurrency: 30 },
+          { value: 'k3', concurrency: 40 },
         ],
         network_config: network,
-        concurrency_and_buffer_size: { concurrency: 48, buffer_size: 60, max_wait_in_seconds: 0.2 },
+        concurrency_and_buffer_size: { concurrency: 56, buffer_size: 60, max_wait_in_seconds: 0.2 },
       },
       groq: { keys: [{ value: 'g' }], network_config: network },
     },
@@ -181,13 +193,13 @@ test('ten thousand failures and departures leave nothing behind', async () => {
   const watchedBefore = watched()
   const provider = startProvider()
   const { server, services } = startSoaked(`http://127.0.0.1:${provider.port}`)
-  const { gates, health, inflight, recorder } = services
+  const { gates, health, hedges, inflight, recorder } = services
   const random = seeded(11)
   const ends: Record<string, number> = {}
   let begun = 0
 
   async function one(): Promise<void> {
-    const model = models[random(models.length)]!
+    const model = random(4) === 0 ? 'uneven' : mainModels[random(mainModels.length)]!
     const leaving = new AbortController()
     const leavesAfterMs = random(4) === 0 ? random(15) : undefined
     const timer =
@@ -202,7 +214,12 @@ test('ten thousand failures and departures leave nothing behind', async () => {
     try {
       const response = await fetch(`${server.url}/openai/v1/chat/completions`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-bf-session-id': `s${random(20)}` },
+        headers: {
+          'content-type': 'application/json',
+          'x-bf-session-id': `s${random(20)}`,
+          ...(random(2) === 0 && { 'x-bf-hedge': 'true' }),
+          ...(random(4) === 0 && { 'x-bf-rescue': 'true' }),
+        },
         body: JSON.stringify(body),
         signal: leaving.signal,
       })
@@ -224,10 +241,13 @@ test('ten thousand failures and departures leave nothing behind', async () => {
 
   await Promise.all(Array.from({ length: atOnce }, worker))
   process.stdout.write(`  ends: ${JSON.stringify(ends)}\n`)
+  process.stdout.write(`  hedges: ${JSON.stringify(hedges.totals)}\n`)
   // Every kind of end has happened, or the rest would show little.
   for (const end of ['200', '400', '404', '429', '500', '502', '503', '504', 'left']) {
     expect(ends[end] ?? 0).toBeGreaterThan(0)
   }
+
+  expect(hedges.totals.started).toBeGreaterThan(0)
 
   const underway = (): number =>
     health.snapshot(performance.now()).reduce((sum, target) => sum + target.underway, 0)
@@ -256,7 +276,7 @@ test('ten thousand failures and departures leave nothing behind', async () => {
 
   // All places are there again: as many calls as fit are served at once.
   const again = await Promise.all(
-    Array.from({ length: 48 }, async () => {
+    Array.from({ length: 56 }, async () => {
       const response = await fetch(`${server.url}/openai/v1/chat/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
