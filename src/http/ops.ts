@@ -16,6 +16,7 @@ const welcome = `Asbru ${VERSION}: an LLM gateway.
   OpenAI SDKs     base URL  /openai
   API reference   /docs
   Health          /health  /health/live  /health/ready
+  Metrics         /metrics
   Config schema   /schema/config.json
 `
 

@@ -119,9 +119,9 @@ function pick(rate: PriceRate, inputTokens: number): number {
   return chosen
 }
 
-/** Without the noise of binary fractions. */
+/** Without the noise of binary fractions; far below the price of one token. */
 function exact(usd: number): number {
-  return usd === 0 ? 0 : Number(usd.toPrecision(12))
+  return Math.round(usd * 1e12) / 1e12
 }
 
 /** The JSON text of `usage.cost`. */
