@@ -105,7 +105,8 @@ function refused(status: number, answer: string): string {
   return JSON.stringify({ object: 'explanation', refused: true, status, error, trace })
 }
 
-const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'])
+// An answer to HEAD has no place for an explanation.
+const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
 const known = new Set(['method', 'path', 'headers', 'body'])
 /** They are about the connection of a real request, or set here. */
 const connectionOnly = /^(?:connection|content-encoding|content-length|host|transfer-encoding)$/
@@ -135,7 +136,7 @@ function described(text: string): Request {
   const written = place && text.slice(place.start, place.end)
   const body = written?.startsWith('"') ? (JSON.parse(written) as string) : written
   const headers = headersIn(value['headers'])
-  const hasBody = body !== undefined && body !== 'null' && method !== 'GET' && method !== 'HEAD'
+  const hasBody = body !== undefined && body !== 'null' && method !== 'GET'
   if (hasBody) {
     headers['content-type'] ??= 'application/json'
     headers['content-length'] = String(Buffer.byteLength(body))

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { networkInterfaces } from 'node:os'
 
+import * as fc from 'fast-check'
+
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts } from '#core/endpoint.ts'
 
@@ -162,6 +164,26 @@ describe('an explanation', () => {
         `${padding}[redacted]${after}`.slice(0, padding.length + before),
       )
     }
+  })
+
+  test('says how many requests a call takes, and when it takes none', async () => {
+    const bedrock = { keys: [{ value: secret, bedrock_key_config: { region: 'us-east-1' } }] }
+    await using rig = await startRig({
+      others: (base_url) => ({
+        bedrock,
+        groq: { keys: [{ value: 'g' }], network_config: { base_url } },
+      }),
+    })
+    const embeddings = await explained(rig, {
+      path: '/v1/embeddings',
+      body: { model: 'bedrock/amazon.titan-embed-text-v2:0', input: ['a', 'b', 'c'] },
+    })
+    expect(requestOf(embeddings)).toMatchObject({ requests: 3 })
+    const count = await explained(rig, {
+      path: '/v1/responses/input_tokens',
+      body: { model: 'groq/llama', input: 'hi' },
+    })
+    expect(count.candidates[0].prospects[0].answered).toContain('counted here')
   })
 
   test('takes paths as clients send them, deployments and unknown routes too', async () => {
@@ -387,6 +409,7 @@ describe('a description that is none', () => {
     [{ path: '/v1/../../x' }, 'invalid_value'],
     [{ path: '/v1/ä' }, 'invalid_value'],
     [{ path, method: 'BREW' }, 'invalid_value'],
+    [{ path, method: 'HEAD' }, 'invalid_value'],
     [{ path, headers: [] }, 'invalid_value'],
     [{ path, headers: { a: 'b\r\nc: d' } }, 'invalid_value'],
     [{ path, headers: { 'a b': 'c' } }, 'invalid_value'],
@@ -404,5 +427,49 @@ describe('a description that is none', () => {
     const large = { path, body: { ...CHAT, user: 'x'.repeat(5000) } }
     expect((await post(rig.gateway.url, large)).status).toBe(413)
     expect((await post(rig.gateway.url, '{}', { 'content-type': 'text/plain' })).status).toBe(415)
+  })
+
+  test('may be anything: it is refused or explained, and never an accident', async () => {
+    await using rig = await twoProviders()
+    const paths = [
+      '/v1/chat/completions',
+      '/v1/responses',
+      '/v1/embeddings',
+      '/v1/files',
+      '/v1/x',
+      '/',
+    ]
+    const word = fc.string({ unit: 'binary', maxLength: 20 })
+    const description = fc.record(
+      {
+        path: fc.oneof(
+          fc.constantFrom(...paths),
+          word.map((text) => `/${text}`),
+          fc.jsonValue(),
+        ),
+        method: fc.oneof(fc.constantFrom('GET', 'POST', 'DELETE', 'HEAD'), fc.jsonValue()),
+        headers: fc.oneof(fc.dictionary(word, word, { maxKeys: 3 }), fc.jsonValue()),
+        body: fc.oneof(
+          fc.record({
+            model: fc.constantFrom('openai/x', 'anthropic/y'),
+            messages: fc.jsonValue(),
+          }),
+          fc.jsonValue(),
+        ),
+      },
+      { requiredKeys: [] },
+    )
+    await fc.assert(
+      fc.asyncProperty(description, async (document) => {
+        const response = await post(rig.gateway.url, document)
+        const answer = (await response.json()) as any
+        const what = [response.status, answer.object, answer.status, answer.error?.code]
+        const isFine =
+          response.status === 200 ? !(answer.status >= 500) : [400, 404].includes(response.status)
+        expect([isFine, what]).toEqual([true, what])
+      }),
+      { numRuns: 300, seed: 20_261_121 },
+    )
+    expect(rig.upstream.requests).toHaveLength(0)
   })
 })
