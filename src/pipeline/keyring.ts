@@ -1,6 +1,6 @@
 import type { Key } from '#config/snapshot.ts'
 
-import { drawKey } from './keys.ts'
+import { drawKey, keyById } from './keys.ts'
 
 /** What is known of the keys while a call is under way. */
 export interface KeyFacts {
@@ -71,7 +71,7 @@ export class Keyring {
   #draw(): void {
     const { preferred, isFull } = this.#facts
     const keys = this.#keys
-    const known = preferred === undefined ? undefined : keys.find(({ id }) => id === preferred)
+    const known = preferred === undefined ? undefined : keyById(keys, preferred)
     const key = known && this.#isUp(known) ? known : this.#choose()
     if (key) {
       this.use(key)

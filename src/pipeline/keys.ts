@@ -111,7 +111,7 @@ function serving(
 }
 
 /** Fewer keys are walked through as fast. */
-const worthSumming = 16
+const manyKeys = 16
 
 /** Sums of the weights up to each key, for the lists that are remembered. */
 const sums = new WeakMap<readonly Key[], Float64Array>()
@@ -119,7 +119,7 @@ const sums = new WeakMap<readonly Key[], Float64Array>()
 /** One key, drawn by weight; with all weights zero each is as likely. `random` is in [0, 1). */
 export function drawKey(keys: readonly Key[], random: number): Key {
   if (keys.length === 1) return keys[0]!
-  if (keys.length >= worthSumming) return drawBySum(keys, random)
+  if (keys.length >= manyKeys) return drawBySum(keys, random)
   let sum = 0
   for (const key of keys) sum += key.weight
   if (sum <= 0) return keys[Math.floor(random * keys.length)]!
@@ -147,6 +147,20 @@ function drawBySum(keys: readonly Key[], random: number): Key {
   }
   // Rounding may leave a sliver here as well.
   return sumUpTo[low]! > mark ? keys[low]! : keys.findLast((key) => key.weight > 0)!
+}
+
+/** The keys of long lists by their ids. */
+const ids = new WeakMap<readonly Key[], ReadonlyMap<string, Key>>()
+
+/** The key of the list that has this id. */
+export function keyById(keys: readonly Key[], id: string): Key | undefined {
+  if (keys.length < manyKeys) return keys.find((key) => key.id === id)
+  let found = ids.get(keys)
+  if (!found) {
+    found = new Map(keys.map((key) => [key.id, key]))
+    ids.set(keys, found)
+  }
+  return found.get(id)
 }
 
 function sumsOf(keys: readonly Key[]): Float64Array {

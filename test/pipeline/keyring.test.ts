@@ -86,6 +86,14 @@ describe('a thousand keys', () => {
     expect(Math.abs(heavy / 4000 - 0.75)).toBeLessThan(0.03)
   })
 
+  test('keep what the session had', () => {
+    const keys = many()
+    for (const { id } of keys) {
+      expect(new Keyring(keys, { ...nobodyIsOut, preferred: id }).current!.id).toBe(id)
+    }
+    expect(new Keyring(keys, { ...nobodyIsOut, preferred: 'gone' }).current).toBeDefined()
+  })
+
   test('are found once for each model and snapshot', () => {
     const keys = many((n) => ({
       models: n % 2 === 0 ? undefined : new Set(['odd']),
