@@ -102,8 +102,8 @@ function mayRunTwice(call: Call): boolean {
   const { body, model } = call
   if (model === undefined || !leavesNothing(call)) return false
   if (body.kind !== 'json') return body.kind === 'bytes'
-  const { background, conversation } = body.value
-  return background !== true && (conversation ?? null) === null
+  const { background, conversation, previous_response_id: previous } = body.value
+  return background !== true && (conversation ?? previous ?? null) === null
 }
 
 /** What is needed of a call to ask two candidates at once. */

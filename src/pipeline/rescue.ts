@@ -2,7 +2,8 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { release } from '#lib/deadline.ts'
-import { applyEdits, parseShort, scanJson } from '#lib/json.ts'
+import { applyEdits, parseShort, replaceValue, scanJson } from '#lib/json.ts'
+import type { Edit } from '#lib/json.ts'
 import { countTokens } from '#openai/tokens.ts'
 import type { Usage } from '#openai/usage.ts'
 import { conversationOf } from '#providers/exchange.ts'
@@ -251,9 +252,27 @@ function continued(call: Call, leg: Leg, text: string): Call {
     : `,${JSON.stringify({ role: 'user', content: instruction })}`
   // Before the bracket that closes the list, which is never empty.
   const at = messages.end - 1
-  const next = applyEdits(body.text, [{ start: at, end: at, text: `,${said}${wish}` }])
+  const next = applyEdits(body.text, [
+    { start: at, end: at, text: `,${said}${wish}` },
+    ...limitsLeft(body, text),
+  ])
   const value = parseShort(next) as Record<string, unknown>
   return { ...call, body: { kind: 'json', text: next, value, scan: scanJson(next) } }
+}
+
+/** What was said so far counts towards the limits that the caller set. */
+function limitsLeft({ scan, value }: Call['body'] & { kind: 'json' }, text: string): Edit[] {
+  return scan.members
+    .filter(({ key }) => key === 'max_tokens' || key === 'max_completion_tokens')
+    .flatMap((member) => {
+      const limit = value[member.key]
+      if (typeof limit !== 'number') return []
+      return [replaceValue(member, String(Math.max(1, limit - tokensIn(text))))]
+    })
+}
+
+function tokensIn(text: string): number {
+  return Math.ceil(text.length / 4)
 }
 
 /** Models that think first take no beginning of an answer while they do. */
@@ -274,7 +293,7 @@ async function spentBy(
   const known = usage && { prompt: usage.inputTokens, completion: usage.outputTokens }
   const part = known ?? {
     prompt: await counted(call),
-    completion: Math.ceil(text.length / 4) - before.completion,
+    completion: tokensIn(text) - before.completion,
   }
   return {
     prompt: before.prompt + part.prompt,

@@ -106,6 +106,13 @@ describe('a call is hedged', () => {
       false,
     ],
     [
+      'not after a response that only one account has',
+      callOf({ body: bodyOf({ previous_response_id: 'r' }) }),
+      on,
+      true,
+      false,
+    ],
+    [
       'not with a body that is gone',
       callOf({ body: { kind: 'stream', stream: new ReadableStream(), contentType: undefined } }),
       on,

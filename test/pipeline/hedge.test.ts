@@ -237,6 +237,33 @@ describe('a whole answer', () => {
   })
 })
 
+test('a crowd of calls that answer, fail, hang and leave gives every place back', async () => {
+  await known({ stream: true })
+  const count = 120
+  for (let n = 0; n < 2 * count; n++) {
+    const kind = (n * 7) % 5
+    if (kind === 0) first.reply(() => never)
+    else if (kind === 1) first.reply(overloaded)
+    else if (kind === 2) first.reply({ sse: [chatChunk('half')] })
+    else first.reply(streaming('whole'))
+  }
+  const headers = { 'x-bf-timeout-total': '200ms', 'x-bf-hedge': 'true' }
+  await Promise.all(
+    Array.from({ length: count }, async (_, n) => {
+      const leaving = new AbortController()
+      try {
+        const answer = await ask({ stream: true }, { headers, signal: leaving.signal })
+        if (n % 6 === 0) leaving.abort()
+        await answer.text()
+      } catch (thrown) {
+        expect(leaving.signal.aborted || thrown).toBe(true)
+      }
+    }),
+  )
+  await settled(count + 1)
+  expect(await inFlight()).toBe(0)
+})
+
 test('a caller who leaves takes both along', async () => {
   await known({ stream: true })
   first.reply([() => never, () => never])

@@ -28,7 +28,13 @@ const broken = (...texts: string[]): ReplyParts => ({
   sse: [roleOf('c'), ...texts.map((text) => chatChunk(text))],
 })
 const rest = (...texts: string[]): ReplyParts => ({
-  sse: [roleOf('other'), ...texts.map((text) => chatChunk(text)), finish, usageChunk, '[DONE]'],
+  sse: [
+    roleOf('other'),
+    ...texts.map((text) => chatChunk(text).replace('"id":"c"', '"id":"other"')),
+    finish,
+    usageChunk,
+    '[DONE]',
+  ],
 })
 
 let first: Upstream
@@ -167,6 +173,13 @@ describe('on the wire', () => {
     ])
     expect(messages).toHaveLength(3)
     expect(messages[2].role).toBe('user')
+  })
+
+  test('a limit of the caller is one for both parts', async () => {
+    first.reply(broken('The cat sat '))
+    second.reply(rest('down.'))
+    await strictStream(await raw({ max_completion_tokens: 20 }))
+    expect(second.requests[0]!.json().max_completion_tokens).toBe(17)
   })
 
   test('a break after which nothing had been said begins anew', async () => {
