@@ -561,7 +561,7 @@ const OPS = [
 const JOBS =
   '/chat/completions /responses /completions /embeddings /audio/speech /audio/transcriptions ' +
   '/images/generations /images/edits /images/variations'
-const OWN_JOBS = ['GET /jobs', 'GET /jobs/:id', 'POST /jobs/:id/cancel']
+const OWN_JOBS = ['GET /jobs', 'GET /jobs/:id', 'GET /jobs/:id/stream', 'POST /jobs/:id/cancel']
 
 test('no route is open that is not meant to be', () => {
   const log = { level: 'error', debug() {}, info() {}, warn() {}, error() {} } as const

@@ -80,6 +80,7 @@ export function describe(snapshot: Snapshot): Json {
       max_size_mb: jobs.maxBytes / 1024 ** 2,
       on_restart: jobs.onRestart,
       max_starts: jobs.maxStarts,
+      allow_stream: jobs.allowStream,
       lease_in_seconds: jobs.leaseMs / 1000,
     },
     ...(snapshot.webhooks.size > 0 && { webhooks: [...snapshot.webhooks.values()].map(ofWebhook) }),

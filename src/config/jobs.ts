@@ -23,6 +23,7 @@ export function buildAsync(file: ConfigFile): AsyncSettings {
     maxBytes: Math.floor((config.max_size_mb ?? 1024) * 1024 ** 2),
     onRestart: config.on_restart ?? 'retry',
     maxStarts: config.max_starts ?? 5,
+    allowStream: config.allow_stream ?? false,
     leaseMs: Math.max(200, toMs(config.lease_in_seconds ?? 15)),
     resultTtlMs: toMs(file.client?.async_job_result_ttl || standardTtlSeconds),
   }

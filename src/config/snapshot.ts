@@ -221,6 +221,8 @@ export interface AsyncSettings {
   readonly onRestart: 'retry' | 'fail'
   /** A job that was interrupted this many times fails. */
   readonly maxStarts: number
+  /** Requests for streams may be jobs. */
+  readonly allowStream: boolean
   /** How long a job belongs to a process that shows no sign of life. */
   readonly leaseMs: number
   /** How long results are kept, counted from their completion. */

@@ -16,6 +16,7 @@ import { arrive, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { envelope, envelopeResponse, inItsClothes, jobNotFound } from './jobs-render.ts'
 import { writeDown } from './jobs-run.ts'
+import { streamAnswer } from './jobs-stream.ts'
 import { respondError } from './respond.ts'
 
 // Two doors to the same jobs: headers on the operations of `/openai`, and `/v1/async`.
@@ -35,6 +36,13 @@ const operations: ReadonlyMap<KnownEndpoint, string | undefined> = new Map([
   ['moderation', undefined],
   ['compaction', undefined],
   ['count_tokens', undefined],
+])
+
+/** Of those, the ones whose streams are texts that may be kept and resumed. */
+const streaming: ReadonlySet<KnownEndpoint> = new Set([
+  'chat_completion',
+  'text_completion',
+  'responses',
 ])
 
 /** Work with files is done at once, whatever the headers say, as in Bifrost. */
@@ -69,10 +77,14 @@ export async function answerAsync(
   }
   const id = arrival.headers['x-bf-async-id']
   // A poll wins, and its body is nobody's business.
-  const job = id
-    ? find(jobs, id, endpoint, ownerIn(arrival, snapshot))
-    : await submit(gateway, jobs, endpoint, arrival, hints, forIntegration)
-  return inItsClothes(job)
+  if (!id) {
+    return inItsClothes(await submit(gateway, jobs, endpoint, arrival, hints, forIntegration))
+  }
+  const owner = ownerIn(arrival, snapshot)
+  const job = find(jobs, id, endpoint, owner)
+  if (!job.streams) return inItsClothes(job)
+  gateway.patient(arrival.request)
+  return streamAnswer(jobs, job, owner, arrival.headers['last-event-id'])
 }
 
 /** Undefined when there can be no jobs here. */
@@ -102,7 +114,9 @@ async function submit(
 ): Promise<Job | EndedJob> {
   const snapshot = gateway.snapshot()
   const call = await takeIn(endpoint, arrival, hints, snapshot)
-  if (call.stream) throw new GatewayError('invalid_request', refusal(call), { param: 'stream' })
+  if (call.stream && !(snapshot.async.allowStream && streaming.has(endpoint))) {
+    throw new GatewayError('invalid_request', refusal(call), { param: 'stream' })
+  }
   const { headers } = arrival
   const { job, secrets } = writeDown(call, arrival, hints)
   const submission = jobs.submit(
@@ -214,6 +228,20 @@ export function asyncSurface(gateway: Gateway): Elysia {
   app.get(
     `${prefix}/jobs/:id`,
     route((jobs, arrival, id) => find(jobs, id, undefined, owner(arrival))),
+    hidden,
+  )
+  app.get(
+    `${prefix}/jobs/:id/stream`,
+    ({ request }) =>
+      answered(gateway, request, (jobs, arrival) => {
+        const whose = owner(arrival)
+        const job = find(jobs, idIn(arrival.path), undefined, whose)
+        if (!job.streams) {
+          throw new GatewayError('invalid_request', 'This job was not submitted with stream: true.')
+        }
+        gateway.patient(request)
+        return streamAnswer(jobs, job, whose, arrival.headers['last-event-id'])
+      }),
     hidden,
   )
   app.post(

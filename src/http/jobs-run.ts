@@ -3,8 +3,11 @@ import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import { splitEvents } from '#pipeline/jobs-progress.ts'
+import type { Progress } from '#pipeline/jobs-progress.ts'
 import type { Perform, Secrets } from '#pipeline/jobs.ts'
 import { ownerOf } from '#pipeline/keep.ts'
+import type { Outcome } from '#pipeline/outcome.ts'
 import type { Recorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
@@ -85,6 +88,7 @@ export function writeDown(
       body: content,
       bodyHash: hashOf([call.endpoint, path, query, hints.model ?? ''], content, contentType),
       holdsKey,
+      streams: call.stream,
     },
     secrets,
   }
@@ -105,7 +109,9 @@ function hashOf(
 
 /** Runs jobs by the same steps that answer a caller who waits. */
 export function performer(snapshotNow: () => Snapshot, services: () => Services): Perform {
-  return async (job, secrets, signal) => {
+  return async (job, secrets, left, progress) => {
+    const tooLong = new AbortController()
+    const signal = AbortSignal.any([left, tooLong.signal])
     const endpoint = job.endpoint as KnownEndpoint
     const written = JSON.parse(job.request) as Written
     const arrival = arrivalOf(written, job.body, secrets, signal)
@@ -116,10 +122,15 @@ export function performer(snapshotNow: () => Snapshot, services: () => Services)
       call = { ...(await takeIn(endpoint, arrival, written.hints, snapshot)), signal }
       call.trace.add('parse', `async job ${job.id}`)
       const outcome = await run(call, snapshot, { ...services(), recorder })
-      return await readEnding(respond(call, outcome))
+      return call.stream && outcome.kind === 'stream'
+        ? await followed(call, outcome, progress, () => tooLong.abort(), failure)
+        : await readEnding(respond(call, outcome))
     } catch (thrown) {
-      const error = failure() ?? toGatewayError(thrown ?? brokenOff())
-      if (signal.aborted || error.kind === 'shutting_down') return 'interrupted'
+      if (left.aborted) return 'interrupted'
+      const error = tooLong.signal.aborted
+        ? tooLarge()
+        : (failure() ?? toGatewayError(thrown ?? brokenOff()))
+      if (error.kind === 'shutting_down') return 'interrupted'
       const context = {
         provider: call?.provider,
         modelRequested: call?.modelRequested,
@@ -188,20 +199,22 @@ function arrivalOf(
 const notKept =
   /^(?:content-length|transfer-encoding|connection|date|set-cookie|retry-after(?:-ms)?)$/
 
-async function readEnding(response: Response): Promise<Ending> {
+function kept(given: Headers): Record<string, string> {
   const headers: Record<string, string> = {}
-  response.headers.forEach((value, name) => {
+  given.forEach((value, name) => {
     if (!notKept.test(name)) headers[name] = value
   })
+  return headers
+}
+
+async function readEnding(response: Response): Promise<Ending> {
+  const headers = kept(response.headers)
   const isText = /^(?:text\/|application\/(?:[\w.+-]*\+)?json\b)/i.test(
     headers['content-type'] ?? '',
   )
   const bytes = new Uint8Array(await response.arrayBuffer())
   if (bytes.length > maxResultBytes) {
-    throw new GatewayError(
-      'upstream_malformed',
-      `The answer has more than ${maxResultBytes / 1024 ** 2} MB, which is more than an async job keeps.`,
-    )
+    throw tooLarge()
   }
   return {
     state: 'completed',
@@ -209,6 +222,51 @@ async function readEnding(response: Response): Promise<Ending> {
     headers,
     result: isText ? new TextDecoder().decode(bytes) : bytes,
   }
+}
+
+/** Reads a stream as it comes, for those who follow it and for the row of the job. */
+async function followed(
+  call: Call,
+  outcome: Outcome & { kind: 'stream' },
+  progress: Progress,
+  giveUp: () => void,
+  failure: () => GatewayError | undefined,
+): Promise<Ending> {
+  const { headers } = respond(call, outcome)
+  const decoder = new TextDecoder()
+  let rest = ''
+  let size = 0
+  // An error at the end of a stream is the end of the job, and told as such.
+  let held: string | undefined
+  const add = (text: string): number => {
+    size += text.length
+    if (size > maxResultBytes) giveUp()
+    const { events, rest: left } = splitEvents(rest + text)
+    rest = left
+    for (const event of events) {
+      if (held !== undefined) progress.add(held)
+      held = /^event: error$|"error":\s*\{/m.test(event) ? event : undefined
+      if (held === undefined) progress.add(event)
+    }
+    return text.length
+  }
+  await outcome.pump({
+    write: (chunk) =>
+      add(typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })),
+    flush: () => 0,
+  })
+  const failed = failure()
+  if (failed) throw failed
+  if (held !== undefined) progress.add(held)
+  const result = progress.events.map((event) => `${event}\n\n`).join('')
+  return { state: 'completed', statusCode: outcome.status, headers: kept(headers), result }
+}
+
+function tooLarge(): GatewayError {
+  return new GatewayError(
+    'upstream_malformed',
+    `The answer has more than ${maxResultBytes / 1024 ** 2} MB, which is more than an async job keeps.`,
+  )
 }
 
 function brokenOff(): GatewayError {

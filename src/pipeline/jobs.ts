@@ -14,6 +14,8 @@ import type {
   Submission,
 } from '#store/jobs.ts'
 
+import { createProgress } from './jobs-progress.ts'
+import type { Progress } from './jobs-progress.ts'
 import { createFairQueue } from './jobs-queue.ts'
 
 // Runs jobs. What is to be done stands in the store and nowhere else; the queue here is a view of it. A running job is
@@ -30,6 +32,7 @@ export type Perform = (
   job: ClaimedJob,
   secrets: Secrets,
   signal: AbortSignal,
+  progress: Progress,
 ) => Promise<Ending | 'interrupted'>
 
 export interface Jobs {
@@ -42,6 +45,10 @@ export interface Jobs {
   find(id: string, owner: string): Job | EndedJob | undefined
   list(owner: string, page: JobPage): readonly Job[] | undefined
   cancel(id: string, owner: string): 'cancelled' | 'ended' | undefined
+  /** What a job that runs here has said so far. */
+  progress(id: string): Progress | undefined
+  /** No more jobs are started. */
+  readonly isStopping: boolean
   /** Jobs that run now. */
   readonly running: number
   /** Looks for what earlier processes left, now and from then on. */
@@ -73,6 +80,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
   const worker = newId()
   const queue = createFairQueue()
   const running = new Map<string, AbortController>()
+  const progresses = new Map<string, Progress>()
   const secretsOf = new Map<string, Secrets>()
   const life = { isStopping: false, isClosed: false }
   let pumping: ReturnType<typeof setTimeout> | undefined
@@ -116,11 +124,15 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     const { id, owner } = job
     const controller = new AbortController()
     running.set(id, controller)
+    const progress = createProgress(job.starts)
+    progresses.set(id, progress)
     try {
-      const ending = await perform(job, secretsOf.get(id) ?? {}, controller.signal)
+      const ending = await perform(job, secretsOf.get(id) ?? {}, controller.signal, progress)
       if (ending !== 'interrupted') await keep(id, ending)
     } finally {
       running.delete(id)
+      progresses.delete(id)
+      progress.end()
       // Interrupted by a cancellation or by the end of the process: in neither case it is run again here.
       secretsOf.delete(id)
       queue.done(owner)
@@ -208,6 +220,10 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
         onEnded?.()
       }
       return result
+    },
+    progress: (id) => progresses.get(id),
+    get isStopping() {
+      return life.isStopping
     },
     get running() {
       return running.size

@@ -35,7 +35,7 @@ const takeDue = `
   RETURNING id, job_id, attempts`
 const selectJob = `
   SELECT id, endpoint, model, provider, request_id, state, created_at_ms, completed_at_ms,
-    expires_at_ms, status_code, headers, result
+    expires_at_ms, status_code, streams, starts, headers, result
   FROM jobs WHERE id = ?1`
 const deleteOne = `DELETE FROM webhook_deliveries WHERE id = ?1`
 

@@ -13,6 +13,10 @@ export interface Job {
   readonly completedAtMs: number | undefined
   readonly expiresAtMs: number | undefined
   readonly statusCode: number | undefined
+  /** Its answer is a stream of events. */
+  readonly streams: boolean
+  /** How often it was begun. */
+  readonly starts: number
 }
 
 /** How a job ended; what a caller who had waited would have got. */
@@ -39,6 +43,8 @@ export interface Row {
   readonly completed_at_ms: number | null
   readonly expires_at_ms: number | null
   readonly status_code: number | null
+  readonly streams: number
+  readonly starts: number
 }
 
 export interface EndedRow extends Row {
@@ -58,6 +64,8 @@ export function jobOf(row: Row): Job {
     completedAtMs: row.completed_at_ms ?? undefined,
     expiresAtMs: row.expires_at_ms ?? undefined,
     statusCode: row.status_code ?? undefined,
+    streams: row.streams === 1,
+    starts: row.starts,
   }
 }
 

@@ -30,6 +30,7 @@ export interface NewJob {
   /** Only the process that took it has the key it needs. */
   readonly holdsKey: boolean
   readonly webhook: string | undefined
+  readonly streams: boolean
 }
 
 export interface ClaimedJob {
@@ -38,6 +39,7 @@ export interface ClaimedJob {
   readonly endpoint: string
   readonly request: string
   readonly body: string | Uint8Array<ArrayBuffer>
+  readonly starts: number
 }
 
 export interface Bounds {
@@ -105,11 +107,12 @@ export interface Waiting {
 }
 
 const columns = `id, endpoint, model, provider, request_id, state, created_at_ms, completed_at_ms,
-  expires_at_ms, status_code`
+  expires_at_ms, status_code, streams, starts`
 const insertJob = `
   INSERT INTO jobs (id, owner, endpoint, model, provider, request_id, state, created_at_ms, ttl_ms,
-    idempotency_key, body_hash, holds_key, worker, lease_until_ms, webhook, bytes, request, body)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`
+    idempotency_key, body_hash, holds_key, worker, lease_until_ms, webhook, bytes, request, body,
+    streams)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)`
 const selectJob = `
   SELECT ${columns}, headers, result FROM jobs
   WHERE id = ?1 AND owner = ?2 AND (expires_at_ms IS NULL OR expires_at_ms > ?3)`
@@ -126,7 +129,7 @@ const selectWaiting = `
 const claimJob = `
   UPDATE jobs SET state = 'processing', worker = ?2, lease_until_ms = ?3, starts = starts + 1
   WHERE id = ?1 AND state = 'pending' AND (holds_key = 0 OR worker = ?2)
-  RETURNING id, owner, endpoint, request, body`
+  RETURNING id, owner, endpoint, request, body, starts`
 const renewLeases = `
   UPDATE jobs SET lease_until_ms = ?2 WHERE worker = ?1 AND lease_until_ms IS NOT NULL
   RETURNING id, state`
@@ -247,6 +250,7 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
             own,
             job.request,
             job.body,
+            job.streams ? 1 : 0,
           )
         return {
           kind: 'made',
@@ -261,6 +265,8 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
             completedAtMs: undefined,
             expiresAtMs: undefined,
             statusCode: undefined,
+            streams: job.streams,
+            starts: 0,
           },
         }
       })

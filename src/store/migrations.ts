@@ -76,4 +76,5 @@ export const MIGRATIONS: readonly string[] = [
    );
    CREATE INDEX webhook_deliveries_by_job ON webhook_deliveries (job_id);
    CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (webhook, next_at_ms);`,
+  `ALTER TABLE jobs ADD COLUMN streams INTEGER NOT NULL DEFAULT 0`,
 ]

@@ -198,6 +198,7 @@ test('a name that leads into this machine is not called, whatever it looks like'
     bodyHash: '',
     holdsKey: false,
     webhook: 'hook',
+    streams: false,
   }
   jobs.submit(job, 'w', 1000, { maxQueued: 1, maxBytes: 10_000 })
   jobs.cancel('a', '', { state: 'failed', statusCode: 409, headers: {}, result: '{}' })

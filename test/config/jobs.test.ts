@@ -15,6 +15,7 @@ test('jobs have defaults, and a TTL of 0 is the standard one', () => {
     maxBytes: 1024 ** 3,
     onRestart: 'retry',
     maxStarts: 5,
+    allowStream: false,
     leaseMs: 15_000,
     resultTtlMs: 3_600_000,
   }

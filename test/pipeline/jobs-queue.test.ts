@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import { array, assert, nat, property } from 'fast-check'
 
 import { createFairQueue } from '#pipeline/jobs-queue.ts'
 
@@ -30,8 +30,8 @@ test('whoever has the least running is next', () => {
 })
 
 test('property: everything that is added is taken once, and nobody is passed over by more than one', () => {
-  fc.assert(
-    fc.property(fc.array(fc.nat(4), { maxLength: 60 }), fc.nat(5), (owners, places) => {
+  assert(
+    property(array(nat(4), { maxLength: 60 }), nat(5), (owners, places) => {
       const queue = createFairQueue()
       const waiting = new Map<string, number>()
       for (const [i, owner] of owners.entries()) {

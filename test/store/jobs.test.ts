@@ -29,6 +29,7 @@ function job(id: string, more: Partial<NewJob> = {}): NewJob {
     bodyHash: 'h',
     holdsKey: false,
     webhook: undefined,
+    streams: false,
     ...more,
   }
 }

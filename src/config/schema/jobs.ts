@@ -35,6 +35,12 @@ export const AsyncConfig = closed(
         description: 'A job that was interrupted this many times fails.',
       }),
     ),
+    allow_stream: Type.Optional(
+      flag(
+        false,
+        'Take requests for streams; a poll then streams the answer, also while it comes.',
+      ),
+    ),
     lease_in_seconds: Type.Optional(
       seconds({
         default: 15,
