@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { loadConfig } from '#config/load.ts'
+import { isRecord } from '#config/record.ts'
 import type { Environment } from '#config/reference.ts'
 import type { Snapshot } from '#config/snapshot.ts'
 import { readSource } from '#config/source.ts'
@@ -67,13 +68,16 @@ export async function reprice(argv: readonly string[], env: Environment): Promis
 /** Undefined, which leaves a row alone, when its provider is no longer configured. */
 function costOf(row: PricedRow, snapshot: Snapshot): number | null | undefined {
   const settings = snapshot.providers.get(row.provider)
-  const usage = readUsage(parsedOrNothing(row.usage))
+  const written = parsedOrNothing(row.usage)
+  const usage = readUsage(written)
   if (!settings || !usage) return undefined
   const { model, modelUsed, object, atMs } = row
   const prefix = `${row.provider}/`
   const asked = model?.startsWith(prefix) ? model.slice(prefix.length) : model
   const models = [modelUsed ?? undefined, asked ?? undefined]
-  return priceOf({ settings, models, endpoint: object, atMs }, usage, snapshot)?.total ?? null
+  const serviceTier = isRecord(written) ? written['service_tier'] : undefined
+  const work = { settings, models, endpoint: object, atMs, serviceTier }
+  return priceOf(work, usage, snapshot)?.total ?? null
 }
 
 function parsedOrNothing(text: string): unknown {

@@ -136,6 +136,7 @@ function ofPrice({
   fromMs,
   untilMs,
   operations,
+  serviceTier,
   rates,
 }: PriceOverride): Json {
   return {
@@ -144,6 +145,7 @@ function ofPrice({
     ...(fromMs !== undefined && { from: new Date(fromMs).toISOString() }),
     ...(untilMs !== undefined && { until: new Date(untilMs).toISOString() }),
     ...(operations && { request_types: [...operations] }),
+    ...(serviceTier !== undefined && { service_tier: serviceTier }),
     ...Object.fromEntries(
       Object.entries(RATE_NAMES).flatMap(([name, own]) =>
         rates[own] === undefined ? [] : [[name, rates[own]]],

@@ -29,10 +29,9 @@ type Rates = { -readonly [K in keyof PriceRates]: PriceRate }
 export function buildPrices(file: ConfigFile, report: Report): PriceOverride[] {
   const own = (file.prices ?? []).map((entry, i) => ownPrice(entry, below('/prices', i), report))
   const list = '/governance/pricing_overrides'
-  const foreign = (file.governance?.pricing_overrides ?? []).flatMap((entry, i) => {
-    const price = bifrostPrice(entry, below(list, i), report)
-    return price ? [price] : []
-  })
+  const foreign = (file.governance?.pricing_overrides ?? []).flatMap((entry, i) =>
+    bifrostPrices(entry, below(list, i), report),
+  )
   return [...own, ...foreign]
 }
 
@@ -57,6 +56,7 @@ function ownPrice(entry: PriceConfig, pointer: string, report: Report): PriceOve
     fromMs,
     untilMs,
     operations: undefined,
+    serviceTier: entry.service_tier,
     rates,
   }
 }
@@ -91,45 +91,29 @@ const patchNames: Readonly<Record<string, readonly [keyof PriceRates, number]>> 
   search_context_cost_per_query: ['search', 1],
 }
 
-const tierName = /^(.*)_above_(128|200|272)k_tokens$/
+const suffixed = /^(.*?)(?:_above_(128|200|272)k_tokens)?(?:_(flex|priority))?$/
 
-function bifrostPrice(
-  entry: PricingOverride,
-  pointer: string,
-  report: Report,
-): PriceOverride | undefined {
+/** Rates and the tiers of them, by name, while they are collected. */
+interface Collected {
+  readonly rates: Rates
+  readonly tiers: Partial<Record<keyof PriceRates, { above: number; rate: number }[]>>
+}
+
+/** One entry is one price, and one more for each service tier that it names. */
+function bifrostPrices(entry: PricingOverride, pointer: string, report: Report): PriceOverride[] {
   const patch = patchOf(entry, pointer, report)
   const { scope = 'global' } = entry
   if (scope !== 'global' && scope !== 'provider') {
     report.warn(pointer, `scope "${scope}" has no effect in this version`)
-    return undefined
+    return []
   }
   const named = entry.provider ?? entry.provider_id
   const provider = named ? named.toLowerCase() : undefined
   if (scope === 'provider' && provider === undefined) {
     report.problem(pointer, 'scope "provider" needs "provider"')
   }
-  const rates: Rates = {}
-  const tiers: Partial<Record<keyof PriceRates, { above: number; rate: number }[]>> = {}
-  for (const [name, value] of Object.entries(patch)) {
-    const tier = tierName.exec(name)
-    const known = patchNames[tier?.[1] ?? name]
-    if (!known || typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-      report.warn(pointer, `price "${name}" has no effect in this version`)
-      continue
-    }
-    // Per token and per million differ by a power of ten, which floating point does not always hit.
-    const rate = Number((value * known[1]).toPrecision(12))
-    if (tier) (tiers[known[0]] ??= []).push({ above: Number(tier[2]) * 1000, rate })
-    else rates[known[0]] = rate
-  }
-  for (const [name, list] of Object.entries(tiers) as [keyof PriceRates, typeof tiers.input][]) {
-    const { [name]: base } = rates
-    if (typeof base !== 'number' || !list) continue
-    rates[name] = { base, tiers: list.toSorted((a, b) => a.above - b.above) }
-  }
   const isPrefix = entry.match_type === 'wildcard'
-  return {
+  const common = {
     provider: scope === 'provider' ? provider : undefined,
     model: isPrefix ? entry.pattern.replace(/\*$/, '') : entry.pattern,
     isPrefix,
@@ -138,8 +122,46 @@ function bifrostPrice(
     operations: entry.request_types?.length
       ? new Set(entry.request_types.map((type) => type.replace(/_stream$/, '')))
       : undefined,
-    rates,
   }
+  return Array.from(collect(patch, pointer, report), ([serviceTier, collected]) => ({
+    ...common,
+    serviceTier,
+    rates: tiered(collected),
+  }))
+}
+
+function collect(
+  patch: Record<string, unknown>,
+  pointer: string,
+  report: Report,
+): Map<string | undefined, Collected> {
+  const found = new Map<string | undefined, Collected>()
+  for (const [name, value] of Object.entries(patch)) {
+    const [, field = name, thousands, serviceTier] = suffixed.exec(name) ?? []
+    const known = Object.hasOwn(patchNames, field) ? patchNames[field] : undefined
+    if (!known || typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+      report.warn(pointer, `price "${name}" has no effect in this version`)
+      continue
+    }
+    const [own, units] = known
+    // Per token and per million differ by a power of ten, which floating point does not always hit.
+    const rate = Number((value * units).toPrecision(12))
+    let into = found.get(serviceTier)
+    if (!into) found.set(serviceTier, (into = { rates: {}, tiers: {} }))
+    if (thousands === undefined) into.rates[own] = rate
+    else (into.tiers[own] ??= []).push({ above: Number(thousands) * 1000, rate })
+  }
+  return found
+}
+
+/** Tiers count where the price below them is known. */
+function tiered({ rates, tiers }: Collected): Rates {
+  for (const [name, list] of Object.entries(tiers) as [keyof PriceRates, typeof tiers.input][]) {
+    const { [name]: base } = rates
+    if (typeof base !== 'number' || !list) continue
+    rates[name] = { base, tiers: list.toSorted((a, b) => a.above - b.above) }
+  }
+  return rates
 }
 
 /** The file holds the patch as text. */

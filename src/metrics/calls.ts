@@ -14,7 +14,7 @@ import {
   UPSTREAM_SECONDS,
 } from './histogram.ts'
 import type { Buckets } from './histogram.ts'
-import { labelText } from './labels.ts'
+import { labelText, shortened } from './labels.ts'
 import { OTHER, Series, SeriesSet } from './series.ts'
 
 /** Requests by route, method and status. */
@@ -140,9 +140,12 @@ export class CallMetrics implements CallSink {
     const provider = tried?.provider ?? record.provider
     const keyName = tried ? tried.key : record.keyName
     const isLast = provider === record.provider
-    const model = isLast ? (record.modelUsed ?? call.model) : call.model
+    // What callers wrote may be of any length, and is kept.
+    const asked = call.model === undefined ? undefined : shortened(call.model)
+    const used = isLast ? record.modelUsed : undefined
+    const model = used === undefined ? asked : shortened(used)
     const index = isLast ? record.fallbackIndex : provider === call.provider ? 0 : undefined
-    let key = `${provider}\n${model}\n${call.model}\n${requestType}\n${keyName}\n${index}`
+    let key = `${provider}\n${model}\n${asked}\n${requestType}\n${keyName}\n${index}`
     for (const label of prometheusLabels) key += `\n${valueOf(label, call.headers) ?? ''}`
     const known = this.series.find(key)
     if (known) return known
@@ -155,7 +158,7 @@ export class CallMetrics implements CallSink {
       [
         ['provider', provider],
         ['model', model],
-        ['alias', model === call.model ? undefined : call.model],
+        ['alias', model === asked ? undefined : asked],
         ['method', requestType],
         ['selected_key_id', ownKey?.id],
         ['selected_key_name', keyName],
@@ -238,6 +241,9 @@ function valueOf(
   { headers }: PrometheusLabel,
   given: Readonly<Record<string, string>>,
 ): string | undefined {
-  for (const header of headers) if (given[header] !== undefined) return given[header]
+  for (const header of headers) {
+    const value = given[header]
+    if (value !== undefined) return shortened(value)
+  }
   return undefined
 }

@@ -13,9 +13,13 @@ export function labelText(labels: Labels): string {
   return text
 }
 
+/** As much of a value as is told apart. */
+export function shortened(value: string): string {
+  return value.length > maxValueLength ? `${value.slice(0, maxValueLength)}…` : value
+}
+
 function escaped(value: string): string {
-  const short = value.length > maxValueLength ? `${value.slice(0, maxValueLength)}…` : value
-  return short
+  return shortened(value)
     .toWellFormed()
     .replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))
     .replaceAll('\r', ' ')

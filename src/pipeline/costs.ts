@@ -23,7 +23,8 @@ export function callCost(
   snapshot: Snapshot,
 ): Cost | undefined {
   const models = call.model === model ? [model] : [model, call.model]
-  const work = { settings, models, endpoint: call.endpoint, atMs: Date.now() }
+  const serviceTier = call.body.kind === 'json' ? call.body.value['service_tier'] : undefined
+  const work = { settings, models, endpoint: call.endpoint, atMs: Date.now(), serviceTier }
   return priceOf(work, usage, snapshot)
 }
 

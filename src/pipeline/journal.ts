@@ -74,7 +74,7 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     fallbackIndex: record.fallbackIndex,
     retries: record.retries,
     attempts: record.attempts,
-    usage: usage && JSON.stringify(usageOf(usage)),
+    usage: usage && JSON.stringify(usageOf(usage, call)),
     error: error && JSON.stringify(errorOf(record)),
     trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
@@ -91,7 +91,8 @@ function cut(text: string, maxChars: number): string {
 }
 
 /** In the names of OpenAI's `usage`, the details flat. */
-function usageOf(usage: Usage): Record<string, unknown> {
+function usageOf(usage: Usage, { body }: Call): Record<string, unknown> {
+  const tier = body.kind === 'json' ? body.value['service_tier'] : undefined
   return {
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
@@ -117,6 +118,7 @@ function usageOf(usage: Usage): Record<string, unknown> {
     ...(usage.citationTokens !== undefined && { citation_tokens: usage.citationTokens }),
     ...(usage.webSearches !== undefined && { num_search_queries: usage.webSearches }),
     ...(usage.costUsd !== undefined && { cost: usage.costUsd }),
+    ...((tier === 'flex' || tier === 'priority') && { service_tier: tier }),
   }
 }
 

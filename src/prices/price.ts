@@ -17,6 +17,8 @@ export interface Work {
   readonly endpoint: string
   /** Milliseconds of the epoch. */
   readonly atMs: number
+  /** The `service_tier` that the caller asked for. */
+  readonly serviceTier?: unknown
 }
 
 /** What is known of the price of a provider's model. */
@@ -28,13 +30,14 @@ interface Known {
 
 /** Names come from callers, so what is remembered is bounded. */
 const maxKept = 2000
+const maxNameLength = 300
 const kept = new WeakMap<Snapshot, Map<string, Known>>()
 
 /** What a usage cost; undefined when nobody knows its price, which is not the same as nothing. */
 export function priceOf(work: Work, usage: Usage, snapshot: Snapshot): Cost | undefined {
   if (usage.costUsd !== undefined) return providersOwn(usage.costUsd)
   for (const model of work.models) {
-    if (model === undefined || model === '') continue
+    if (model === undefined || model === '' || model.length > maxNameLength) continue
     const found = ratesAt(work, model, snapshot)
     if (found) return costBy(found.rates, usage, found.source)
   }
@@ -48,11 +51,30 @@ export function ratesAt(
   snapshot: Snapshot,
 ): { readonly rates: PriceRates; readonly source: 'list' | 'override' } | undefined {
   const known = knownOf(work.settings, model, snapshot)
-  const override = known.overrides.find((candidate) => isFor(candidate, work))
+  const find = (tier: unknown): PriceOverride | undefined =>
+    known.overrides.find((one) => one.serviceTier === tier && isFor(one, work))
+  let override = work.serviceTier === undefined ? undefined : find(work.serviceTier)
+  // The list has no prices of tiers, and the standard ones would be wrong by half.
+  if (!override && isPricedTier(work)) return undefined
+  override ??= known.overrides.length === 0 ? undefined : find(undefined)
   const prices = known.listed && pricesAt(known.listed, work.atMs)
   const listed = prices && ratesOf(prices)
   if (override) return { rates: merged(listed, override), source: 'override' }
   return listed && { rates: listed, source: 'list' }
+}
+
+/** Providers that charge other prices for these service tiers, as their price lists say in November 2026. */
+const pricedTiers: ReadonlyMap<string, ReadonlySet<unknown>> = new Map([
+  ['openai', new Set(['flex', 'priority'])],
+  ['azure', new Set(['priority'])],
+  ['gemini', new Set(['flex', 'priority'])],
+  ['vertex', new Set(['flex', 'priority'])],
+  ['bedrock', new Set(['flex', 'priority'])],
+])
+
+function isPricedTier({ settings, serviceTier }: Work): boolean {
+  if (serviceTier === undefined || settings.custom) return false
+  return pricedTiers.get(settings.name)?.has(serviceTier) ?? false
 }
 
 /** The list's entry for a model, for the catalogue. */

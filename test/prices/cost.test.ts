@@ -49,14 +49,18 @@ const noon = Date.parse('2026-11-21T12:00:00Z')
 function cost(
   model: string,
   usage: object,
-  options: { snapshot?: Snapshot; atMs?: number; endpoint?: string } = {},
+  options: { snapshot?: Snapshot; atMs?: number; endpoint?: string; serviceTier?: string } = {},
 ): Cost | undefined {
-  const { snapshot = plain, atMs = noon, endpoint = 'chat_completion' } = options
+  const { snapshot = plain, atMs = noon, endpoint = 'chat_completion', serviceTier } = options
   const slash = model.indexOf('/')
   const settings = snapshot.providers.get(model.slice(0, slash))!
   const read = readUsage(usage)
   if (!read) throw new Error('no usage')
-  return priceOf({ settings, models: [model.slice(slash + 1)], endpoint, atMs }, read, snapshot)
+  return priceOf(
+    { settings, models: [model.slice(slash + 1)], endpoint, atMs, serviceTier },
+    read,
+    snapshot,
+  )
 }
 
 describe('list prices', () => {
@@ -274,6 +278,33 @@ describe('overrides', () => {
   test('a whole name comes before its beginning, until it ends; free is a price', () => {
     expect(total('mine/llama-tiny', '2026-11-21')).toBe(0)
     expect(total('mine/llama-tiny', '2026-11-30T23:00:00Z')).toBe(9)
+  })
+
+  test('service tiers have prices of their own, or none', () => {
+    const tiers = snapshotOf({
+      providers,
+      prices: [{ model: 'gpt-5*', service_tier: 'flex', input: 0.625, output: 5 }],
+      governance: {
+        pricing_overrides: [
+          {
+            match_type: 'exact',
+            pattern: 'gpt-5',
+            patch: { input_cost_per_token_priority: 2.5e-6, output_cost_per_token_priority: 2e-5 },
+          },
+        ],
+      },
+    })
+    const of = (serviceTier: string, model = 'openai/gpt-5', by = tiers) =>
+      cost(model, million, { snapshot: by, serviceTier })?.total
+    expect([of('default'), of('auto')]).toEqual([11.25, 11.25])
+    expect([of('flex'), of('priority')]).toEqual([5.625, 22.5])
+    expect([of('flex', 'openai/gpt-5', plain), of('priority', 'openai/gpt-4o')]).toEqual([
+      undefined,
+      undefined,
+    ])
+    expect(of('flex', 'mine/gpt-5')).toBe(5.625)
+    // Groq's tiers cost the same.
+    expect(of('flex', 'groq/llama-3.3-70b-versatile')).toBe(1.38)
   })
 
   test('tiers by the input', () => {

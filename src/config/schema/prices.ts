@@ -42,6 +42,12 @@ export const PriceConfig = closed({
   }),
   from: date('First moment, UTC unless it says otherwise.'),
   until: date('Moment from which it no longer counts.'),
+  service_tier: Type.Optional(
+    oneOf(['flex', 'priority'], {
+      description:
+        'Only for calls that ask for this tier; without it, for those that ask for none.',
+    }),
+  ),
   input: rate('US dollars for a million input tokens.'),
   output: rate('For a million output tokens.'),
   cache_read: rate('For a million input tokens read from a cache.'),
