@@ -192,7 +192,7 @@ function stopReasonOf(answer: unknown): string | undefined {
 
 /** Small texts as they are, larger ones compressed. */
 export function packed(text: string): string | Uint8Array {
-  return text.length < 256 ? text : Bun.zstdCompressSync(text, { level: 3 })
+  return text.length < 1024 ? text : Bun.zstdCompressSync(text, { level: 1 })
 }
 
 /** What `packed` was given. */

@@ -54,8 +54,15 @@ const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 8
 
 const maxValues = 100
 
-/** The rows that `filters` want. Throws `BadFilter`. */
-export function whereOf(filters: Filters, nowMs: number): Where {
+/** So many of the newest matches are looked at first: a common word is in nearly every row. */
+export const maxRecent = 10_001
+
+/**
+ * The rows that `filters` want, or with `recentOnly` those of them that are among the newest matches of a search.
+ * Throws `BadFilter`.
+ */
+export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Where {
+  const recent = recentOnly ? `LIMIT ${maxRecent}` : ''
   const parts: string[] = []
   const values: SQLQueryBindings[] = []
   const and = (sql: string, ...given: SQLQueryBindings[]): void => {
@@ -73,8 +80,8 @@ export function whereOf(filters: Filters, nowMs: number): Where {
       and(`${column} ${sign} ?`, numberOf(name, text))
     } else if (name.startsWith('metadata_')) {
       and(
-        `n IN (SELECT n FROM details WHERE metadata ->> ? = ?)`,
-        `$.${JSON.stringify(name.slice('metadata_'.length))}`,
+        `n IN (SELECT n FROM metadata WHERE name = ? AND value = ? ORDER BY n DESC ${recent})`,
+        name.slice('metadata_'.length),
         text,
       )
     } else if (!others.has(name)) throw new BadFilter(`There is no filter '${name.slice(0, 100)}'.`)
@@ -83,7 +90,12 @@ export function whereOf(filters: Filters, nowMs: number): Where {
   if (start) and('at_ms >= ?', timeOf('start_time', start))
   if (end) and('at_ms <= ?', timeOf('end_time', end))
   if (period) and('at_ms >= ?', nowMs - periodOf(period))
-  if (search?.trim()) and('n IN (SELECT rowid FROM words WHERE words MATCH ?)', phraseOf(search))
+  if (search?.trim()) {
+    and(
+      `n IN (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC ${recent})`,
+      phraseOf(search),
+    )
+  }
   if (filters['missing_cost_only'] === 'true') and('cost IS NULL')
   if (filters['roots_only'] === 'true') and('session_id IS NULL')
   return { sql: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values }
@@ -155,4 +167,12 @@ export function spanOf(filters: Filters, nowMs: number): { start: number; end: n
 /** As in RFC 3339. */
 export function iso(ms: number): string {
   return new Date(ms).toISOString()
+}
+
+/** Whether a search or metadata are among the filters, which may match many rows that stand in no order. */
+export function isSearch(filters: Filters): boolean {
+  return (
+    Boolean(filters['content_search']?.trim()) ||
+    Object.keys(filters).some((name) => name.startsWith('metadata_'))
+  )
 }

@@ -2,7 +2,7 @@ import { Database } from 'bun:sqlite'
 import type { SQLQueryBindings } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 
-import { BadFilter, iso, sorts, spanOf, whereOf, wholeOf } from './logs-filter.ts'
+import { BadFilter, iso, isSearch, sorts, spanOf, whereOf, wholeOf } from './logs-filter.ts'
 import type { Where } from './logs-filter.ts'
 import { detailed, listed } from './logs-row.ts'
 import type { DetailedRow, StoredRow } from './logs-row.ts'
@@ -49,21 +49,28 @@ export function createLogReader(path: string): { ask(question: Question): unknow
     }
     if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
     const page = pageOf(filters['cursor'], column, order)
-    const rows =
+    const rowsOf = (wanted: Where): StoredRow[] =>
       db
         ?.query<StoredRow, SQLQueryBindings[]>(
-          `SELECT logs.*, error, metadata FROM (
-             SELECT * FROM logs ${joined(where.sql, page.sql)}
+          `SELECT logs.*, summary, error, metadata FROM (
+             SELECT * FROM logs ${joined(wanted.sql, page.sql)}
              ORDER BY ${column} ${order}, n ${order} LIMIT ? OFFSET ?
            ) AS logs LEFT JOIN details USING (n) ORDER BY ${column} ${order}, n ${order}`,
         )
-        .all(...where.values, ...page.values, limit, offset) ?? []
-    const counted =
+        .all(...wanted.values, ...page.values, limit, offset) ?? []
+    const countOf = (wanted: Where): number =>
       db
         ?.query<{ count: number }, SQLQueryBindings[]>(
-          `SELECT COUNT(*) AS count FROM (SELECT 1 FROM logs ${where.sql} LIMIT ${maxCounted + 1})`,
+          `SELECT COUNT(*) AS count FROM (SELECT 1 FROM logs ${wanted.sql} LIMIT ${maxCounted + 1})`,
         )
-        .get(...where.values)?.count ?? 0
+        .get(...wanted.values)?.count ?? 0
+    // The first page of a search is among its newest matches, unless other filters leave too few of them.
+    const isFirst = column === 'at_ms' && order === 'desc' && page.sql === '' && offset === 0
+    const recent = isFirst && isSearch(filters) ? whereOf(filters, Date.now(), true) : undefined
+    const first = recent && rowsOf(recent)
+    const isEnough = first !== undefined && first.length === limit
+    const rows = isEnough ? first : rowsOf(where)
+    const counted = countOf(isEnough ? recent! : where)
     const last = rows.at(-1)
     return {
       logs: rows.map(listed),
@@ -73,7 +80,8 @@ export function createLogReader(path: string): { ask(question: Question): unknow
         sort_by: sortBy,
         order,
         total_count: Math.min(counted, maxCounted),
-        is_count_exact: counted <= maxCounted,
+        // Among the newest matches only as many are counted as there are of them.
+        is_count_exact: counted <= maxCounted && !(isEnough && counted > limit),
         next_cursor:
           last && rows.length === limit ? cursorOf(last, column as keyof StoredRow) : null,
       },

@@ -1,6 +1,6 @@
 // The shape of `logs.db`, and of what travels between the threads that use it. Released migrations are never edited.
 
-/** What one call leaves behind, before its secrets are taken out. Plain values only: it is cloned into a thread. */
+/** What one call leaves behind, before its secrets are taken out. Plain values only: it travels to a thread. */
 export interface LogRow {
   readonly id: string
   readonly atMs: number
@@ -63,7 +63,10 @@ export type ToThread =
   | {
       readonly kind: 'batch'
       readonly seq: number
-      readonly rows: readonly LogRow[]
+      /** JSON text of the rows: far cheaper to hand over than the objects. */
+      readonly rows: string
+      /** Answers that are bytes, by the place of their row. */
+      readonly streams: readonly (readonly [number, Uint8Array])[]
       /** Whether the rows are to be told to those who watch. */
       readonly told: boolean
     }
@@ -139,10 +142,9 @@ export const LOG_MIGRATIONS: readonly string[] = [
      fallback_index INTEGER NOT NULL,
      retries INTEGER NOT NULL,
      attempts INTEGER NOT NULL,
-     stop_reason TEXT,
-     summary TEXT
+     stop_reason TEXT
    );
-   CREATE INDEX logs_by_time ON logs (at_ms, status);
+   CREATE INDEX logs_by_time ON logs (at_ms);
    CREATE INDEX logs_by_id ON logs (id);
    CREATE INDEX logs_by_provider ON logs (provider, at_ms);
    CREATE INDEX logs_by_model ON logs (model, at_ms);
@@ -153,6 +155,7 @@ export const LOG_MIGRATIONS: readonly string[] = [
    CREATE INDEX logs_by_cost ON logs (cost);
    CREATE TABLE details (
      n INTEGER PRIMARY KEY,
+     summary TEXT,
      usage TEXT,
      error TEXT,
      trail TEXT,
@@ -164,5 +167,11 @@ export const LOG_MIGRATIONS: readonly string[] = [
      answer BLOB,
      answer_chars INTEGER
    );
+   CREATE TABLE metadata (
+     name TEXT NOT NULL,
+     value TEXT NOT NULL,
+     n INTEGER NOT NULL,
+     PRIMARY KEY (name, value, n)
+   ) WITHOUT ROWID;
    CREATE VIRTUAL TABLE words USING fts5 (text, content='', contentless_delete=1);`,
 ]

@@ -1,6 +1,6 @@
 import { BadFilter } from './logs-filter.ts'
 import { createLogReader } from './logs-query.ts'
-import type { FromThread, ToThread } from './logs-schema.ts'
+import type { FromThread, LogRow, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
@@ -50,8 +50,10 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       writer?.setSecrets(data.secrets)
       return
     case 'batch': {
-      const { seq, rows } = data
+      const { seq } = data
       try {
+        const rows = JSON.parse(data.rows) as LogRow[]
+        for (const [i, answer] of data.streams) rows[i] = { ...rows[i]!, answer }
         const told = writer?.write(rows, data.told) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
       } catch (thrown) {

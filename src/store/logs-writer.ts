@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-import { assembled, packed, redactor, wordsOf } from './logs-content.ts'
+import { assembled, packed, parsed, redactor, wordsOf } from './logs-content.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
 import { LOG_MIGRATIONS } from './logs-schema.ts'
@@ -59,12 +59,16 @@ const columns = [
   ...['key_id', 'key_name', 'virtual_key_id', 'virtual_key_name', 'session_id', 'user_agent'],
   ...['latency_ms', 'queued_ms', 'upstream_ms', 'first_token_ms', 'prompt_tokens'],
   ...['completion_tokens', 'total_tokens', 'cached_read_tokens', 'cost', 'fallback_index'],
-  ...['retries', 'attempts', 'stop_reason', 'summary'],
+  ...['retries', 'attempts', 'stop_reason'],
 ] as const
 const insertRow = `INSERT INTO logs (${columns.join(', ')}) VALUES (${columns.map((_, i) => `?${i + 1}`).join(', ')})`
 const insertDetails = `
-  INSERT INTO details (n, usage, error, trail, dropped, metadata, trace, request, request_chars, answer, answer_chars)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
+  INSERT INTO details (n, summary, usage, error, trail, dropped, metadata, trace, request, request_chars, answer, answer_chars)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+const insertMetadata = `INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)`
+const deleteMetadata = `
+  DELETE FROM metadata WHERE n = ?1 AND (name, value) IN (
+    SELECT key, value FROM details, json_each(metadata) WHERE details.n = ?1)`
 const insertWords = `INSERT INTO words (rowid, text) VALUES (?1, ?2)`
 const oldest = `SELECT n, at_ms FROM logs ORDER BY n LIMIT ?1`
 
@@ -72,6 +76,7 @@ interface Open {
   readonly sqlite: Database
   readonly row: Statement<unknown, SQLQueryBindings[]>
   readonly details: Statement<unknown, SQLQueryBindings[]>
+  readonly metadata: Statement<unknown, SQLQueryBindings[]>
   readonly words: Statement<unknown, SQLQueryBindings[]>
 }
 
@@ -99,7 +104,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     open = undefined
     if (!last) return
     // A statement that is still there keeps the file open.
-    for (const statement of [last.row, last.details, last.words]) statement.finalize()
+    for (const statement of [last.row, last.details, last.metadata, last.words])
+      statement.finalize()
     last.sqlite.close()
   }
 
@@ -136,10 +142,11 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       ...[row.upstreamMs, row.firstTokenMs ?? null, row.promptTokens ?? null],
       ...[row.completionTokens ?? null, row.totalTokens ?? null, row.cachedTokens ?? null],
       ...[row.cost ?? null, row.fallbackIndex, row.retries, row.attempts],
-      ...[words.stopReason ?? null, words.summary ?? null],
+      ...[words.stopReason ?? null],
     ]
     const n = Number(into.row.run(...values).lastInsertRowid)
     const beside = {
+      summary: words.summary ?? null,
       usage: row.usage ?? null,
       error: tidied(row.error),
       trail: row.trail ?? null,
@@ -153,6 +160,11 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       ...body(request, limits.maxBodyChars),
       ...body(said, limits.maxBodyChars),
     )
+    if (beside.metadata !== null) {
+      for (const [name, value] of Object.entries(parsed(beside.metadata) ?? {})) {
+        if (typeof value === 'string') into.metadata.run(name, value, n)
+      }
+    }
     if (words.text !== '') into.words.run(n, words.text)
     if (!told) return undefined
     const stored = Object.fromEntries(columns.map((name, i) => [name, values[i] ?? null]))
@@ -171,6 +183,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         .transaction(() => {
           for (const { n } of doomed) {
             sqlite.query('DELETE FROM logs WHERE n = ?1').run(n)
+            sqlite.query(deleteMetadata).run(n)
             sqlite.query('DELETE FROM details WHERE n = ?1').run(n)
             sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
           }
@@ -281,6 +294,7 @@ function openLog(path: string): Open {
       sqlite,
       row: sqlite.prepare(insertRow),
       details: sqlite.prepare(insertDetails),
+      metadata: sqlite.prepare(insertMetadata),
       words: sqlite.prepare(insertWords),
     }
   } catch (thrown) {

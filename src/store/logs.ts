@@ -139,7 +139,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     queuedChars -= chars
     isFull = false
     inFlight = { seq: ++seq, rows: rows.length }
-    tell(writer, { kind: 'batch', seq, rows, told: watchers.size > 0 })
+    tell(writer, { kind: 'batch', seq, ...handedOver(rows), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
@@ -211,6 +211,17 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
 
 function charsOf({ request, answer }: LogRow): number {
   return (request?.length ?? 0) + (answer?.length ?? 0)
+}
+
+/** Rows as they travel: their JSON text, and beside it what JSON cannot hold. */
+function handedOver(rows: readonly LogRow[]): { rows: string; streams: [number, Uint8Array][] } {
+  const streams: [number, Uint8Array][] = []
+  const plain = rows.map((row, i) => {
+    if (!(row.answer instanceof Uint8Array)) return row
+    streams.push([i, row.answer])
+    return { ...row, answer: undefined }
+  })
+  return { rows: JSON.stringify(plain), streams }
 }
 
 /** In the executable, the file that the build put beside its entry. */

@@ -113,17 +113,22 @@ describe('old rows', () => {
     let now = 1_000_000
     using own = rig({ maxAgeMs: 1000 }, () => now)
     own.writer.write(
-      Array.from({ length: 450 }, (_, i) => row(`old-${i}`, { atMs: now, request: '"words"' })),
+      Array.from({ length: 450 }, (_, i) =>
+        row(`old-${i}`, { atMs: now, request: '"words"', metadata: '{"a":"b"}' }),
+      ),
       false,
     )
-    own.writer.write([row('young', { atMs: now + 500, request: '"words"' })], false)
+    own.writer.write(
+      [row('young', { atMs: now + 500, request: '"words"', metadata: '{"a":"b"}' })],
+      false,
+    )
     now += 1200
     expect(own.writer.tidy()).toBe(true)
     expect(own.ids()).toHaveLength(251)
     while (own.writer.tidy());
     expect(own.ids()).toEqual(['young'])
     using sqlite = new Database(own.path, { readonly: true })
-    for (const table of ['details', `words WHERE words MATCH 'words'`]) {
+    for (const table of ['details', 'metadata', `words WHERE words MATCH 'words'`]) {
       expect(sqlite.query(`SELECT COUNT(*) AS count FROM ${table}`).get()).toEqual({ count: 1 })
     }
   })
