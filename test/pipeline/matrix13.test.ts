@@ -24,6 +24,8 @@ interface Row {
   readonly shouldRetry: 'false' | 'true' | null
   readonly retryAfter?: string
   readonly stream?: boolean
+  /** It is about a timer, so that ours are short. */
+  readonly isLate?: boolean
 }
 
 function error(
@@ -103,6 +105,7 @@ const rows: readonly Row[] = [
   })),
   {
     name: 'no headers in time',
+    isLate: true,
     fails: { gate: silence.promise, json: {} },
     ...{ status: 504, code: 'upstream_headers_timeout', type: 'timeout_error' },
     ...{ ...trouble, ...elsewhere },
@@ -184,6 +187,7 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a stream without a first event in time',
+    isLate: true,
     fails: { chunks: [': patience\n\n'], gate: [undefined, silence.promise] },
     stream: true,
     ...{ status: 504, code: 'upstream_first_token_timeout', ...trouble, ...elsewhere },
@@ -216,7 +220,14 @@ afterAll(async () => {
   await second.stop()
 })
 
-async function start(keys: number, retries: number, baseUrl = first.url) {
+const short = { response_headers_timeout_in_seconds: 0.1, first_token_timeout_in_seconds: 0.1 }
+
+async function start(
+  { isLate }: Pick<Row, 'isLate'>,
+  keys: number,
+  retries: number,
+  baseUrl = first.url,
+) {
   gateway = await startGateway({
     config: {
       providers: {
@@ -227,8 +238,7 @@ async function start(keys: number, retries: number, baseUrl = first.url) {
             max_retries: retries,
             retry_backoff_initial: 1,
             retry_backoff_max: 2,
-            response_headers_timeout_in_seconds: 0.1,
-            first_token_timeout_in_seconds: 0.1,
+            ...(isLate && short),
           },
         },
         groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
@@ -257,7 +267,7 @@ const keysAsked = () => new Set(first.requests.map(({ headers }) => headers.get(
 
 describe.each(rows)('$name', (row) => {
   test('is told to the caller, and tried again with the same key', async () => {
-    await start(1, 2)
+    await start(row, 1, 2)
     always(row.fails)
     const { status, headers, text } = await ask(row)
     const { error: said, is_bifrost_error: own } = JSON.parse(text)
@@ -272,21 +282,21 @@ describe.each(rows)('$name', (row) => {
 
   test('is tried with other keys', async () => {
     const [without, withRetries] = row.keys
-    await start(3, 0)
+    await start(row, 3, 0)
     always(row.fails)
     await ask(row)
     expect(keysAsked().size).toBe(without)
     expect(first.requests).toHaveLength(without)
     await gateway!.stop()
     first.clear()
-    await start(3, 4)
+    await start(row, 3, 4)
     always(row.fails)
     await ask(row)
     expect(keysAsked().size).toBe(withRetries)
   })
 
   test('is tried with another provider', async () => {
-    await start(1, 0)
+    await start(row, 1, 0)
     always(row.fails)
     const { status, headers } = await ask(row, { fallbacks: ['groq/echo'] })
     expect(second.requests).toHaveLength(row.nextProvider ? 1 : 0)
@@ -297,20 +307,20 @@ describe.each(rows)('$name', (row) => {
 
 describe('a provider that cannot be reached', () => {
   test('is told to the caller, who may try again', async () => {
-    await start(3, 1, refusedUrl())
+    await start({}, 3, 1, refusedUrl())
     const { status, headers, text } = await ask({})
     expect([status, JSON.parse(text).error.code]).toEqual([502, 'provider_unreachable'])
     expect(headers.get('x-should-retry')).toBeNull()
   })
 
   test('gives way to the next one', async () => {
-    await start(1, 0, refusedUrl())
+    await start({}, 1, 0, refusedUrl())
     expect((await ask({}, { fallbacks: ['groq/echo'] })).status).toBe(200)
   })
 })
 
 test('a caller who left is not answered, and nobody else is asked', async () => {
-  await start(3, 4)
+  await start({}, 3, 4)
   const gate = Promise.withResolvers<void>()
   first.reply({ gate: gate.promise, status: 500, json: {} })
   const leaving = new AbortController()
@@ -338,7 +348,7 @@ describe('a stream that stops without its end', () => {
   })
 
   test('is an error in the stream once something was sent, and nobody else is asked', async () => {
-    await start(3, 4)
+    await start({}, 3, 4)
     first.reply({ sse: [chunk] })
     const { status, text } = await ask({ stream: true }, { fallbacks: ['groq/echo'] })
     expect(status).toBe(200)

@@ -274,9 +274,8 @@ test('ten thousand failures and departures leave nothing behind', async () => {
   expect(succeeded + failed + abandoned).toBeLessThanOrEqual(calls)
   expect(succeeded + failed + abandoned).toBeGreaterThan(calls * 0.9)
 
-  // All places are there again: as many calls as fit are served at once.
-  const again = await Promise.all(
-    Array.from({ length: 56 }, async () => {
+  const full = async (): Promise<boolean> => {
+    const statuses = Array.from({ length: 56 }, async () => {
       const response = await fetch(`${server.url}/openai/v1/chat/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -284,9 +283,12 @@ test('ten thousand failures and departures leave nothing behind', async () => {
       })
       await response.text()
       return response.status
-    }),
-  )
-  expect(new Set(again)).toEqual(new Set([200]))
+    })
+    return (await Promise.all(statuses)).every((status) => status === 200)
+  }
+  // It serves as many calls at once as fit; the timers are short, so a busy machine may need another go.
+  await until(full)
+  expect(gates.inFlight()).toBe(0)
 
   await server.close()
   await provider.stop(true)
