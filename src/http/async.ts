@@ -286,6 +286,13 @@ async function answered(
 const states: ReadonlySet<string> = new Set(['pending', 'processing', 'completed', 'failed'])
 
 function list(jobs: Jobs, { query }: Arrival, owner: string): Response {
+  // Whoever has no key shares that with all the others: only the id says that a job is theirs.
+  if (owner === '') {
+    throw new GatewayError(
+      'caller_forbidden',
+      'Jobs are listed for the key that they were submitted with; this call has none.',
+    )
+  }
   const params = new URLSearchParams(query)
   const limit = Number(params.get('limit') ?? 20)
   if (!Number.isInteger(limit) || limit < 1 || limit > 100) {

@@ -276,6 +276,8 @@ describe('whose a job is', () => {
     const second = await rig.get(`/v1/async/jobs?after=${ids[1]}`, me)
     expect(second.body).toMatchObject({ data: [{ id: ids[2] }], has_more: false })
     expect((await rig.get('/v1/async/jobs?status=failed', me)).body.data).toEqual([])
+    // Without a key there is nothing but the id to tell whose a job is, so nobody gets at the ids.
+    expect(await rig.get('/v1/async/jobs')).toMatchObject({ status: 403 })
     for (const query of ['limit=0', 'status=x', `after=${crypto.randomUUID()}`]) {
       expect(await rig.get(`/v1/async/jobs?${query}`, me)).toMatchObject({ status: 400 })
     }
