@@ -10,7 +10,7 @@ const hidden = '[redacted]'
 const minSecretChars = 8
 
 /** A function that takes secrets out of a text, in every spelling that JSON and URLs give them. */
-export function redactor(secrets: Iterable<string>): (text: string) => string {
+export function redactor(secrets: readonly string[]): (text: string) => string {
   const spellings = new Set<string>()
   for (const secret of secrets) {
     if (secret.length < minSecretChars) continue

@@ -112,12 +112,10 @@ function streamsOf(wanted: readonly string[], and: (sql: string) => void): void 
   else if (streamed === 0) and('stream = 0')
 }
 
-/** Every word has to occur, the last one perhaps only begun. */
+/** Every word has to occur, the last one perhaps only begun. Words are what the index takes for words. */
 function phraseOf(search: string): string {
-  const words = search.trim().split(/\s+/).slice(0, 20)
-  return words
-    .map((word, i) => `"${word.replaceAll('"', '""')}"${i === words.length - 1 ? '*' : ''}`)
-    .join(' ')
+  const words = search.match(/[\p{L}\p{N}\p{Co}\p{M}]+/gu)?.slice(0, 20) ?? ['']
+  return words.map((word, i) => `"${word}"${i === words.length - 1 ? '*' : ''}`).join(' ')
 }
 
 function numberOf(name: string, text: string): number {

@@ -39,6 +39,7 @@ export interface LogWriterOptions {
 }
 
 const busyMs = 2000
+const maxRedactors = 200
 const rowsInSlice = 200
 const pagesInSlice = 2000
 /** After room was made there is some left, so that it need not be made for every batch. */
@@ -86,15 +87,16 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let open: Open | undefined
   let redact = redactor([])
   let configured: readonly string[] = []
+  const redactors = new Map<string, (text: string) => string>()
 
   function ready(): Open {
     if (open) return open
     try {
-      open = openLog(path)
+      open = openLog(path, limits.maxBytes)
     } catch (thrown) {
       if (!isDamage(thrown)) throw thrown
       moveAside(thrown)
-      open = openLog(path)
+      open = openLog(path, limits.maxBytes)
     }
     return open
   }
@@ -122,8 +124,19 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     onAside(aside, thrown instanceof Error ? thrown.message : String(thrown))
   }
 
+  /** Callers come with the same keys again and again. */
+  function redactorFor(secrets: readonly string[]): (text: string) => string {
+    const name = secrets.join('\n')
+    const known = redactors.get(name)
+    if (known) return known
+    if (redactors.size >= maxRedactors) redactors.clear()
+    const fresh = redactor([...configured, ...secrets])
+    redactors.set(name, fresh)
+    return fresh
+  }
+
   function insert(into: Open, row: LogRow, told: boolean): string | undefined {
-    const clean = row.secrets.length === 0 ? redact : redactor([...configured, ...row.secrets])
+    const clean = row.secrets.length === 0 ? redact : redactorFor(row.secrets)
     const tidied = (text: string | undefined): string | null => {
       return text === undefined ? null : clean(text).toWellFormed()
     }
@@ -225,6 +238,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     setSecrets(secrets) {
       configured = secrets
+      redactors.clear()
       redact = redactor(secrets)
     },
     tidy() {
@@ -276,7 +290,8 @@ function sizeOf(sqlite: Database, path: string): { file: number; used: number } 
   }
 }
 
-function openLog(path: string): Open {
+function openLog(path: string, maxBytes: number): Open {
+  const journalPages = Math.max(250, Math.min(4000, Math.floor(maxBytes / 4096 / 16)))
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   // It holds what people said to models, so nobody else on this machine reads it.
   closeSync(openSync(path, 'a', 0o600))
@@ -288,7 +303,9 @@ function openLog(path: string): Open {
     // A loss of power may take the last rows with it, and nothing else.
     sqlite.run('PRAGMA synchronous = NORMAL')
     sqlite.run('PRAGMA cache_size = -8000')
-    sqlite.run('PRAGMA journal_size_limit = 4000000')
+    // Pages that are written again and again are copied into the file once.
+    sqlite.run(`PRAGMA wal_autocheckpoint = ${journalPages}`)
+    sqlite.run(`PRAGMA journal_size_limit = ${journalPages * 4096}`)
     migrate(sqlite)
     return {
       sqlite,
