@@ -210,7 +210,7 @@ describe('on the wire', () => {
     const silent: ReplyParts = { sse: [chatChunk('The cat '), chatChunk('never')], gate: never }
     first.reply(silent)
     second.reply(rest('sat.'))
-    const idle = { 'x-bf-rescue': 'true', 'x-bf-timeout-idle': '60ms' }
+    const idle = { 'x-bf-rescue': 'true', 'x-bf-timeout-idle': '500ms' }
     expect(textOf((await strictStream(await raw({}, idle))).events)).toBe('The cat sat.')
     await first.requests[0]!.closed
     first.reply(silent)
