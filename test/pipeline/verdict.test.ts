@@ -5,7 +5,7 @@ import type { Rig } from './rig.ts'
 
 // What streams teach about their targets, once they have ended.
 
-const broken = { sse: [chatChunk('half')], reset: true }
+const broken = { sse: [chatChunk('half')] }
 const good = { sse: [chatChunk('whole'), chatChunk('', { finish: 'stop' }), '[DONE]'] }
 
 /** Two keys of one provider; the breaker opens at the first failure. */
