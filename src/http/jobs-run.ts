@@ -11,7 +11,7 @@ import type { Outcome } from '#pipeline/outcome.ts'
 import type { Recorder } from '#pipeline/record.ts'
 import { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
-import type { Ending, NewJob } from '#store/jobs.ts'
+import type { ClaimedJob, Ending, NewJob } from '#store/jobs.ts'
 
 import { takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
@@ -114,7 +114,7 @@ export function performer(snapshotNow: () => Snapshot, services: () => Services)
     const signal = AbortSignal.any([left, tooLong.signal])
     const endpoint = job.endpoint as KnownEndpoint
     const written = JSON.parse(job.request) as Written
-    const arrival = arrivalOf(written, job.body, secrets, signal)
+    const arrival = arrivalOf(written, job, secrets, signal)
     const snapshot = snapshotNow()
     let call: Call | undefined
     const { recorder, failure } = witness(services().recorder)
@@ -173,7 +173,7 @@ function witness(recorder: Recorder): {
 
 function arrivalOf(
   { path, query, apiVersion, contentType, headers, requestId }: Written,
-  body: string | Uint8Array<ArrayBuffer>,
+  { id, body }: ClaimedJob,
   secrets: Secrets,
   signal: AbortSignal,
 ): Arrival {
@@ -181,6 +181,9 @@ function arrivalOf(
   const all = {
     ...headers,
     ...secrets,
+    // What the log keeps of a call is asked for by headers; these are how a job's calls are found in it.
+    'x-bf-lh-isAsyncRequest': 'true',
+    'x-bf-lh-async_job_id': id,
     'content-length': String(length),
     ...(contentType !== undefined && { 'content-type': contentType }),
   }

@@ -209,6 +209,22 @@ describe('/v1/async', () => {
   })
 })
 
+test('the log knows the calls of a job', async () => {
+  await using logging = await startRig({}, true)
+  const named = { 'x-request-id': 'mine' }
+  const { body } = await logging.post('/v1/async/chat/completions', chat, named)
+  await logging.ended(`/v1/async/jobs/${body.id}`)
+  const search = `/api/logs?metadata_isAsyncRequest=true&metadata_async_job_id=${body.id}`
+  let found = await logging.get(search)
+  while (found.body.logs.length === 0) {
+    await Bun.sleep(10)
+    found = await logging.get(search)
+  }
+  expect(found.body.logs).toHaveLength(1)
+  expect(JSON.stringify(found.body.logs[0])).toContain('mine')
+  expect(logging.upstream.requests[0]!.headers.has('x-bf-lh-isasyncrequest')).toBe(false)
+})
+
 describe('whose a job is', () => {
   const mine = { authorization: 'Bearer sk-mine-0123456789' }
   const yours = { authorization: 'Bearer sk-yours-0123456789' }

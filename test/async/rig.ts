@@ -20,9 +20,10 @@ export interface Answer {
   readonly body: any
 }
 
-export async function startRig(config: object = {}): Promise<Rig> {
+export async function startRig(config: object = {}, logs = false): Promise<Rig> {
   const upstream = await startUpstream()
   const gateway = await startGateway({
+    logs,
     config: {
       providers: {
         openai: {
