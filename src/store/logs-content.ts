@@ -190,16 +190,30 @@ function stopReasonOf(answer: unknown): string | undefined {
   return typeof reason === 'string' ? reason.slice(0, 100) : undefined
 }
 
-/** Small texts as they are, larger ones compressed. */
+const gzipMark = 0x8b1f
+const zstdMark = 0xfd2fb528
+
+/** Tiny texts as they are, larger ones compressed: short ones by what starts fastest, long ones by what runs fastest. */
 export function packed(text: string): string | Uint8Array {
-  return text.length < 1024 ? text : Bun.zstdCompressSync(text, { level: 1 })
+  if (text.length < 256) return text
+  return text.length < 16_384
+    ? Bun.gzipSync(text, { level: 1 })
+    : Bun.zstdCompressSync(text, { level: 1 })
+}
+
+/** Whether the bytes are a text that was packed. */
+export function isPacked(stored: Uint8Array): boolean {
+  if (stored.length < 5) return false
+  const view = new DataView(stored.buffer, stored.byteOffset)
+  return view.getUint16(0, true) === gzipMark || view.getUint32(0, true) === zstdMark
 }
 
 /** What `packed` was given. */
 export function unpacked(stored: string | Uint8Array): string {
-  return typeof stored === 'string'
-    ? stored
-    : new TextDecoder().decode(Bun.zstdDecompressSync(stored))
+  if (typeof stored === 'string') return stored
+  const isZstd = new DataView(stored.buffer, stored.byteOffset).getUint32(0, true) === zstdMark
+  const bytes = new Uint8Array(stored)
+  return new TextDecoder().decode(isZstd ? Bun.zstdDecompressSync(bytes) : Bun.gunzipSync(bytes))
 }
 
 /** The value of a JSON text; undefined when it is none. */

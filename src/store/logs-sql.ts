@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite'
 
-import { unpacked } from './logs-content.ts'
+import { isPacked, unpacked } from './logs-content.ts'
 
 // Questions in SQL. They run in a process of their own, because nothing but its end stops SQLite in the middle of a
 // statement, on a connection that can read the log and nothing else.
@@ -117,14 +117,10 @@ function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
   return { columns: statement.columnNames, rows, is_cut: isCut }
 }
 
-const zstdMark = 0xfd2fb528
-
 /** Bodies are stored compressed; other bytes are no text that could be shown. */
 function shownValue(value: unknown): unknown {
   if (!(value instanceof Uint8Array)) return value
-  const isPacked =
-    value.length > 4 && new DataView(value.buffer, value.byteOffset).getUint32(0, true) === zstdMark
-  return isPacked ? unpacked(value) : `<${value.length} bytes>`
+  return isPacked(value) ? unpacked(value) : `<${value.length} bytes>`
 }
 
 const forbidden =
