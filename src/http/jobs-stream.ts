@@ -44,9 +44,10 @@ export function streamAnswer(
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { value, done } = await events.next()
-      if (done) controller.close()
-      else controller.enqueue(encoder.encode(value))
+      // A rejection cuts the connection, as it should; Bun prints what the rejection holds, so it holds nothing.
+      const next = await events.next().catch(() => Promise.reject())
+      if (next.done) controller.close()
+      else controller.enqueue(encoder.encode(next.value))
     },
     async cancel() {
       await events.return(undefined)

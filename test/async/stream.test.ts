@@ -188,3 +188,28 @@ test('after a kill the text is another one: it is read from the beginning, and n
   expect(textOf(again)).toBe('Another')
   expect(again[0]!.id).toBe('2-1')
 }, 30_000)
+
+test('who follows a job that a shutdown leaves for later is cut off, and not told that it was over', async () => {
+  await using upstream = await startUpstream()
+  await using folder = createFolder(upstream.url, {
+    async: { allow_stream: true, concurrency: 1 },
+  })
+  const hold = gate()
+  upstream.reply({ gate: hold.opened, json: { id: 'x', object: 'chat.completion' } })
+  let gateway = await folder.start()
+  await gateway.post('/v1/async/chat/completions', chat)
+  await upstream.waitFor(1)
+  const { id } = (await gateway.post('/v1/async/chat/completions', streamed)).body
+  const path = `/v1/async/jobs/${id}/stream`
+  const response = await fetch(gateway.url + path)
+  const following = response.text().then(
+    () => 'ended',
+    () => 'cut',
+  )
+  const stopped = gateway.terminate()
+  expect(await following).toBe('cut')
+  hold.open()
+  await stopped
+  gateway = await folder.start()
+  expect(textOf(await read(gateway.url + path))).not.toBe('')
+}, 30_000)
