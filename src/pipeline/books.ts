@@ -50,7 +50,9 @@ export class Books {
   /** What was sent as a key, to be kept out of what is written down. */
   credential: Secret | undefined = undefined
   /** Whether somebody wants to know what was said, and not only how it went. */
-  wantsContent: boolean
+  readonly wantsContent: boolean
+  /** A tap stands between the relay and the caller, and notes what it lets through. */
+  isTapped = false
   /** The whole answer, when it was one and is wanted. */
   answer: string | undefined = undefined
   /** How long the answer is: UTF-16 units of a whole one, bytes of a stream as far as it was sent. */
@@ -90,6 +92,7 @@ export class Books {
     this.credential = other.credential
     this.answer = other.answer
     this.answerLength = other.answerLength
+    this.answerLength = other.answerLength
     this.upstreamMs += other.upstreamMs
     this.#sentAt = other.#sentAt
   }
@@ -105,8 +108,9 @@ export class Books {
     if (this.wantsContent) this.answer = text
   }
 
-  /** Something of a streamed answer was handed over. */
-  wrote(piece: Uint8Array | string): void {
+  /** Something of a streamed answer was handed over, by a relay or, where there is one, by the tap behind it. */
+  wrote(piece: Uint8Array | string, isTap = false): void {
+    if (this.isTapped && !isTap) return
     this.answerLength += piece.length
     if (!this.wantsContent || this.#piecesLength >= maxAnswerBytes) return
     this.#pieces ??= []

@@ -112,11 +112,8 @@ class Part implements Settle {
 
 async function pump(rescuing: Rescuing, first: Stream, part: Part, sink: Sink): Promise<void> {
   const { call, settle } = rescuing
-  const { books } = settle
-  const keepsContent = books.wantsContent
-  // What is written is what the tap lets through, and that it notes itself.
-  books.wantsContent = false
-  const tap = new Tap(sink, books, keepsContent)
+  settle.books.isTapped = true
+  const tap = new Tap(sink, settle.books)
   let spent: Spent = { prompt: 0, completion: 0 }
   let served = first
   for (let rescues = 0; ; rescues++) {

@@ -24,7 +24,6 @@ type Json = Record<string, unknown>
 export class Tap implements Sink {
   readonly #sink: Sink
   readonly #books: Books
-  readonly #keepsContent: boolean
   readonly #splitter = createEventSplitter()
   /** What the caller has been told so far. */
   text = ''
@@ -38,10 +37,9 @@ export class Tap implements Sink {
   #mark: string | undefined
   #failure: Uint8Array | undefined
 
-  constructor(sink: Sink, books: Books, keepsContent: boolean) {
+  constructor(sink: Sink, books: Books) {
     this.#sink = sink
     this.#books = books
-    this.#keepsContent = keepsContent
   }
 
   /** What comes next is a continuation: `comment` goes out at once, `mark` (JSON) with its first chunk, if any. */
@@ -77,7 +75,7 @@ export class Tap implements Sink {
   }
 
   #pass(piece: Uint8Array | string): number | Promise<number> {
-    if (this.#keepsContent) this.#books.wrote(piece)
+    this.#books.wrote(piece, true)
     return this.#sink.write(piece)
   }
 

@@ -231,6 +231,42 @@ describe('on the wire', () => {
     expect(metrics).toContain('asbru_rescued_total 1\n')
   })
 
+  test('the log has what the caller got, once, and who it came from', async () => {
+    const keeping = await startGateway({
+      logs: true,
+      config: {
+        providers: {
+          openai: { keys: [{ value: 'k1' }], network_config: { base_url: first.url } },
+          groq: { keys: [{ value: 'k2' }], network_config: { base_url: second.url } },
+        },
+      },
+    })
+    try {
+      first.reply(broken('The cat ', 'sat on'))
+      second.reply(rest('cat sat on', ' the mat.'))
+      const answer = await fetch(`${keeping.url}/openai/v1/chat/completions`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'x-bf-rescue': 'true',
+          'x-request-id': 'rescued',
+        },
+        body: JSON.stringify({ ...request, stream: true, fallbacks: ['groq/m'] }),
+      })
+      await strictStream(answer)
+      const row = await (await fetch(`${keeping.url}/api/logs/rescued`)).json()
+      expect(row).toMatchObject({
+        status: 'success',
+        provider: 'groq',
+        fallback_index: 1,
+        attempts: 2,
+        output_message: { content: 'The cat sat on the mat.' },
+      })
+    } finally {
+      await keeping.stop()
+    }
+  })
+
   test('a caller who leaves while the second speaks takes it along', async () => {
     first.reply(broken('The cat '))
     const { promise: never } = Promise.withResolvers<void>()
