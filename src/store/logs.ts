@@ -231,7 +231,7 @@ const file = isCompiled
   : new URL('./logs-worker.ts', import.meta.url).href
 
 function thread(onMessage: (message: FromThread) => void, onEnd: (why: string) => void): Worker {
-  const worker = new Worker(file, { smol: true })
+  const worker = new Worker(file)
   let isOver = false
   const end = (why: string): void => {
     if (isOver) return

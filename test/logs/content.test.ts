@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { assembled, isPacked, packed, redactor, unpacked, wordsOf } from '#store/logs-content.ts'
 
