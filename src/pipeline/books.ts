@@ -92,7 +92,6 @@ export class Books {
     this.credential = other.credential
     this.answer = other.answer
     this.answerLength = other.answerLength
-    this.answerLength = other.answerLength
     this.upstreamMs += other.upstreamMs
     this.#sentAt = other.#sentAt
   }
