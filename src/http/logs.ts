@@ -78,8 +78,8 @@ export function logsSurface(gateway: Gateway): Elysia {
     .get(
       '/api/logs/:id',
       guarded(async (logs, request) => {
-        const id = decodeURIComponent(/\/api\/logs\/([^/?]+)/.exec(request.url)?.[1] ?? '')
-        const text = await logs.ask({ kind: 'one', id })
+        const id = decoded(/\/api\/logs\/([^/?]+)/.exec(request.url)?.[1] ?? '')
+        const text = id === undefined ? 'null' : await logs.ask({ kind: 'one', id })
         if (text === 'null') {
           throw new GatewayError('route_not_found', 'There is no such call in the log.', {
             code: 'log_not_found',
@@ -90,6 +90,15 @@ export function logsSurface(gateway: Gateway): Elysia {
       detail('One call with everything that was kept of it'),
     )
   return app as unknown as Elysia
+}
+
+/** Undefined for what is no percent-encoding, and so no id either. */
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** The log of a gateway. Throws 503 when it keeps none. */

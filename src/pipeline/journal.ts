@@ -60,7 +60,7 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     keyName: record.keyName,
     virtualKeyId: undefined,
     virtualKeyName: undefined,
-    sessionId: headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'],
+    sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
     userAgent: headers['user-agent']?.slice(0, 300),
     latencyMs: record.totalMs,
     queuedMs: record.queuedMs,

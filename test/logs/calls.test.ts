@@ -221,6 +221,9 @@ describe('a call leaves a row', () => {
   })
 
   test('and one that is not there is a 404', async () => {
+    for (const id of ['%zz', '..%2F..', encodeURIComponent(`' OR 1=1 --`)]) {
+      expect(await one(id)).toMatchObject({ status_code: 404 })
+    }
     expect(await one('unknown')).toMatchObject({
       status_code: 404,
       error: { code: 'log_not_found' },
