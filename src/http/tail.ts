@@ -1,6 +1,6 @@
 import type { Server } from 'bun'
 
-import { toGatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { newId } from '#lib/id.ts'
 
 import { requireLocal } from './admin.ts'
@@ -10,6 +10,8 @@ import { respondError } from './respond.ts'
 import type { RelayData } from './websocket.ts'
 
 const pingMs = 30_000
+const maxWatchers = 100
+let watching = 0
 
 /** Whether a WebSocket at this path is for watching the log. */
 export function isTail(path: string): boolean {
@@ -25,11 +27,15 @@ export function openTail(
   try {
     requireLocal(request, gateway)
     const logs = logsOf(gateway)
+    if (watching >= maxWatchers) {
+      throw new GatewayError('queue_full', 'Too many are watching the log already.')
+    }
     let stop: (() => void) | undefined
     let pings: ReturnType<typeof setInterval> | undefined
     const upgraded = server.upgrade(request, {
       data: {
         open(socket) {
+          watching++
           // Who reads too slowly is cut off by the socket's own limit.
           stop = logs.watch((line) => {
             socket.send(`{"type":"log","operation":"create","payload":${line}}`)
@@ -40,6 +46,7 @@ export function openTail(
         message() {},
         drain() {},
         close() {
+          watching--
           stop?.()
           clearInterval(pings)
         },
