@@ -194,6 +194,7 @@ function singular(schema: TSchema): string {
 
 function plural(schema: TSchema): string {
   if (KindGuard.IsArray(schema)) return `arrays of ${plural(schema.items)}`
+  if (KindGuard.IsUnion(schema)) return schema.anyOf.map(plural).join(' or ')
   return `${String(schema.type)}s`
 }
 

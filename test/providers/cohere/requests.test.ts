@@ -293,6 +293,9 @@ describe('models', () => {
         owned_by: 'cohere',
         context_length: 256000,
         endpoints: ['chat'],
+        // From the catalogue, since the model's name is known there.
+        name: 'Command A',
+        pricing: expect.anything(),
       },
       {
         id: 'cohere/mine',
