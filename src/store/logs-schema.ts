@@ -63,8 +63,12 @@ export type ToThread =
   | {
       readonly kind: 'batch'
       readonly seq: number
-      /** JSON text of the rows: far cheaper to hand over than the objects. */
+      /** JSON text of the rows without what was said: far cheaper to hand over than the objects. */
       readonly rows: string
+      /** Requests and answers of all rows, one after the other: nothing is quoted only to be unquoted again. */
+      readonly texts: string
+      /** Per row, the lengths of its request and its answer in `texts`; -1 for one that it has not. */
+      readonly lengths: readonly (readonly [request: number, answer: number])[]
       /** Answers that are bytes, by the place of their row. */
       readonly streams: readonly (readonly [number, Uint8Array])[]
       /** Whether the rows are to be told to those who watch. */

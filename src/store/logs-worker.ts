@@ -52,8 +52,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const rows = JSON.parse(data.rows) as LogRow[]
-        for (const [i, answer] of data.streams) rows[i] = { ...rows[i]!, answer }
+        const rows = rowsOf(data)
         const told = writer?.write(rows, data.told) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
       } catch (thrown) {
@@ -94,4 +93,22 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       say({ kind: 'closed' })
       self.onmessage = null
   }
+}
+
+/** The rows of a batch, whole again. */
+function rowsOf({ rows: json, texts, lengths, streams }: ToThread & { kind: 'batch' }): LogRow[] {
+  const rows = JSON.parse(json) as LogRow[]
+  let at = 0
+  const next = (length: number | undefined): string | undefined => {
+    if (length === undefined || length < 0) return undefined
+    at += length
+    return texts.slice(at - length, at)
+  }
+  rows.forEach((row, i) => {
+    const request = next(lengths[i]?.[0])
+    const answer = next(lengths[i]?.[1])
+    Object.assign(row, { request, answer })
+  })
+  for (const [i, answer] of streams) Object.assign(rows[i]!, { answer })
+  return rows
 }

@@ -37,7 +37,7 @@ const rowsInBatch = 500
 const charsInBatch = 8 * 1024 * 1024
 const maxQueuedRows = 10_000
 /** Beyond half of this, rows are queued without what was said in them. */
-const maxQueuedChars = 64 * 1024 * 1024
+const maxQueuedChars = 16 * 1024 * 1024
 const maxAsked = 32
 const askMs = 20_000
 /** How long a question waits for rows that are still on their way. */
@@ -213,15 +213,25 @@ function charsOf({ request, answer }: LogRow): number {
   return (request?.length ?? 0) + (answer?.length ?? 0)
 }
 
-/** Rows as they travel: their JSON text, and beside it what JSON cannot hold. */
-function handedOver(rows: readonly LogRow[]): { rows: string; streams: [number, Uint8Array][] } {
+/** Rows as they travel; they are not used here any more. */
+function handedOver(
+  rows: readonly LogRow[],
+): Pick<ToThread & { kind: 'batch' }, 'rows' | 'texts' | 'lengths' | 'streams'> {
   const streams: [number, Uint8Array][] = []
-  const plain = rows.map((row, i) => {
-    if (!(row.answer instanceof Uint8Array)) return row
-    streams.push([i, row.answer])
-    return { ...row, answer: undefined }
+  const lengths: [number, number][] = []
+  const texts: string[] = []
+  const length = (text: string | undefined): number => {
+    if (text === undefined) return -1
+    texts.push(text)
+    return text.length
+  }
+  rows.forEach((row, i) => {
+    const { request, answer } = row
+    if (answer instanceof Uint8Array) streams.push([i, answer])
+    lengths.push([length(request), length(typeof answer === 'string' ? answer : undefined)])
+    Object.assign(row, { request: undefined, answer: undefined })
   })
-  return { rows: JSON.stringify(plain), streams }
+  return { rows: JSON.stringify(rows), texts: texts.join(''), lengths, streams }
 }
 
 /** In the executable, the file that the build put beside its entry. */
