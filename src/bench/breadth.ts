@@ -1,4 +1,4 @@
-// What a call costs when the configuration is large, beside one that is small.
+// What a call costs when the configuration is large, or the log is on, beside one where it is not.
 
 import type { Configure, Contender } from './contenders.ts'
 import type { Job } from './job.ts'
@@ -17,7 +17,8 @@ import {
 } from './stage.ts'
 import { figure } from './table.ts'
 
-const limit = 1.1
+const breadthLimit = 1.1
+const logLimit = 1.3
 const warmUpRequests = 4000
 
 /** Many keys beside one, and many routing rules beside none. */
@@ -28,11 +29,19 @@ export function breadth(quick: boolean): Scenario[] {
   return [
     compare(`${figures(keys)} keys`, 'one key', requests, withKeys(keys)),
     compare(`${figures(rules)} routing rules`, 'none', requests, withRules(rules)),
+    compare('1 KB chat logged', 'no log', requests, withLog(true), logLimit),
+    compare('1 KB chat logged without bodies', 'no log', requests, withLog(false), logLimit),
   ]
 }
 
 /** Two gateways that are asked in turns; the rows call the small one the floor. */
-function compare(name: string, small: string, requests: number, large: Configure): Scenario {
+function compare(
+  name: string,
+  small: string,
+  requests: number,
+  large: Configure,
+  limit = breadthLimit,
+): Scenario {
   const job: Omit<Job, 'url'> = { ...base, requests }
   return {
     name,
@@ -73,8 +82,16 @@ function compare(name: string, small: string, requests: number, large: Configure
   }
 }
 
+function withLog(withBodies: boolean): Configure {
+  return (usual) => ({
+    ...usual,
+    client: { enable_logging: true, disable_content_logging: !withBodies },
+  })
+}
+
 function withKeys(count: number): Configure {
-  return ({ providers: { openai, ...others } }) => ({
+  return ({ providers: { openai, ...others }, ...rest }) => ({
+    ...rest,
     providers: {
       ...others,
       openai: {

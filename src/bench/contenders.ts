@@ -41,6 +41,7 @@ export type Configure = (usual: BenchConfig) => object
 
 export interface BenchConfig {
   readonly providers: Readonly<Record<string, ProviderConfig>>
+  readonly client: object
 }
 
 interface ProviderConfig {
@@ -154,12 +155,18 @@ function isListening(value: object): value is { url: string } {
   return 'url' in value && typeof value.url === 'string'
 }
 
-/** One provider of each dialect with one key, everything else as it is by default. */
+/**
+ * One provider of each dialect with one key, everything else as it is by default but for the log of calls: the floor
+ * keeps none, and what it costs has a row of its own.
+ */
 function configFor(upstreamUrl: string): BenchConfig {
   const provider = (name: string): ProviderConfig => ({
     keys: [{ name, value: 'sk-bench', models: ['*'], weight: 1 }],
     network_config: { base_url: upstreamUrl },
     concurrency_and_buffer_size: { concurrency: 10_000, buffer_size: 10_000 },
   })
-  return { providers: { openai: provider('bench'), anthropic: provider('bench-anthropic') } }
+  return {
+    providers: { openai: provider('bench'), anthropic: provider('bench-anthropic') },
+    client: { enable_logging: false },
+  }
 }

@@ -534,6 +534,8 @@ test('what goes wrong is not printed beside the log', async () => {
       '0',
       '--config',
       path,
+      '--app-dir',
+      join(path, '..'),
       '--log-style',
       'json',
     ],
