@@ -114,7 +114,12 @@ function onExecutable(): void {
   }
 
   test.each([[['version']], [['--version']], [['-v']]])('%p prints the version', async (args) => {
-    expect(await run(args)).toEqual({ stdout: `${manifest.version}\n`, stderr: '', exitCode: 0 })
+    const { stdout, stderr, exitCode } = await run(args)
+    expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
+    const [version, prices, ...more] = stdout.split('\n')
+    expect(version).toBe(manifest.version)
+    expect(prices).toMatch(/^prices of \d{4}-\d{2}-\d{2} /)
+    expect(more).toEqual([''])
   })
 
   test.each([[['help']], [['--help']], [['serve', '-h']]])('%p prints the usage', async (args) => {

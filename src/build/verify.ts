@@ -102,7 +102,8 @@ rmSync(binary, { force: true })
 const isBuilt = await check('build', [bun, 'src/build/build.ts'], 3 * minute)
 if (isBuilt && statSync(binary).size > 0) {
   const onBinary = [
-    ...['test/http', 'test/pipeline', 'test/sdk', 'test/cli'],
+    ...['test/http', 'test/pipeline', 'test/sdk', 'test/cli', 'test/fidelity'],
+    ...['test/logs', 'test/async', 'test/metrics', 'test/prices'],
     ...['test/binary.test.ts', 'test/readme.test.ts'],
   ]
   await tests('binary', onBinary, 10 * minute, { ASBRU_BINARY: join(process.cwd(), binary) })
