@@ -2,6 +2,7 @@ import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
+import { epochMs } from '#lib/clock.ts'
 import type { Usage } from '#openai/usage.ts'
 import type { Cost } from '#prices/cost.ts'
 
@@ -153,7 +154,7 @@ function recordOf(
   return {
     call,
     requestType: requestType(call.endpoint, call.stream),
-    arrivedAtMs: Date.now() - totalMs,
+    arrivedAtMs: epochMs(call.startedAt),
     queuedMs: books.queuedMs,
     upstreamMs: books.upstreamMs,
     firstTokenMs: firstTokenAt === undefined ? undefined : firstTokenAt - call.startedAt,
