@@ -61,3 +61,16 @@ export function providersAt(url: string): Record<string, object> {
     ollama: at({ value: 'sk-fake', ollama_key_config: { url } }),
   }
 }
+
+/** The model that behaves so, by the way that a provider's models are named. */
+export const MODELS: Record<string, (behaviour: string) => string> = {
+  openai: (behaviour) => behaviour,
+  azure: (behaviour) => behaviour,
+  anthropic: (behaviour) => `claude-sonnet-4-5-${behaviour}`,
+  bedrock: (behaviour) => `eu.anthropic.claude-sonnet-4-5-${behaviour}-v1:0`,
+  gemini: (behaviour) => `gemini-2.5-pro-${behaviour}`,
+  vertex: (behaviour) => `gemini-2.5-pro-${behaviour}`,
+  cohere: (behaviour) => behaviour,
+  ollama: (behaviour) => behaviour,
+  mistral: (behaviour) => behaviour,
+}

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { startGateway, type TestGateway } from '../helpers/gateway.ts'
 import { startUpstream, type Upstream } from '../helpers/upstream.ts'
-import { providersAt } from './places.ts'
+import { MODELS, providersAt } from './places.ts'
 
 // OpenAI's Python SDK in front of every dialect, where this machine has it.
 
@@ -22,23 +22,10 @@ afterAll(async () => {
   await upstream.stop()
 })
 
-/** The model that behaves so, by the way that a provider's models are named. */
-const models: Record<string, (behaviour: string) => string> = {
-  openai: (behaviour) => behaviour,
-  azure: (behaviour) => behaviour,
-  anthropic: (behaviour) => `claude-sonnet-4-5-${behaviour}`,
-  bedrock: (behaviour) => `eu.anthropic.claude-sonnet-4-5-${behaviour}-v1:0`,
-  gemini: (behaviour) => `gemini-2.5-pro-${behaviour}`,
-  vertex: (behaviour) => `gemini-2.5-pro-${behaviour}`,
-  cohere: (behaviour) => behaviour,
-  ollama: (behaviour) => behaviour,
-  mistral: (behaviour) => behaviour,
-}
-
-test.skipIf(python.exitCode !== 0).each(Object.keys(models))(
+test.skipIf(python.exitCode !== 0).each(Object.keys(MODELS))(
   '%s answers the Python SDK',
   async (provider) => {
-    const named = (behaviour: string): string => `${provider}/${models[provider]!(behaviour)}`
+    const named = (behaviour: string): string => `${provider}/${MODELS[provider]!(behaviour)}`
     const row = { echo: named('echo'), json: named('json'), tools: named('tools') }
     const run = Bun.spawn(
       [
