@@ -4,8 +4,21 @@ import type { Secret } from '#lib/secret.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Trace } from './trace.ts'
 
-/** Who calls, as far as this version looks: a bearer of a provider key, or nobody in particular. */
+/** Whom a call belongs to, as the virtual key that it came with says. */
+export interface Owner {
+  readonly virtualKeyId: string
+  readonly virtualKeyName: string
+  readonly teamId: string | undefined
+  readonly teamName: string | undefined
+  /** Of the virtual key itself, or of its team. */
+  readonly customerId: string | undefined
+  readonly customerName: string | undefined
+}
+
+/** Who calls: the bearer of a virtual key, of a provider key, of both, or nobody in particular. */
 export interface Caller {
+  /** Undefined when the call came without a virtual key. */
+  readonly owner?: Owner | undefined
   /** A provider key the caller brought, when `allow_direct_keys` lets it. */
   readonly directKey: Secret | undefined
   /** `x-bf-azure-endpoint`, kept for the adapter that needs it. */
@@ -69,6 +82,8 @@ export interface Call {
   readonly model: string | undefined
   /** What to try, in this order, when that fails; undefined when the caller named nothing. */
   readonly fallbacks?: readonly Fallback[] | undefined
+  /** The routing rule that decided where it goes. */
+  readonly rule?: { readonly id: string; readonly name: string } | undefined
   /** They are what the caller named, and not what the configuration has for the provider. */
   readonly hasOwnFallbacks?: boolean
   /**

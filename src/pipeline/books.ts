@@ -1,4 +1,4 @@
-import type { Call } from '#core/call.ts'
+import type { Call, Owner } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Secret } from '#lib/secret.ts'
 import type { Usage } from '#openai/usage.ts'
@@ -47,6 +47,8 @@ export class Books {
   status: number | undefined = undefined
   /** Parameters that were left out. */
   dropped: readonly string[] = none
+  /** The routing rule that decided where it goes; with a chain of rules the last. */
+  rule: MatchedRule | undefined = undefined
   /** What was sent as a key, to be kept out of what is written down. */
   credential: Secret | undefined = undefined
   /** Whether somebody wants to know what was said, and not only how it went. */
@@ -129,6 +131,12 @@ export class Books {
 
 const none: readonly string[] = []
 
+/** A routing rule that matched a call. */
+export interface MatchedRule {
+  readonly id: string
+  readonly name: string
+}
+
 /** One settled call, as the sinks get it. Clocks are milliseconds. */
 export interface CallRecord {
   /** The request: id, endpoint, model asked for, stream, headers, body, trace. */
@@ -143,6 +151,10 @@ export interface CallRecord {
   /** From arrival to the first event; undefined when nothing was streamed. */
   readonly firstTokenMs: number | undefined
   readonly totalMs: number
+  /** Whose call it is; undefined without a virtual key. */
+  readonly owner: Owner | undefined
+  /** Undefined when no routing rule had a say. */
+  readonly rule: MatchedRule | undefined
   readonly provider: string
   readonly keyId: string | undefined
   readonly keyName: string | undefined

@@ -8,13 +8,12 @@ export class CallFacts implements Facts {
   readonly request_type: string
   readonly stream: boolean
   readonly headers: Readonly<Record<string, string>>
-  // Nothing tells yet whom a call belongs to.
-  readonly virtual_key_id = ''
-  readonly virtual_key_name = ''
-  readonly team_id = ''
-  readonly team_name = ''
-  readonly customer_id = ''
-  readonly customer_name = ''
+  readonly virtual_key_id: string
+  readonly virtual_key_name: string
+  readonly team_id: string
+  readonly team_name: string
+  readonly customer_id: string
+  readonly customer_name: string
   readonly user_id = ''
   readonly complexity_tier = ''
   readonly budget_used = 0
@@ -34,6 +33,13 @@ export class CallFacts implements Facts {
     this.request_type = call.endpoint
     this.stream = call.stream
     this.headers = call.headers
+    const { owner } = call.caller
+    this.virtual_key_id = owner?.virtualKeyId ?? ''
+    this.virtual_key_name = owner?.virtualKeyName ?? ''
+    this.team_id = owner?.teamId ?? ''
+    this.team_name = owner?.teamName ?? ''
+    this.customer_id = owner?.customerId ?? ''
+    this.customer_name = owner?.customerName ?? ''
   }
 
   get params(): Readonly<Record<string, string>> {

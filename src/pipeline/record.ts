@@ -159,6 +159,8 @@ function recordOf(
     upstreamMs: books.upstreamMs,
     firstTokenMs: firstTokenAt === undefined ? undefined : firstTokenAt - call.startedAt,
     totalMs,
+    owner: call.caller.owner,
+    rule: books.rule,
     provider: books.provider,
     keyId: books.keyId,
     keyName: books.keyName,

@@ -68,6 +68,7 @@ function routed(call: Call, snapshot: Snapshot, chance: Chance): Call {
     provider,
     model,
     fallbacks: fallbacksFor(call, facts, fallbacksOf, snapshot),
+    rule: { id: decided.rule.id, name: decided.rule.name },
     // A key that the caller picked is one of the provider it asked for.
     ...((key || moved) && { pin: { keyId: key?.id } }),
   }

@@ -6,6 +6,7 @@ import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { answerStored, isAboutResponse } from './lifecycle.ts'
 import type { Outcome } from './outcome.ts'
+import type { Settle } from './record.ts'
 import { wantsRescue, withRescue } from './rescue.ts'
 import type { Rescuing } from './rescue.ts'
 import { plan as planFor } from './routing.ts'
@@ -27,7 +28,7 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
       settle.success(undefined)
       return stored
     }
-    const planning = planned(call, snapshot, services)
+    const planning = planned(call, snapshot, services, settle)
     const { whole, plan } = planning instanceof Promise ? await planning : planning
     if (wantsRescue(whole, snapshot)) {
       const ask: Rescuing['attempt'] = (part, where, books) =>
@@ -56,13 +57,15 @@ export interface Planned {
   readonly plan: Plan
 }
 
-/** What comes before anybody is asked. A promise only where something has to be looked up. */
+/** What comes before anybody is asked; `settle` is told of it. A promise only where something has to be looked up. */
 export function planned(
   call: Call,
   snapshot: Snapshot,
   services: Services,
+  settle?: Settle,
 ): Planned | Promise<Planned> {
   const routed = route(call, snapshot)
+  if (settle && routed.rule) settle.books.rule = routed.rule
   if (!mayContinue(routed)) return { whole: routed, plan: planFor(routed, snapshot) }
   return withStored(routed, snapshot, services).then((whole) => {
     return { whole, plan: planFor(whole, snapshot) }
