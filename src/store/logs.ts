@@ -46,6 +46,8 @@ const closeMs = 3000
 /** An idle reader gives its memory back. */
 const readerIdleMs = 60_000
 const restartMs = 5000
+/** A disk that is now full and now not is told of this often. */
+const tellMs = 60_000
 
 export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptions): LogStore {
   let limits = firstLimits
@@ -54,6 +56,8 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let queuedChars = 0
   let dropped = 0
   let failure: string | undefined
+  let isToldOf = false
+  let toldAt = -Infinity
   let isFull = false
   let timer: ReturnType<typeof setTimeout> | undefined
   let writer: Worker | undefined
@@ -79,10 +83,11 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
 
   function lose(rows: number, why: string): void {
     dropped += rows
-    if (failure === undefined) {
-      log.error(`the log cannot be written; calls are not logged until it can: ${why}`, { path })
-    }
     failure = why
+    if (isToldOf || performance.now() - toldAt < tellMs) return
+    isToldOf = true
+    toldAt = performance.now()
+    log.error(`the log cannot be written; calls are not logged until it can: ${why}`, { path })
   }
 
   function written(message: FromThread): void {
@@ -97,7 +102,8 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     if (message.failure !== undefined) lose(rows, message.failure)
     else if (failure !== undefined) {
       failure = undefined
-      log.info('calls are logged again', { path, lost: dropped })
+      if (isToldOf) log.info('calls are logged again', { path, lost: dropped })
+      isToldOf = false
     }
     for (const line of message.told) for (const watcher of watchers) watcher(line)
     proceed()

@@ -14,6 +14,8 @@ export const COMMAND: readonly string[] = binary === undefined ? [process.execPa
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** A command that ends by becoming the program, which is what follows it. */
+  readonly within?: readonly string[]
 }
 
 export interface Ended {
@@ -88,8 +90,8 @@ export function scratch(): Disposable & { readonly path: string; file(name: stri
   }
 }
 
-function spawn(args: readonly string[], { env, cwd }: Surroundings) {
-  return Bun.spawn([...COMMAND, ...args], {
+function spawn(args: readonly string[], { env, cwd, within = [] }: Surroundings) {
+  return Bun.spawn([...within, ...COMMAND, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     ...(cwd !== undefined && { cwd }),
     stdin: 'ignore',

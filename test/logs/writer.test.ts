@@ -297,6 +297,24 @@ describe('the queue', () => {
     expect(own.lines.at(-1)).toContain('logged again')
   })
 
+  test('does not fill the output when the disk is now full and now not', async () => {
+    await using own = storeRig()
+    // A row that no file takes stands for a batch that there is no room for.
+    const tooMuch = { provider: null as unknown as string }
+    for (let round = 0; round < 4; round++) {
+      own.store.add(row('a', tooMuch))
+      await own.store.ask({ kind: 'stats', filters: {} }).catch(() => undefined)
+      expect(own.store.failure).toBeString()
+      own.store.add(row('b'))
+      expect(await count(own.store)).toBe(round + 1)
+      expect(own.store.failure).toBeUndefined()
+    }
+    expect(own.store.dropped).toBe(4)
+    const said = (words: string) => own.lines.filter((line) => line.includes(words))
+    expect(said('cannot be written')).toHaveLength(1)
+    expect(said('logged again')).toHaveLength(1)
+  })
+
   test('writes what is in it before it closes', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'asbru-logs-'))
     const log = createLogger({ level: 'info', style: 'json', write: () => undefined })
