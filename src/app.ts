@@ -29,6 +29,7 @@ import { createInflight } from '#pipeline/inflight.ts'
 import { createJobs } from '#pipeline/jobs.ts'
 import { createJournal, limitsOf, secretsOfConfig } from '#pipeline/journal.ts'
 import { createRecorder } from '#pipeline/record.ts'
+import { createRefusals } from '#pipeline/refusals.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import { createWebhooks } from '#pipeline/webhooks.ts'
@@ -173,6 +174,7 @@ export function startApp(options: AppOptions): StartResult {
       onEnded: () => webhooks.wake(),
     }),
     logs,
+    refusals: logs && createRefusals(logs, () => live.current().logs),
     snapshot: () => live.current(),
     metrics,
     patient: (request) => server?.patient(request),

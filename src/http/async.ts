@@ -17,6 +17,7 @@ import type { Arrival, RouteHints } from './intake.ts'
 import { envelope, envelopeResponse, inItsClothes, jobNotFound } from './jobs-render.ts'
 import { writeDown } from './jobs-run.ts'
 import { streamAnswer } from './jobs-stream.ts'
+import { noteRefusal } from './refusal.ts'
 import { respondError } from './respond.ts'
 
 // Two doors to the same jobs: headers on the operations of `/openai`, and `/v1/async`.
@@ -279,7 +280,9 @@ async function answered(
     return await handle(jobs, arrival)
   } catch (thrown) {
     const context = { provider: undefined, modelRequested: undefined, requestType: 'async' }
-    return respondError(toGatewayError(thrown), context, newId())
+    const error = toGatewayError(thrown)
+    noteRefusal(gateway, arrival, 'async', error)
+    return respondError(error, context, newId())
   }
 }
 

@@ -13,6 +13,7 @@ import { metricsSurface } from './metrics.ts'
 import { openaiSurface } from './openai.ts'
 import { opsSurface } from './ops.ts'
 import type { Lifecycle } from './ops.ts'
+import { noteStray } from './refusal.ts'
 import { respondError } from './respond.ts'
 import { pathOf } from './target.ts'
 
@@ -25,6 +26,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
       const own = code === 'NOT_FOUND' ? notFound(request, methodsOf) : toGatewayError(error)
       const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
       const response = respondError(own, context, requestId(headersOf(request)))
+      noteStray(gateway, request, own)
       const methods = methodsOf.get(pathOf(request.url))
       if (own.kind === 'method_not_allowed' && methods) {
         response.headers.set('allow', methods.join(', '))

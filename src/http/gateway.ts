@@ -1,6 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Metrics } from '#metrics/metrics.ts'
 import type { Jobs } from '#pipeline/jobs.ts'
+import type { Refusals } from '#pipeline/refusals.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
 import type { LogStore } from '#store/logs.ts'
@@ -12,6 +13,8 @@ export interface Gateway {
   readonly jobs?: Jobs | undefined
   /** Absent where no log can be kept. */
   readonly logs?: LogStore | undefined
+  /** Takes note of requests that became no calls; absent where no log can be kept. */
+  readonly refusals?: Refusals | undefined
   snapshot(): Snapshot
   /** What is done with a call, when that is something else than to `run` it. */
   readonly perform?: typeof run

@@ -28,6 +28,8 @@ export interface Arrival {
   readonly query: string
   /** The query's `api-version`, which is no part of `query`. */
   readonly apiVersion?: string | undefined
+  /** As the caller wrote it, once the body has been read: a refusal after that is told with it. */
+  model?: string | undefined
 }
 
 /** Fields of a form that speak to the gateway, and that no provider knows. */
@@ -101,6 +103,7 @@ export async function takeIn(
   assertPlainPath(arrival.path)
   const maxBytes = snapshot.client.maxRequestBodyBytes
   const reading = await readBody(endpoint, facts, arrival, maxBytes, hints.model)
+  arrival.model = hints.model ?? reading.model
   const addressed = address(
     facts,
     {
@@ -169,7 +172,9 @@ async function readBody(
   requireJsonOrNothing(endpoint, contentType, headers)
   const written = await readText(request, headers, maxBytes)
   if (written === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
-  return readJsonBody(endpoint, parseJson(written), pathModel)
+  const body = parseJson(written)
+  arrival.model = pathModel ?? text(body.value['model'])
+  return readJsonBody(endpoint, body, pathModel)
 }
 
 function requireJsonOrNothing(

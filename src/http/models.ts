@@ -11,6 +11,7 @@ import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { isExplained } from './intake.ts'
 import type { Arrival } from './intake.ts'
+import { noteRefusal } from './refusal.ts'
 import { respond, respondError } from './respond.ts'
 
 /** A provider that has not listed its models by then is left out of the list. */
@@ -41,6 +42,7 @@ let pending: { readonly snapshot: Snapshot; readonly merged: Promise<Merged> } |
 export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Response> {
   const snapshot = gateway.snapshot()
   const context = { provider: undefined, modelRequested: undefined, requestType: 'list_models' }
+  let isCall = false
   try {
     const caller = readCaller(arrival.headers, snapshot.client)
     const named = providerFromQuery(arrival)
@@ -51,6 +53,7 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
     if (provider !== undefined) {
       const call = listCall(provider, arrival, caller, arrival.request.signal, named.query)
       const perform = gateway.perform ?? run
+      isCall = true
       return respond(call, await perform(call, snapshot, gateway.services))
     }
     if (gateway.perform) throw allAreAsked()
@@ -66,7 +69,9 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
       },
     })
   } catch (thrown) {
-    return respondError(toGatewayError(thrown), context, arrival.id)
+    const error = toGatewayError(thrown)
+    if (!isCall) noteRefusal(gateway, arrival, context.requestType, error)
+    return respondError(error, context, arrival.id)
   }
 }
 

@@ -18,6 +18,7 @@ import { arrive, isExplained, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
 import { readBytes } from './read.ts'
+import { noteRefusal } from './refusal.ts'
 import { respond, respondError } from './respond.ts'
 import { pathOf } from './target.ts'
 
@@ -93,6 +94,7 @@ function serveDeployment(gateway: Gateway, request: Request): Promise<Response> 
   const arrival = arrive(request, '/openai/openai/deployments'.length)
   const target = readDeployment(arrival.path)
   if (target instanceof Error) {
+    noteRefusal(gateway, arrival, 'unknown', target)
     return Promise.resolve(
       respondError(
         target,
@@ -196,6 +198,7 @@ function failed(
     const { request, startedAt } = arrival
     const ms = performance.now() - startedAt
     gateway.metrics?.calls.refused(endpoint, request.method, error.status, ms)
+    noteRefusal(gateway, arrival, endpoint, error)
   }
   return respondError(
     error,

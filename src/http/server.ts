@@ -8,6 +8,7 @@ import { admitOrigin, allowedMethods, allowsOrigin, preflight } from './cors.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import type { Lifecycle } from './ops.ts'
+import { noteStray } from './refusal.ts'
 import { respondError } from './respond.ts'
 import { isTail, openTail } from './tail.ts'
 import { pathOf } from './target.ts'
@@ -51,8 +52,13 @@ export function listen(options: {
   const isForeign = (origin: string | undefined): origin is string =>
     origin !== undefined && !allowsOrigin(origin, gateway().snapshot().client)
 
+  function refused(request: Request, error: GatewayError): Response {
+    noteStray(gateway(), request, error)
+    return plainError(error)
+  }
+
   async function forBrowser(request: Request, origin: string): Promise<Response> {
-    if (isForeign(origin)) return foreign()
+    if (isForeign(origin)) return refused(request, foreign())
     if (request.method === 'OPTIONS') return preflight(origin, request)
     return admitOrigin(await handle(request), origin)
   }
@@ -61,7 +67,8 @@ export function listen(options: {
   function withoutHost(request: Request): Response | Promise<Response> {
     const { host, origin } = headersOf(request)
     if (host !== undefined || origin !== undefined || !/^(?:GET|HEAD)$/.test(request.method)) {
-      return plainError(
+      return refused(
+        request,
         new GatewayError('invalid_request', 'The Host header is missing or malformed.'),
       )
     }
@@ -77,16 +84,20 @@ export function listen(options: {
     fetch(request, bun) {
       // Without a usable Host, Bun gives the bare path as the URL, in which routes would be looked up wrongly.
       if (!request.url.startsWith('http')) return withoutHost(request)
-      if (lifecycle.draining && !pathOf(request.url).startsWith('/health')) return draining()
+      if (lifecycle.draining && !pathOf(request.url).startsWith('/health')) {
+        return draining(refused(request, shuttingDown()))
+      }
       const headers = headersOf(request)
-      if (isLarger(headers, maxHeaderChars)) return tooLarge()
+      if (isLarger(headers, maxHeaderChars)) return refused(request, tooLarge())
       const { origin, upgrade } = headers
       if (upgrade?.toLowerCase() === 'websocket') {
         // Browsers open sockets to anywhere without asking first; only the origin tells.
         if (!isForeign(origin) && isTail(pathOf(request.url))) {
           return openTail(request, bun, gateway())
         }
-        return isForeign(origin) ? foreign() : openRelay(request, bun, gateway(), log)
+        return isForeign(origin)
+          ? refused(request, foreign())
+          : openRelay(request, bun, gateway(), log)
       }
       if (origin !== undefined) return forBrowser(request, origin)
       return request.method === 'OPTIONS' ? allowedMethods() : handle(request)
@@ -123,11 +134,9 @@ function isLarger(headers: Readonly<Record<string, string>>, maxChars: number): 
   return chars > maxChars
 }
 
-function tooLarge(): Response {
+function tooLarge(): GatewayError {
   const kb = maxHeaderChars / 1024
-  return plainError(
-    new GatewayError('headers_too_large', `The request headers are larger than ${kb} KB.`),
-  )
+  return new GatewayError('headers_too_large', `The request headers are larger than ${kb} KB.`)
 }
 
 function plainError(error: GatewayError): Response {
@@ -135,19 +144,18 @@ function plainError(error: GatewayError): Response {
   return respondError(error, context, newId())
 }
 
-function foreign(): Response {
-  return plainError(
-    new GatewayError(
-      'origin_forbidden',
-      'Pages of this origin may not use the gateway; see client.allowed_origins.',
-    ),
+function foreign(): GatewayError {
+  return new GatewayError(
+    'origin_forbidden',
+    'Pages of this origin may not use the gateway; see client.allowed_origins.',
   )
 }
 
-function draining(): Response {
-  const response = plainError(
-    new GatewayError('shutting_down', 'The gateway is shutting down; try again.'),
-  )
+function shuttingDown(): GatewayError {
+  return new GatewayError('shutting_down', 'The gateway is shutting down; try again.')
+}
+
+function draining(response: Response): Response {
   response.headers.set('connection', 'close')
   return response
 }

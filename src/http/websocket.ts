@@ -13,6 +13,7 @@ import type { Gateway } from './gateway.ts'
 import { arrive } from './intake.ts'
 import type { Arrival } from './intake.ts'
 import { parseModel } from './model.ts'
+import { noteRefusal } from './refusal.ts'
 import { respondError } from './respond.ts'
 
 /** What Bun keeps with a caller's socket. */
@@ -40,11 +41,13 @@ export async function openRelay(
   const endpoint = path.exec(arrival.path)?.[1]
   const requestType = endpoint === '/responses' ? 'websocket_responses' : 'realtime'
   let relay: SocketRelay | undefined
+  let isCall = false
   try {
     if (endpoint === undefined) {
       throw new GatewayError('route_not_found', `There is no WebSocket at ${arrival.path}.`)
     }
     const call = toCall(arrival, endpoint, requestType, gateway)
+    isCall = true
     relay = await createRelay(call, gateway.snapshot(), gateway.services)
     const { protocol } = relay
     const opened = relay
@@ -65,6 +68,7 @@ export async function openRelay(
   } catch (thrown) {
     relay?.callerClosed(1001, 'the caller left')
     const error = toGatewayError(thrown)
+    if (!isCall) noteRefusal(gateway, arrival, requestType, error)
     if (error.kind === 'internal') log.error('a WebSocket could not be opened', { cause: thrown })
     const context = { provider: undefined, modelRequested: undefined, requestType }
     return respondError(error, context, arrival.id)

@@ -1,11 +1,13 @@
 import type { LogSettings, Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
+import type { GatewayError } from '#core/errors.ts'
 import { Secret } from '#lib/secret.ts'
 import type { Usage } from '#openai/usage.ts'
 import type { LogLimits, LogRow } from '#store/logs-schema.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import type { CallRecord, CallSink } from './books.ts'
+import type { FailureClass } from './failure.ts'
 
 // What the log keeps of a settled call. Runs on the request path, so it only picks; texts are cleaned, put together
 // and packed where the log is written.
@@ -75,14 +77,14 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     retries: record.retries,
     attempts: record.attempts,
     usage: usage && JSON.stringify(usageOf(usage, call)),
-    error: error && JSON.stringify(errorOf(record)),
+    error: error && JSON.stringify(errorDetails(error, record.errorClass)),
     trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
     metadata: metadataOf(headers, settings.headers),
     trace: decisions.length === 0 ? undefined : JSON.stringify(call.trace.shown()),
     request: withContent && call.body.kind === 'json' ? cut(call.body.text, maxChars) : undefined,
     answer: !withContent ? undefined : typeof answer === 'string' ? cut(answer, maxChars) : answer,
-    secrets: secretsOfCall(call, record.credential),
+    secrets: secretsIn(headers, call.caller.directKey, record.credential),
   }
 }
 
@@ -122,8 +124,11 @@ function usageOf(usage: Usage, { body }: Call): Record<string, unknown> {
   }
 }
 
-function errorOf({ error, errorClass }: CallRecord): Record<string, unknown> {
-  if (!error) return {}
+/** An error as the log shows it. */
+export function errorDetails(
+  error: GatewayError,
+  errorClass: FailureClass | undefined,
+): Record<string, unknown> {
   return {
     message: (error.upstream?.message ?? error.message).slice(0, 4000),
     type: error.type,
@@ -151,7 +156,7 @@ const maxValueChars = 1000
 const neverKept = /^(?:proxy-)?authorization$|^(?:set-)?cookie$|api-?key|^x-bf-vk$|token$|secret/
 
 /** The headers that the caller or the configuration want to find again, as JSON text. */
-function metadataOf(
+export function metadataOf(
   headers: Readonly<Record<string, string>>,
   wanted: readonly string[],
 ): string | undefined {
@@ -181,17 +186,19 @@ const minKeyChars = 12
 const noSecrets: readonly string[] = []
 
 /** What came with the call or was obtained for it, which the configuration does not know. */
-function secretsOfCall(call: Call, credential: Secret | undefined): readonly string[] {
+export function secretsIn(
+  headers: Readonly<Record<string, string>>,
+  ...more: readonly (Secret | undefined)[]
+): readonly string[] {
   let found: string[] | undefined
   const add = (value: string | undefined): void => {
     if (value !== undefined && value.length >= minKeyChars) (found ??= []).push(value)
   }
   for (const name of keyHeaders) {
-    const value = call.headers[name]
+    const value = headers[name]
     if (value !== undefined) add(value.replace(/^(?:Bearer|Basic)\s+/i, ''))
   }
-  add(call.caller.directKey?.reveal())
-  add(credential?.reveal())
+  for (const secret of more) add(secret?.reveal())
   return found ?? noSecrets
 }
 

@@ -1,0 +1,30 @@
+import type { GatewayError } from '#core/errors.ts'
+
+import type { Gateway } from './gateway.ts'
+import { headersOf } from './headers.ts'
+import { requestId } from './intake.ts'
+import type { Arrival } from './intake.ts'
+import { pathOf } from './target.ts'
+
+/** Writes down a request that was refused before it became a call. */
+export function noteRefusal(
+  gateway: Gateway,
+  { id, headers, startedAt, model }: Pick<Arrival, 'id' | 'headers' | 'startedAt' | 'model'>,
+  requestType: string,
+  error: GatewayError,
+): void {
+  // Whoever only explains calls refuses none, and whoever asks for a job that is not there asks again.
+  if (gateway.perform || error.kind === 'job_not_found') return
+  gateway.refusals?.note({ id, requestType, error, headers, startedAt, model })
+}
+
+/** The management API, and what browsers ask for on their own. */
+const notForCalls = /^\/(?:api|docs|health|metrics|favicon\.ico|robots\.txt)(?:\/|$)/
+
+/** Writes down a request that no operation took, such as one with a wrong base URL. */
+export function noteStray(gateway: Gateway, request: Request, error: GatewayError): void {
+  if (notForCalls.test(pathOf(request.url))) return
+  const headers = headersOf(request)
+  const arrival = { id: requestId(headers), headers, startedAt: performance.now() }
+  noteRefusal(gateway, arrival, 'unknown', error)
+}

@@ -1,0 +1,147 @@
+import type { LogSettings } from '#config/snapshot.ts'
+import type { GatewayError } from '#core/errors.ts'
+import { epochMs } from '#lib/clock.ts'
+import type { LogRow } from '#store/logs-schema.ts'
+import type { LogStore } from '#store/logs.ts'
+
+import { failureClass } from './failure.ts'
+import { errorDetails, metadataOf, secretsIn } from './journal.ts'
+
+// Requests that were refused before they became calls: bodies that are no JSON, models nobody can read, routes that are
+// not there, callers who may not. They leave a row each, without what was said, for as long as they are few. A flood of
+// them is counted, so that it pushes no real call out of the log.
+
+export interface Refusal {
+  readonly id: string
+  /** As `x-bifrost-request-type`. */
+  readonly requestType: string
+  readonly error: GatewayError
+  readonly headers: Readonly<Record<string, string>>
+  /** `performance.now()` of the arrival. */
+  readonly startedAt: number
+  /** As the caller wrote it, where that was found out before the refusal. */
+  readonly model?: string | undefined
+}
+
+export interface Refusals {
+  note(refusal: Refusal): void
+  /** Refusals without a row, since the start. */
+  readonly omitted: number
+}
+
+/** Rows at once for errors of the same code, and for all together; then so many more in each minute. */
+const burstOfCode = 60
+const perMinuteOfCode = 6
+const burstOfAll = 300
+const perMinuteOfAll = 30
+/** Codes are ours, and few; models' names and the like are no part of them. */
+const maxCodes = 200
+const maxModelChars = 200
+
+/** Takes notes for as long as the configuration wants a log. */
+export function createRefusals(
+  logs: Pick<LogStore, 'add'>,
+  settings: () => LogSettings,
+  now: () => number = () => performance.now(),
+): Refusals {
+  const all = createAllowance(burstOfAll, perMinuteOfAll, now())
+  const byCode = new Map<string, Allowance>()
+  let omitted = 0
+  return {
+    note(refusal) {
+      const { enabled, headers: wanted } = settings()
+      if (!enabled) return
+      const code = refusal.error.code ?? refusal.error.kind
+      let own = byCode.get(code)
+      if (!own) {
+        if (byCode.size >= maxCodes) byCode.clear()
+        byCode.set(code, (own = createAllowance(burstOfCode, perMinuteOfCode, now())))
+      }
+      if (!take(own, now()) || !take(all, now())) {
+        omitted++
+        own.omitted++
+        return
+      }
+      const { omitted: before } = own
+      own.omitted = 0
+      logs.add(rowOf(refusal, wanted, before, now()))
+    },
+    get omitted() {
+      return omitted
+    },
+  }
+}
+
+interface Allowance {
+  readonly burst: number
+  readonly perMinute: number
+  left: number
+  at: number
+  /** Without a row since the last one that has one. */
+  omitted: number
+}
+
+function createAllowance(burst: number, perMinute: number, at: number): Allowance {
+  return { burst, perMinute, left: burst, at, omitted: 0 }
+}
+
+function take(allowance: Allowance, now: number): boolean {
+  const { burst, perMinute, at } = allowance
+  allowance.left = Math.min(burst, allowance.left + ((now - at) / 60_000) * perMinute)
+  allowance.at = now
+  if (allowance.left < 1) return false
+  allowance.left--
+  return true
+}
+
+function rowOf(
+  { id, requestType, error, headers, startedAt, model }: Refusal,
+  wanted: readonly string[],
+  omittedBefore: number,
+  now: number,
+): LogRow {
+  const stream = requestType.endsWith('_stream')
+  const details = {
+    ...errorDetails(error, failureClass(error)),
+    // What no row was made of is at least told with the next one.
+    ...(omittedBefore > 0 && { omitted_before: omittedBefore }),
+  }
+  return {
+    id,
+    atMs: Math.round(epochMs(startedAt)),
+    object: stream ? requestType.slice(0, -'_stream'.length) : requestType,
+    stream,
+    status: 'error',
+    statusCode: error.status,
+    provider: '',
+    model: model?.slice(0, maxModelChars),
+    modelUsed: undefined,
+    keyId: undefined,
+    keyName: undefined,
+    virtualKeyId: undefined,
+    virtualKeyName: undefined,
+    sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
+    userAgent: headers['user-agent']?.slice(0, 300),
+    latencyMs: now - startedAt,
+    queuedMs: 0,
+    upstreamMs: 0,
+    firstTokenMs: undefined,
+    promptTokens: undefined,
+    completionTokens: undefined,
+    totalTokens: undefined,
+    cachedTokens: undefined,
+    cost: undefined,
+    fallbackIndex: 0,
+    retries: 0,
+    attempts: 0,
+    usage: undefined,
+    error: JSON.stringify(details),
+    trail: undefined,
+    dropped: undefined,
+    metadata: metadataOf(headers, wanted),
+    trace: undefined,
+    request: undefined,
+    answer: undefined,
+    secrets: secretsIn(headers),
+  }
+}
