@@ -13,6 +13,7 @@ import { countsHere } from './count.ts'
 import { compose } from './dispatch.ts'
 import { failureClass } from './failure.ts'
 import { outboundHeaders } from './forward.ts'
+import { hedgeForecast } from './hedge-plan.ts'
 import { isAboutResponse } from './lifecycle.ts'
 import type { Outcome } from './outcome.ts'
 import { placeholder, withoutSecrets } from './redacted.ts'
@@ -64,8 +65,13 @@ export async function explain(
   const { whole, plan } = await planned(call, snapshot, services)
   const legs = inOrder(plan, whole, services.health, snapshot)
   const candidates: object[] = []
-  for (const leg of legs) candidates.push(await prospectsOf(leg, whole, snapshot, services))
-  const [first] = legs
+  const [first, second] = legs
+  for (const leg of legs) {
+    const prospects = await prospectsOf(leg, whole, snapshot, services)
+    // Only a call's first attempt is hedged.
+    const more = leg === first && { hedging: hedgingOf(leg, second, whole, snapshot, services) }
+    candidates.push({ ...prospects, ...more })
+  }
   const explanation = {
     object: 'explanation',
     request_type: requestType(call.endpoint, call.stream),
@@ -84,6 +90,19 @@ export async function explain(
     target: { settings: first!.settings, model: first!.model },
     text: JSON.stringify(explanation),
   }
+}
+
+/** Whether a second candidate would be asked beside this one, for each key that may be the first. */
+function hedgingOf(
+  leg: Leg,
+  next: Leg | undefined,
+  call: Call,
+  snapshot: Snapshot,
+  services: Services,
+): object {
+  const shares = sharesOf(leg.keys, decidingFor(leg, call, snapshot, services))
+  const keys = leg.keys.length === 0 ? [undefined] : leg.keys.filter((key) => shares.get(key)! > 0)
+  return hedgeForecast(leg, keys, next, call, snapshot, services)
 }
 
 async function prospectsOf(

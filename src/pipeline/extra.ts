@@ -9,13 +9,14 @@ export interface Raw {
   readonly response: string | undefined
 }
 
-/** Whether this answer carries `extra_fields` at all. Unknown routes travel unchanged. */
+/**
+ * Whether this answer carries `extra_fields` at all. Unknown routes travel unchanged. Who asks for the trace of this
+ * very call asks for the place where it stands, whatever is switched off besides.
+ */
 export function wantsExtraFields(call: Call, snapshot: Snapshot): boolean {
-  return (
-    snapshot.client.extraFields &&
-    call.endpoint !== 'passthrough' &&
-    call.headers['x-bf-extra-fields'] !== 'false'
-  )
+  if (call.endpoint === 'passthrough') return false
+  if (call.trace.isDetailed) return true
+  return snapshot.client.extraFields && call.headers['x-bf-extra-fields'] !== 'false'
 }
 
 /** Which raw bodies the answer repeats: by the provider's configuration, or by header where that is permitted. */

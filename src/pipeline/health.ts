@@ -55,6 +55,8 @@ export interface Health {
   overtaken(ticket: Ticket, beyondMs: number, what: Awaited): void
   /** What 95 in 100 of its answers stay below, in milliseconds; undefined before `minSeen` were seen. */
   p95(target: TargetName, what: Awaited, minSeen: number): number | undefined
+  /** How many of its answers are remembered; older ones count less. */
+  seen(target: TargetName, what: Awaited): number
   /**
    * Smaller is better: expected milliseconds times the calls that are under way. Of a target that was not asked lately
    * ever less is expected, so that a slow one gets the chance to show that it no longer is.
@@ -232,11 +234,17 @@ export function createHealth(settings: () => BreakerSettings): Health {
       tail.add(beyondMs)
     },
     p95(target, what, minSeen) {
-      const tail = stateOf(target).tails[what]
+      // Whoever only looks leaves nothing to remember.
+      const tail = states.get(targetName(target))?.tails[what]
       return tail && tail.seen >= minSeen ? tail.p95() : undefined
     },
+    seen(target, what) {
+      return states.get(targetName(target))?.tails[what]?.seen ?? 0
+    },
     load(target, nowMs) {
-      const { latencyMs, underway, seenAtMs } = stateOf(target)
+      const state = states.get(targetName(target))
+      if (!state) return 1
+      const { latencyMs, underway, seenAtMs } = state
       const faded = latencyMs * 2 ** ((seenAtMs - nowMs) / latencyHalfLifeMs)
       return (faded + 1) * (underway + 1)
     },

@@ -5,12 +5,12 @@ import type { Target } from '#providers/provider.ts'
 
 import { decidingFor } from './candidates.ts'
 import { failureClass } from './failure.ts'
+import { hedgePlan, hedgeReason } from './hedge-plan.ts'
 import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
 import { race } from './race.ts'
 import type { After, Lane } from './race.ts'
 import type { Settle } from './record.ts'
-import { leavesNothing } from './retry.ts'
 import { targetOf } from './routing.ts'
 import type { Leg } from './routing.ts'
 import { takeSeat } from './seat.ts'
@@ -37,6 +37,8 @@ export interface Hedges {
   readonly totals: Readonly<HedgeTotals>
   /** A call came that might be hedged. Adds `maxShare` of an extra call to what its provider may cause. */
   earn(provider: string, maxShare: number): void
+  /** Whether the next call of the provider could be given an extra one, if it earned `maxShare`. Changes nothing. */
+  mayStart(provider: string, maxShare: number): boolean
   /** Takes one extra call; false when that would be more than the share. */
   spend(provider: string): boolean
   won(): void
@@ -54,6 +56,9 @@ export function createHedges(): Hedges {
     earn(provider, maxShare) {
       totals.calls++
       saved.set(provider, Math.min(maxSaved, (saved.get(provider) ?? 0) + maxShare))
+    },
+    mayStart(provider, maxShare) {
+      return (saved.get(provider) ?? 0) + maxShare >= 1 - 1e-9
     },
     spend(provider) {
       const left = saved.get(provider) ?? 0
@@ -80,30 +85,25 @@ export function hedgeDelay(
   call: Call,
   leg: Leg,
   key: Key | undefined,
-  { client }: Snapshot,
-  { health, hedges }: Pick<Services, 'health' | 'hedges'>,
+  snapshot: Snapshot,
+  services: Pick<Services, 'health' | 'hedges'>,
 ): number | undefined {
-  const asked = call.headers['x-bf-hedge']
-  const configured = leg.settings.hedging ?? client.hedging.enabled
-  if (asked === undefined ? !configured : asked !== 'true') return undefined
-  if (!mayRunTwice(call) || leg.provider.fanOut?.(call, targetOf(leg, key))) return undefined
-  const { maxShare, minDelayMs, maxDelayMs, minSamples } = client.hedging
-  hedges.earn(leg.settings.name, maxShare)
-  const p95 = health.p95(nameOf(leg, key), call.stream ? 'first' : 'whole', minSamples)
-  if (p95 === undefined) {
-    call.trace.add('attempt', 'not hedged: too little is known of the latencies of this target')
+  const plan = hedgePlan(call, leg, key, snapshot, services)
+  if (plan.kind === 'unwanted') return undefined
+  if (plan.kind === 'unsafe') {
+    if (call.trace.isDetailed) call.trace.add('attempt', `not hedged: ${hedgeReason(plan)}`)
     return undefined
   }
-  return Math.max(minDelayMs, Math.min(p95, maxDelayMs))
-}
-
-/** Not what leaves something behind, and not what takes part in a conversation that the provider keeps. */
-function mayRunTwice(call: Call): boolean {
-  const { body, model } = call
-  if (model === undefined || !leavesNothing(call)) return false
-  if (body.kind !== 'json') return body.kind === 'bytes'
-  const { background, conversation, previous_response_id: previous } = body.value
-  return background !== true && (conversation ?? previous ?? null) === null
+  services.hedges.earn(leg.settings.name, snapshot.client.hedging.maxShare)
+  if (plan.kind === 'unknown') {
+    call.trace.add('attempt', `not hedged: ${hedgeReason(plan)}`)
+    return undefined
+  }
+  if (call.trace.isDetailed) {
+    const ms = Math.round(plan.delayMs)
+    call.trace.add('attempt', `hedged after ${ms} ms: ${hedgeReason(plan)}`, { hedge_after_ms: ms })
+  }
+  return plan.delayMs
 }
 
 /** What is needed of a call to ask two candidates at once. */
