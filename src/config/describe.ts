@@ -59,6 +59,7 @@ export function describe(snapshot: Snapshot): Json {
       allow_per_request_content_storage_override: logs.allowContentOverride,
       logging_headers: logs.headers,
       async_job_result_ttl: jobs.resultTtlMs / 1000,
+      webhook_config: { delivery_history_retention_days: jobs.deliveryHistoryMs / 86_400_000 },
       routing_chain_max_depth: routing.maxChainDepth,
     },
     response_store: {
@@ -91,6 +92,7 @@ export function describe(snapshot: Snapshot): Json {
       enabled: snapshot.metrics.enabled,
       open: snapshot.metrics.open,
       max_label_sets: snapshot.metrics.maxLabelSets,
+      overhead_components: snapshot.metrics.overheadComponents,
     },
     ...(snapshot.tracing && { tracing: ofTracing(snapshot.tracing) }),
     prices: snapshot.priceOverrides.map(ofPrice),
@@ -156,6 +158,7 @@ function ofPrice({
 
 function ofWebhook(webhook: WebhookSettings): Json {
   return {
+    id: webhook.id,
     name: webhook.name,
     url: webhook.url,
     secret: webhook.secret.hint(),
@@ -164,6 +167,7 @@ function ofWebhook(webhook: WebhookSettings): Json {
       Object.entries(webhook.headers).map(([name, value]) => [name, value.hint()]),
     ),
     include_response: webhook.includeResponse,
+    every_job: webhook.everyJob,
     allow_private_network: webhook.allowPrivateNetwork,
     disabled: webhook.disabled,
     max_retries: webhook.maxRetries,

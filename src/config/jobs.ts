@@ -26,6 +26,8 @@ export function buildAsync(file: ConfigFile): AsyncSettings {
     allowStream: config.allow_stream ?? false,
     leaseMs: Math.max(200, toMs(config.lease_in_seconds ?? 15)),
     resultTtlMs: toMs(file.client?.async_job_result_ttl || standardTtlSeconds),
+    deliveryHistoryMs:
+      (file.client?.webhook_config?.delivery_history_retention_days ?? 30) * 86_400_000,
   }
 }
 
@@ -39,6 +41,10 @@ export function buildWebhooks(
     const pointer = below('/webhooks', i)
     if (found.has(config.name)) {
       context.report.problem(below(pointer, 'name'), 'another webhook has this name')
+    }
+    const others = [...found.values()]
+    if (others.some(({ id, name }) => id === config.id || name === config.id)) {
+      context.report.problem(below(pointer, 'id'), 'another webhook is called this')
     }
     const webhook = buildWebhook(config, pointer, context)
     if (webhook) found.set(config.name, webhook)
@@ -85,9 +91,14 @@ function buildWebhook(
       report.problem(at, 'is not a valid header')
       continue
     }
+    if (ownHeader.test(name)) {
+      report.problem(at, 'is set by the gateway itself and cannot be given')
+      continue
+    }
     headers[name.toLowerCase()] = new Secret(resolved.value)
   }
   return {
+    id: config.id || config.name,
     name: config.name,
     url: url.href,
     secret: new Secret(secret.value),
@@ -96,6 +107,7 @@ function buildWebhook(
     ),
     headers,
     includeResponse: config.include_response ?? false,
+    everyJob: config.every_job ?? false,
     allowPrivateNetwork,
     disabled: config.disabled ?? false,
     maxRetries: config.max_retries ?? 4,
@@ -106,6 +118,10 @@ function buildWebhook(
     maxConcurrent: config.max_concurrent_deliveries ?? 10,
   }
 }
+
+/** What the message is sent with, and what says that it is ours. */
+const ownHeader =
+  /^(?:host|connection|content-(?:length|type|encoding)|transfer-encoding|te|trailer|upgrade|expect|user-agent|webhook-.*|x-bifrost-event)$/i
 
 const prefix = 'whsec_'
 const minKeyBytes = 16

@@ -147,6 +147,8 @@ export interface MetricsSettings {
   /** Anybody who reaches the port, and not only programs on this machine. */
   readonly open: boolean
   readonly maxLabelSets: number
+  /** Tell where the gateway's own time went, too. */
+  readonly overheadComponents: boolean
 }
 
 export interface ClientSettings {
@@ -227,10 +229,14 @@ export interface AsyncSettings {
   readonly leaseMs: number
   /** How long results are kept, counted from their completion. */
   readonly resultTtlMs: number
+  /** How long it is known how deliveries of webhooks went. */
+  readonly deliveryHistoryMs: number
 }
 
 /** Somebody who wants to be told how jobs ended. */
 export interface WebhookSettings {
+  /** What the management API calls it; its name unless it has one. */
+  readonly id: string
   readonly name: string
   readonly url: string
   /** `whsec_` and the key in base64. */
@@ -239,6 +245,8 @@ export interface WebhookSettings {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, Secret>>
   readonly includeResponse: boolean
+  /** Told of jobs that do not name it, too. */
+  readonly everyJob: boolean
   readonly allowPrivateNetwork: boolean
   readonly disabled: boolean
   /** Tries after the first. */

@@ -18,6 +18,7 @@ test('jobs have defaults, and a TTL of 0 is the standard one', () => {
     allowStream: false,
     leaseMs: 15_000,
     resultTtlMs: 3_600_000,
+    deliveryHistoryMs: 30 * 86_400_000,
   }
   expect(accepted({}).async).toEqual(standard as never)
   expect(accepted({ client: { async_job_result_ttl: 0 } }).async.resultTtlMs).toBe(3_600_000)
@@ -25,6 +26,9 @@ test('jobs have defaults, and a TTL of 0 is the standard one', () => {
   expect(accepted({ logs_store: { enabled: false } }).async.enabled).toBe(false)
   const warnings = accepted({ client: { async_job_result_ttl: 60 } }).warnings.join(' ')
   expect(warnings).not.toContain('async_job_result_ttl')
+  const kept = accepted({ client: { webhook_config: { delivery_history_retention_days: 7 } } })
+  expect(kept.async.deliveryHistoryMs).toBe(7 * 86_400_000)
+  expect(kept.warnings.join(' ')).not.toContain('webhook_config')
 })
 
 test('a webhook has defaults, and its secret is shown to nobody', () => {
@@ -32,8 +36,10 @@ test('a webhook has defaults, and its secret is shown to nobody', () => {
     webhooks: [{ ...hook, headers: { 'X-Token': 'a-token-0123456789' } }],
   })
   expect(snapshot.webhooks.get('hook')).toMatchObject({
+    id: 'hook',
     url: 'https://example.com/hook',
     includeResponse: false,
+    everyJob: false,
     allowPrivateNetwork: false,
     maxRetries: 4,
     initialBackoffMs: 30_000,
@@ -57,6 +63,8 @@ test.each([
   [{ secret: 'plain-secret-0123456789' }, '/webhooks/0/secret'],
   [{ secret: 'env.NOT_SET' }, '/webhooks/0/secret'],
   [{ headers: { 'a b': 'x' } }, '/webhooks/0/headers/a b'],
+  [{ headers: { 'Webhook-Id': 'x' } }, '/webhooks/0/headers/Webhook-Id'],
+  [{ headers: { 'Content-Length': '1' } }, '/webhooks/0/headers/Content-Length'],
   [{ events: ['other'] }, '/webhooks/0/events/0'],
   [{ unknown: 1 }, '/webhooks/0/unknown'],
 ])('%j is refused', (wrong, pointer) => {
@@ -68,4 +76,6 @@ test('private addresses and plain http are taken when that is asked for; names a
   const near = { ...hook, url: 'http://10.0.0.1/x', allow_private_network: true }
   expect(accepted({ webhooks: [near] }).webhooks.size).toBe(1)
   expect(refused({ webhooks: [hook, hook] })).toMatchObject([{ pointer: '/webhooks/1/name' }])
+  const other = { ...hook, name: 'other', id: 'hook' }
+  expect(refused({ webhooks: [hook, other] })).toMatchObject([{ pointer: '/webhooks/1/id' }])
 })

@@ -195,7 +195,18 @@ export const ClientConfig = closed({
   async_job_result_ttl: Type.Optional(
     count({ default: 3600, description: 'Seconds that the result of a job is kept.' }),
   ),
-  webhook_config: idle(open({ delivery_history_retention_days: Type.Optional(Type.Integer()) })),
+  webhook_config: Type.Optional(
+    closed({
+      delivery_history_retention_days: Type.Optional(
+        count({
+          default: 30,
+          minimum: 1,
+          maximum: 3650,
+          description: 'How long it is known how the deliveries of webhooks went.',
+        }),
+      ),
+    }),
+  ),
   disable_db_pings_in_health: idle(flag(false)),
   dump_errors_in_console_logs: idle(flag(false)),
   hide_deleted_virtual_keys_in_filters: idle(flag(false)),

@@ -64,6 +64,9 @@ export const WebhookConfig = closed({
   ),
   headers: Type.Optional(map(text())),
   include_response: Type.Optional(flag(false, 'Send the answer along.')),
+  every_job: Type.Optional(
+    flag(false, 'Tell of every job, and not only of those that name this webhook.'),
+  ),
   allow_private_network: Type.Optional(flag(false)),
   disabled: Type.Optional(flag(false)),
   max_retries: Type.Optional(count({ default: 4, maximum: 100 })),
