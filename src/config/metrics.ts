@@ -9,6 +9,7 @@ export function buildMetrics(config: NonNullable<ConfigFile['metrics']>): Metric
     enabled: config.enabled ?? true,
     open: config.open ?? false,
     maxLabelSets: config.max_label_sets ?? 500,
+    overheadComponents: config.overhead_components ?? false,
   }
 }
 
@@ -16,6 +17,8 @@ export function buildMetrics(config: NonNullable<ConfigFile['metrics']>): Metric
 const taken = new Set([
   ...['provider', 'model', 'alias', 'method', 'selected_key_id', 'selected_key_name'],
   ...['fallback_index', 'status_code', 'error_type', 'is_success', 'le', 'path', 'status'],
+  ...['virtual_key_id', 'virtual_key_name', 'team_id', 'team_name', 'customer_id', 'customer_name'],
+  ...['routing_engine_used', 'routing_rule_id', 'routing_rule_name', 'overhead_component'],
 ])
 
 const listPointer = '/client/prometheus_labels'

@@ -1,6 +1,5 @@
 import type { PrometheusLabel, Snapshot } from '#config/snapshot.ts'
-import { ENDPOINTS } from '#core/endpoint.ts'
-import type { KnownEndpoint } from '#core/endpoint.ts'
+import type { Owner } from '#core/call.ts'
 import type { CallRecord, CallSink, FailedTry } from '#pipeline/books.ts'
 
 import { errorType, typeOfClass } from './errors.ts'
@@ -10,33 +9,23 @@ import {
   INTER_TOKEN_SECONDS,
   OVERHEAD_MICROSECONDS,
   RETRIES,
-  SIZE_BYTES,
   UPSTREAM_SECONDS,
 } from './histogram.ts'
 import type { Buckets } from './histogram.ts'
 import { labelText, shortened } from './labels.ts'
-import { OTHER, Series, SeriesSet } from './series.ts'
-
-/** Requests by route, method and status. */
-export interface Route {
-  readonly labels: string
-  readonly seconds: Histogram
-  readonly requestBytes: Histogram
-  readonly responseBytes: Histogram
-}
+import { Routes } from './routes.ts'
+import { below, COMPONENTS, OTHER, Series, SeriesSet } from './series.ts'
+import type { Step } from './series.ts'
 
 const maxErrors = 64
-const maxRoutes = 2000
 const maxRotations = 1000
 
 /** Takes note of every settled call. */
 export class CallMetrics implements CallSink {
   readonly series = new SeriesSet()
-  readonly routes = new Map<string, Route>()
+  readonly routes = new Routes()
   /** Failed tries after which another key was asked, by the text of their labels. */
   readonly rotations = new Map<string, number>()
-  /** Calls that no queue had room for, by the text of their labels. */
-  readonly dropped = new Map<string, number>()
   readonly #snapshot: () => Snapshot
 
   constructor(snapshot: () => Snapshot) {
@@ -55,8 +44,8 @@ export class CallMetrics implements CallSink {
     const isServed = record.outcome === 'success'
     // A call that failed as a whole may have ended with one of those tries, which has been counted then.
     const isCounted = !isServed && attempts > 0 && failed.length >= attempts
-    if (isServed) this.#success(series, record)
-    else this.#failure(series, record, isCounted)
+    if (isServed) success(series, record)
+    else failure(series, record, isCounted)
     if (attempts > 0) {
       if (!isCounted) series.counters[0]!++
       if (isServed) observe(series, 0, UPSTREAM_SECONDS, upstreamMs / 1000)
@@ -66,6 +55,7 @@ export class CallMetrics implements CallSink {
       }
       observe(series, 1, OVERHEAD_MICROSECONDS, Math.max(0, (totalMs - upstreamMs) * 1000))
       observe(series, 4, RETRIES, attempts - 1)
+      if (snapshot.metrics.overheadComponents) components(series, record)
     }
     if (record.queuedMs > 0) observe(series, 5, UPSTREAM_SECONDS, record.queuedMs / 1000)
     this.#route(record)
@@ -74,36 +64,7 @@ export class CallMetrics implements CallSink {
   /** A request that was refused before it became a call. */
   refused(endpoint: string, method: string, status: number, afterMs: number): void {
     if (!this.isListening) return
-    this.#routeOf(endpoint, method, status).seconds.observe(afterMs / 1000)
-  }
-
-  #success(series: Series, { usage, cost, firstTokenMs, totalMs }: CallRecord): void {
-    const { counters } = series
-    counters[1]!++
-    if (firstTokenMs !== undefined) {
-      observe(series, 2, FIRST_TOKEN_SECONDS, firstTokenMs / 1000)
-      const gaps = (usage?.outputTokens ?? 0) - 1
-      if (gaps > 0) {
-        const seconds = Math.max(0, totalMs - firstTokenMs) / 1000 / gaps
-        observe(series, 3, INTER_TOKEN_SECONDS, seconds)
-      }
-    }
-    if (!usage) return
-    tokens(series, usage)
-    if (cost) counters[8]! += cost.total
-    else counters[10]!++
-  }
-
-  #failure(series: Series, record: CallRecord, isCounted: boolean): void {
-    const { error, errorClass, status, usage, cost } = record
-    if (!isCounted) addError(series, status, errorType(error, errorClass))
-    if (error?.kind === 'queue_full') {
-      const { labels } = series
-      this.dropped.set(labels, (this.dropped.get(labels) ?? 0) + 1)
-    }
-    // A stream that broke off has been paid for as far as it came.
-    if (usage) tokens(series, usage)
-    if (cost) series.counters[8]! += cost.total
+    this.routes.of(endpoint, method, status).seconds.observe(afterMs / 1000)
   }
 
   /** Each failed try counts for the provider and key that failed. */
@@ -117,14 +78,17 @@ export class CallMetrics implements CallSink {
       const next = failed[i + 1]
       const nextProvider = next?.provider ?? record.provider
       const nextKey = next ? next.key : record.keyName
-      if (nextProvider === tried.provider && nextKey !== tried.key) this.#rotated(record, tried)
+      if (nextProvider === tried.provider && nextKey !== tried.key) {
+        this.#rotated(record, tried, snapshot)
+      }
     }
   }
 
-  #rotated(record: CallRecord, tried: FailedTry): void {
+  #rotated(record: CallRecord, tried: FailedTry, snapshot: Snapshot): void {
     const labels = labelText([
       ['provider', tried.provider],
       ['requested_model', record.call.model],
+      ['key_id', keyIdOf(snapshot, tried.provider, tried.key)],
       ['key_name', tried.key],
       ['fail_reason', typeOfClass(tried.failureClass)],
     ])
@@ -135,7 +99,7 @@ export class CallMetrics implements CallSink {
 
   /** Where a call counts, or one of its failed tries. */
   #seriesOf(record: CallRecord, snapshot: Snapshot, tried?: FailedTry): Series {
-    const { call, requestType } = record
+    const { call, requestType, owner, rule } = record
     const { prometheusLabels } = snapshot.client
     const provider = tried?.provider ?? record.provider
     const keyName = tried ? tried.key : record.keyName
@@ -145,24 +109,43 @@ export class CallMetrics implements CallSink {
     const used = isLast ? record.modelUsed : undefined
     const model = used === undefined ? asked : shortened(used)
     const index = isLast ? record.fallbackIndex : provider === call.provider ? 0 : undefined
-    let key = `${provider}\n${model}\n${asked}\n${requestType}\n${keyName}\n${index}`
-    for (const label of prometheusLabels) key += `\n${valueOf(label, call.headers) ?? ''}`
-    const known = this.series.find(key)
-    if (known) return known
+    const whose = owner && ownerStep(owner)
+    const ruled = rule && `${rule.id}\n${rule.name}`
+
+    let at = below(this.series.root(prometheusLabels), requestType)
+    at = below(at, provider)
+    at = below(at, keyName)
+    at = below(at, model)
+    at = below(at, asked)
+    at = below(at, index)
+    at = below(at, whose)
+    at = below(at, ruled)
+    for (const label of prometheusLabels) at = below(at, valueOf(label, call.headers))
+    if (at !== undefined) return at as Series
+
     const custom = prometheusLabels.map(
       (label) => [label.name, valueOf(label, call.headers)] as const,
     )
-    const ownKey = snapshot.providers.get(provider)?.keys.find(({ name }) => name === keyName)
+    const steps: Step[] = [requestType, provider, keyName, model, asked, index, whose, ruled]
     return this.series.add(
-      key,
+      [...steps, ...custom.map(([, value]) => value)],
       [
         ['provider', provider],
         ['model', model],
         ['alias', model === asked ? undefined : asked],
         ['method', requestType],
-        ['selected_key_id', ownKey?.id],
+        ['virtual_key_id', owner?.virtualKeyId],
+        ['virtual_key_name', owner?.virtualKeyName],
+        ['routing_engine_used', rule && 'routing-rule'],
+        ['routing_rule_id', rule?.id],
+        ['routing_rule_name', rule?.name],
+        ['selected_key_id', keyIdOf(snapshot, provider, keyName)],
         ['selected_key_name', keyName],
         ['fallback_index', index === undefined ? undefined : String(index)],
+        ['team_id', owner?.teamId],
+        ['team_name', owner?.teamName],
+        ['customer_id', owner?.customerId],
+        ['customer_name', owner?.customerName],
         ...custom,
       ],
       [
@@ -176,49 +159,82 @@ export class CallMetrics implements CallSink {
   }
 
   #route({ call, status, totalMs, answerLength }: CallRecord): void {
-    const route = this.#routeOf(call.endpoint, call.method, status)
+    const route = this.routes.of(call.endpoint, call.method, status)
     route.seconds.observe(totalMs / 1000)
     const { body } = call
     if (body.kind === 'json') route.requestBytes.observe(body.text.length)
     else if (body.kind === 'bytes') route.requestBytes.observe(body.bytes.length)
     if (answerLength > 0) route.responseBytes.observe(answerLength)
   }
-
-  #routeOf(endpoint: string, method: string, status: number): Route {
-    const key = `${endpoint} ${method} ${status}`
-    let route = this.routes.get(key)
-    if (route) return route
-    const isFull = this.routes.size >= maxRoutes
-    const name = isFull ? OTHER : key
-    route = isFull ? this.routes.get(OTHER) : undefined
-    if (!route) {
-      const known = (ENDPOINTS as Partial<typeof ENDPOINTS>)[endpoint as KnownEndpoint]
-      route = {
-        labels: labelText([
-          ['path', isFull ? OTHER : `/openai${known?.path ?? '/*'}`],
-          ['method', isFull ? undefined : method],
-          ['status', isFull ? undefined : String(status)],
-        ]),
-        seconds: new Histogram(UPSTREAM_SECONDS),
-        requestBytes: new Histogram(SIZE_BYTES),
-        responseBytes: new Histogram(SIZE_BYTES),
-      }
-      this.routes.set(name, route)
-    }
-    return route
-  }
 }
 
 const overflowText = `provider="${OTHER}"`
 
+/** Owners live as long as their configuration; one that was renamed or moved is another one. */
+const ownerSteps = new WeakMap<Owner, string>()
+
+function ownerStep(owner: Owner): string {
+  let step = ownerSteps.get(owner)
+  if (step === undefined) ownerSteps.set(owner, (step = JSON.stringify(owner)))
+  return step
+}
+
+function keyIdOf(
+  { providers }: Snapshot,
+  provider: string,
+  keyName: string | undefined,
+): string | undefined {
+  return providers.get(provider)?.keys.find(({ name }) => name === keyName)?.id
+}
+
+function success(series: Series, { usage, cost, firstTokenMs, totalMs }: CallRecord): void {
+  const { counters } = series
+  counters[1]!++
+  if (firstTokenMs !== undefined) {
+    observe(series, 2, FIRST_TOKEN_SECONDS, firstTokenMs / 1000)
+    const gaps = (usage?.outputTokens ?? 0) - 1
+    if (gaps > 0) {
+      const seconds = Math.max(0, totalMs - firstTokenMs) / 1000 / gaps
+      observe(series, 3, INTER_TOKEN_SECONDS, seconds)
+    }
+  }
+  if (!usage) return
+  tokens(counters, usage)
+  if (cost) counters[8]! += cost.total
+  else counters[10]!++
+}
+
+function failure(series: Series, record: CallRecord, isCounted: boolean): void {
+  const { error, errorClass, status, usage, cost } = record
+  if (!isCounted) addError(series, status, errorType(error, errorClass))
+  if (error?.kind === 'queue_full') series.dropped++
+  // A stream that broke off has been paid for as far as it came.
+  if (usage) tokens(series.counters, usage)
+  if (cost) series.counters[8]! += cost.total
+}
+
+/** What the record knows of where the gateway's own time went. */
+function components(series: Series, record: CallRecord): void {
+  const { overhead, queuedMs, totalMs, upstreamMs } = record
+  if (!overhead) return
+  const { askedMs, requestMs, responseMs } = overhead
+  const routing = Math.max(0, askedMs - Math.min(queuedMs, askedMs))
+  const rest = totalMs - upstreamMs - queuedMs - routing - requestMs - responseMs
+  const ms = [queuedMs, routing, requestMs, responseMs, Math.max(0, rest)]
+  series.components ??= Array.from({ length: COMPONENTS.length })
+  for (let i = 0; i < ms.length; i++) {
+    series.components[i] ??= new Histogram(OVERHEAD_MICROSECONDS)
+    series.components[i]!.observe(ms[i]! * 1000)
+  }
+}
+
 /** `index` by the order of `HISTOGRAMS`. */
-function observe(series: Series, index: number, shape: Buckets, value: number): void {
-  const { histograms } = series
+function observe({ histograms }: Series, index: number, shape: Buckets, value: number): void {
   histograms[index] ??= new Histogram(shape)
   histograms[index].observe(value)
 }
 
-function tokens({ counters }: Series, usage: NonNullable<CallRecord['usage']>): void {
+function tokens(counters: Float64Array, usage: NonNullable<CallRecord['usage']>): void {
   const { cacheWriteTokens, cacheWrite1hTokens } = usage
   counters[2]! += usage.inputTokens
   counters[3]! += usage.outputTokens
@@ -237,13 +253,14 @@ function addError({ errors }: Series, status: number, type: string): void {
   errors.set(text, (errors.get(text) ?? 0) + 1)
 }
 
+/** Undefined for an empty value too: it is the same label. */
 function valueOf(
   { headers }: PrometheusLabel,
   given: Readonly<Record<string, string>>,
 ): string | undefined {
   for (const header of headers) {
     const value = given[header]
-    if (value !== undefined) return shortened(value)
+    if (value !== undefined) return value === '' ? undefined : shortened(value)
   }
   return undefined
 }

@@ -42,9 +42,15 @@ export class Histogram {
 
   observe(value: number): void {
     const { bounds } = this.buckets
-    let i = 0
-    while (i < bounds.length && value > bounds[i]!) i++
-    this.counts[i]!++
+    // The first bound that is not below the value.
+    let low = 0
+    let high = bounds.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (value > bounds[middle]!) low = middle + 1
+      else high = middle
+    }
+    this.counts[low]!++
     this.sum += value
     this.count++
   }

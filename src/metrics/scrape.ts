@@ -9,7 +9,7 @@ import { Family } from './exposition.ts'
 import type { Kind } from './exposition.ts'
 import { labelText } from './labels.ts'
 import type { LoopDelay } from './loop.ts'
-import { COUNTERS, HISTOGRAMS } from './series.ts'
+import { COMPONENTS, COUNTERS, HISTOGRAMS } from './series.ts'
 
 /** A number that somebody else keeps, read when it is asked for. */
 export interface Reading {
@@ -52,7 +52,7 @@ function family(
   return written.text()
 }
 
-function* ofCalls({ series, rotations, dropped }: CallMetrics): Generator<string> {
+function* ofCalls({ series, rotations }: CallMetrics): Generator<string> {
   for (const [i, [name, help]] of COUNTERS.entries()) {
     const written = new Family(name, 'counter', help)
     for (const { labels, counters } of series.values()) {
@@ -78,11 +78,29 @@ function* ofCalls({ series, rotations, dropped }: CallMetrics): Generator<string
     }
     yield written.text()
   }
+  const overhead = new Family(
+    'bifrost_overhead_component_microseconds',
+    'histogram',
+    'Where the overhead came from.',
+  )
+  for (const { labels, components } of series.values()) {
+    for (const [i, histogram] of (components ?? []).entries()) {
+      const text = joined(labels, `overhead_component="${COMPONENTS[i]}"`)
+      if (histogram) overhead.histogram(text, histogram)
+    }
+  }
+  yield overhead.text()
   const rotated = 'Failed tries after which another key was asked.'
   yield family('bifrost_key_rotation_events_total', 'counter', rotated, [...rotations])
-  yield family('asbru_dropped_requests_total', 'counter', 'Calls that no queue had room for.', [
-    ...dropped,
-  ])
+  const dropped = new Family(
+    'asbru_dropped_requests_total',
+    'counter',
+    'Calls that no queue had room for.',
+  )
+  for (const one of series.values()) {
+    if (one.dropped > 0) dropped.value(one.labels, one.dropped)
+  }
+  yield dropped.text()
 }
 
 function joined(labels: string, more: string): string {
@@ -90,7 +108,7 @@ function joined(labels: string, more: string): string {
 }
 
 function* ofRoutes({ routes }: CallMetrics): Generator<string> {
-  const all = [...routes.values()]
+  const all = routes.values()
   yield family(
     'http_requests_total',
     'counter',

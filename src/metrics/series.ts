@@ -29,58 +29,111 @@ export const HISTOGRAMS = [
   ['asbru_queue_wait_seconds', 'Time spent waiting for a free place.'],
 ] as const
 
+/** Where the gateway's own time goes; the order is that of `Series.components`. */
+export const COMPONENTS = ['queue', 'routing', 'request', 'response', 'retry'] as const
+
 /** All that is counted for one set of labels. */
 export class Series {
-  readonly labels: string
+  readonly #labels: Labels
+  #text: string | undefined = undefined
   readonly counters = new Float64Array(COUNTERS.length)
   /** By the order of `HISTOGRAMS`; made when there is something to note. */
   readonly histograms: (Histogram | undefined)[] = Array.from({ length: HISTOGRAMS.length })
   /** Waiting for providers in vain. */
   failedLatency: Histogram | undefined = undefined
+  /** By the order of `COMPONENTS`; undefined while nobody asks for them. */
+  components: (Histogram | undefined)[] | undefined = undefined
   /** Failures by the text of their labels. */
   readonly errors = new Map<string, number>()
+  /** Calls that no queue had room for. */
+  dropped = 0
 
-  constructor(labels: string) {
-    this.labels = labels
+  constructor(labels: Labels) {
+    this.#labels = labels
+  }
+
+  /** As they stand between braces; written when somebody reads them first. */
+  get labels(): string {
+    return (this.#text ??= labelText(this.#labels))
   }
 }
 
+/** A value of a label; undefined where a call has none. */
+export type Step = string | number | undefined
+
+type Node = Map<Step, unknown>
+
 /**
  * Sets of labels, as many as are allowed. Values that callers make up cannot grow it: what comes on top is counted
- * under the labels that `overflow` says, and when those are too many as well, under none.
+ * under the labels that its overflow says, and when those are too many as well, under none.
+ *
+ * A tree with one level for each label: finding a set makes no text.
  */
 export class SeriesSet {
-  readonly #all = new Map<string, Series>()
+  readonly #roots = new Map<string, Node>()
+  #custom: readonly object[] | undefined
+  #root: Node = new Map()
+  readonly #all: Series[] = []
+  readonly #shared = new Map<string, Series>()
   #last: Series | undefined
 
   get size(): number {
-    return this.#all.size
+    return this.#all.length
   }
 
   values(): Iterable<Series> {
-    return this.#all.values()
+    return this.#all
   }
 
-  find(key: string): Series | undefined {
-    return this.#all.get(key)
+  /**
+   * The top of the tree; `below` goes on from it. `custom` are labels that the configuration adds: with other ones the
+   * tree has another depth.
+   */
+  root(custom: readonly { readonly name: string }[]): unknown {
+    if (custom !== this.#custom) {
+      this.#custom = custom
+      const names = custom.map(({ name }) => name).join(',')
+      this.#root = this.#roots.get(names) ?? new Map<Step, unknown>()
+      this.#roots.set(names, this.#root)
+    }
+    return this.#root
   }
 
-  /** A new one under `key`, or a shared one when there are `limit` already. */
-  add(key: string, labels: Labels, overflow: Labels, limit: number): Series {
-    if (this.#all.size < limit) return this.#set(key, labelText(labels))
-    const shared = labelText(overflow)
-    const found = this.#all.get(shared)
+  /** A new one under these steps of the last root, or a shared one when there are `limit` already. */
+  add(steps: readonly Step[], labels: Labels, overflow: Labels, limit: number): Series {
+    if (this.#all.length < limit) {
+      let node = this.#root
+      for (const step of steps.slice(0, -1)) {
+        const next = (node.get(step) as Node | undefined) ?? new Map<Step, unknown>()
+        node.set(step, next)
+        node = next
+      }
+      const series = this.#push(labels)
+      node.set(steps.at(-1), series)
+      return series
+    }
+    const text = labelText(overflow)
+    const found = this.#shared.get(text)
     if (found) return found
-    if (this.#all.size < limit + maxShared) return this.#set(shared, shared)
-    this.#last ??= this.#set('', `model="${OTHER}"`)
+    if (this.#all.length < limit + maxShared) {
+      const series = this.#push(overflow)
+      this.#shared.set(text, series)
+      return series
+    }
+    this.#last ??= this.#push([['model', OTHER]])
     return this.#last
   }
 
-  #set(key: string, labels: string): Series {
+  #push(labels: Labels): Series {
     const series = new Series(labels)
-    this.#all.set(key, series)
+    this.#all.push(series)
     return series
   }
+}
+
+/** One level down the tree; undefined when nothing is there. */
+export function below(node: unknown, step: Step): unknown {
+  return node === undefined ? undefined : (node as Node).get(step)
 }
 
 /** Stands for every value that found no place. */

@@ -59,6 +59,12 @@ export class Books {
   answer: string | undefined = undefined
   /** How long the answer is: UTF-16 units of a whole one, bytes of a stream as far as it was sent. */
   answerLength = 0
+  /** When the first provider was turned to. */
+  askedAt: number | undefined = undefined
+  /** Milliseconds between turning to a provider and sending it something, all tries together. */
+  requestMs = 0
+  /** When a provider was last heard of. */
+  heardAt: number | undefined = undefined
   #sentAt: number | undefined = undefined
   #pieces: (Uint8Array | string)[] | undefined = undefined
   #piecesLength = 0
@@ -71,6 +77,8 @@ export class Books {
 
   /** A provider is being waited for from now on. */
   sent(at: number): void {
+    if (this.#sentAt !== undefined) this.requestMs += at - this.#sentAt
+    this.askedAt ??= at
     this.#sentAt = at
   }
 
@@ -78,6 +86,7 @@ export class Books {
   received(at: number): void {
     if (this.#sentAt === undefined) return
     this.upstreamMs += at - this.#sentAt
+    this.heardAt = at
     this.#sentAt = undefined
   }
 
@@ -95,6 +104,9 @@ export class Books {
     this.answer = other.answer
     this.answerLength = other.answerLength
     this.upstreamMs += other.upstreamMs
+    this.askedAt ??= other.askedAt
+    this.requestMs += other.requestMs
+    this.heardAt = other.heardAt
     this.#sentAt = other.#sentAt
   }
 
@@ -137,6 +149,16 @@ export interface MatchedRule {
   readonly name: string
 }
 
+/** Where the time of a call went that no provider took. */
+export interface Overhead {
+  /** From arrival until the first provider was turned to, waiting for a place included. */
+  readonly askedMs: number
+  /** Making requests for providers and proving who we are, all tries together. */
+  readonly requestMs: number
+  /** From the last that was heard of a provider to the end. */
+  readonly responseMs: number
+}
+
 /** One settled call, as the sinks get it. Clocks are milliseconds. */
 export interface CallRecord {
   /** The request: id, endpoint, model asked for, stream, headers, body, trace. */
@@ -151,6 +173,8 @@ export interface CallRecord {
   /** From arrival to the first event; undefined when nothing was streamed. */
   readonly firstTokenMs: number | undefined
   readonly totalMs: number
+  /** Parts of the gateway's own time; undefined when no provider was turned to. */
+  readonly overhead: Overhead | undefined
   /** Whose call it is; undefined without a virtual key. */
   readonly owner: Owner | undefined
   /** Undefined when no routing rule had a say. */

@@ -159,6 +159,7 @@ function recordOf(
     upstreamMs: books.upstreamMs,
     firstTokenMs: firstTokenAt === undefined ? undefined : firstTokenAt - call.startedAt,
     totalMs,
+    overhead: overheadOf(call, books, now),
     owner: call.caller.owner,
     rule: books.rule,
     provider: books.provider,
@@ -180,6 +181,16 @@ function recordOf(
     answer: books.takeAnswer(),
     credential: books.credential,
   }
+}
+
+function overheadOf(
+  { startedAt }: Call,
+  { askedAt, requestMs, heardAt }: Books,
+  now: number,
+): CallRecord['overhead'] {
+  if (askedAt === undefined) return undefined
+  const responseMs = heardAt === undefined ? 0 : now - heardAt
+  return { askedMs: askedAt - startedAt, requestMs, responseMs }
 }
 
 function facts(call: Call, more: { usage: Usage | undefined }): Record<string, unknown> {

@@ -77,6 +77,9 @@ export const ConfigFile = closed({
               'Different sets of labels that are told apart; calls beyond share the label value `_other`.',
           }),
         ),
+        overhead_components: Type.Optional(
+          flag(false, 'Tell where the time of the gateway itself goes, part by part.'),
+        ),
       },
       { description: 'What `/metrics` tells Prometheus.' },
     ),
