@@ -31,7 +31,7 @@ interface Known {
 /** Names come from callers, so what is remembered is bounded. */
 const maxKept = 2000
 const maxNameLength = 300
-const kept = new WeakMap<Snapshot, Map<string, Known>>()
+const kept = new WeakMap<Snapshot, Map<string, Map<string, Known>>>()
 
 /** What a usage cost; undefined when nobody knows its price, which is not the same as nothing. */
 export function priceOf(work: Work, usage: Usage, snapshot: Snapshot): Cost | undefined {
@@ -87,20 +87,22 @@ export function listedModel(
 }
 
 function knownOf(settings: ProviderSettings, model: string, snapshot: Snapshot): Known {
-  let models = kept.get(snapshot)
-  if (!models) kept.set(snapshot, (models = new Map()))
-  const key = `${settings.name}\n${model}`
-  let known = models.get(key)
+  const { name } = settings
+  let providers = kept.get(snapshot)
+  if (!providers) kept.set(snapshot, (providers = new Map()))
+  let models = providers.get(name)
+  if (!models) providers.set(name, (models = new Map()))
+  let known = models.get(model)
   if (!known) {
     if (models.size >= maxKept) models.clear()
-    const { custom, network, name } = settings
+    const { custom, network } = settings
     known = {
       listed: findModel(name, custom !== undefined, network.baseUrl, model),
       overrides: snapshot.priceOverrides
         .filter((override) => concerns(override, name, model))
         .toSorted(byWeight),
     }
-    models.set(key, known)
+    models.set(model, known)
   }
   return known
 }
