@@ -32,11 +32,12 @@ import { createRecorder } from '#pipeline/record.ts'
 import { createRefusals } from '#pipeline/refusals.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
-import { createWebhooks } from '#pipeline/webhooks.ts'
+import { createWebhooks, recipientsIn } from '#pipeline/webhooks.ts'
 import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createDeliveryStore } from '#store/deliveries.ts'
+import { createDeliveryHistory } from '#store/delivery-history.ts'
 import { createJobStore } from '#store/jobs.ts'
 import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
@@ -144,9 +145,12 @@ export function startApp(options: AppOptions): StartResult {
   const path = appDir === undefined ? undefined : join(appDir, 'asbru.db')
   const db = createDb({ path, log })
   const responses = createResponseStore(db, log)
+  const hooks = (): Snapshot['webhooks'] => live.current().webhooks
   const webhooks = createWebhooks({
     deliveries: createDeliveryStore(db),
-    settings: () => live.current().webhooks,
+    history: createDeliveryHistory(db),
+    settings: hooks,
+    historyMs: () => live.current().async.deliveryHistoryMs,
     log,
   })
   const metrics = createMetrics(() => live.current())
@@ -164,7 +168,7 @@ export function startApp(options: AppOptions): StartResult {
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
     },
     jobs: createJobs({
-      store: createJobStore(db),
+      store: createJobStore(db, Date.now, recipientsIn(hooks)),
       perform: performer(
         () => live.current(),
         () => gateway.services,
@@ -173,6 +177,7 @@ export function startApp(options: AppOptions): StartResult {
       log,
       onEnded: () => webhooks.wake(),
     }),
+    webhooks,
     logs,
     refusals: logs && createRefusals(logs, () => live.current().logs),
     snapshot: () => live.current(),

@@ -120,7 +120,7 @@ async function submit(
   }
   const { headers } = arrival
   const { job, secrets } = writeDown(call, arrival, hints)
-  const submission = jobs.submit(
+  const submission = await jobs.submit(
     {
       ...job,
       id: crypto.randomUUID(),

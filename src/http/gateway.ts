@@ -4,6 +4,7 @@ import type { Jobs } from '#pipeline/jobs.ts'
 import type { Refusals } from '#pipeline/refusals.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
+import type { Webhooks } from '#pipeline/webhooks.ts'
 import type { LogStore } from '#store/logs.ts'
 
 /** What the surfaces need of the running process. */
@@ -11,6 +12,8 @@ export interface Gateway {
   readonly services: Services
   /** Absent where there can be no jobs. */
   readonly jobs?: Jobs | undefined
+  /** Absent where nobody is told of jobs. */
+  readonly webhooks?: Webhooks | undefined
   /** Absent where no log can be kept. */
   readonly logs?: LogStore | undefined
   /** Takes note of requests that became no calls; absent where no log can be kept. */

@@ -40,8 +40,10 @@ export interface Jobs {
   isUsable(): boolean
   /** Whether this process can have jobs at all. */
   readonly isDurable: boolean
-  /** When it returns the job is committed. Throws `queue_full` when there are too many. */
-  submit(job: NewJob, secrets: Secrets): Submission
+  /**
+   * When it resolves the job is committed, and on the disk. Rejects with `queue_full` when there are too many.
+   */
+  submit(job: NewJob, secrets: Secrets): Promise<Submission>
   find(id: string, owner: string): Job | EndedJob | undefined
   list(owner: string, page: JobPage): readonly Job[] | undefined
   cancel(id: string, owner: string): 'cancelled' | 'ended' | undefined
@@ -127,6 +129,8 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     const progress = createProgress(job.starts)
     progresses.set(id, progress)
     try {
+      // After a loss of power, too, the store has to know that a provider may have charged for this job.
+      if (settings().onRestart === 'fail') await store.durable()
       const ending = await perform(job, secretsOf.get(id) ?? {}, controller.signal, progress)
       if (ending !== 'interrupted') await keep(id, ending)
     } finally {
@@ -196,7 +200,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
   return {
     isUsable: () => store.isUsable(),
     isDurable: store.isDurable,
-    submit(job, secrets) {
+    async submit(job, secrets) {
       const submission = store.submit(job, worker, settings().leaseMs, settings())
       if (submission.kind === 'full') {
         throw new GatewayError('queue_full', 'Too many async jobs are waiting; try again later.', {
@@ -208,6 +212,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
         queue.add(job.id, job.owner)
         pumpSoon()
       }
+      await store.durable()
       return submission
     },
     find: (id, owner) => store.find(id, owner),

@@ -1,13 +1,11 @@
-import { createHmac } from 'node:crypto'
-
 import type { WebhookSettings } from '#config/snapshot.ts'
 import type { Logger } from '#core/log.ts'
-import { VERSION } from '#core/version.ts'
-import type { Delivery, DeliveryStore } from '#store/deliveries.ts'
+import { newId } from '#lib/id.ts'
+import type { Attempt, Delivery, DeliveryStore } from '#store/deliveries.ts'
+import type { DeliveryHistory } from '#store/delivery-history.ts'
+import type { Recipients } from '#store/jobs.ts'
 
-import { runErrand } from './errand.ts'
-import { answerAsJson } from './jobs-answer.ts'
-import { addressesOf, isAddress, isPublic } from './reach.ts'
+import { messageOf, post, sampleOf, sendMarginMs } from './webhooks-message.ts'
 
 // Tells others how jobs ended, in the form of Standard Webhooks (specification 1.0.0). A message may come twice, after
 // a crash or a lost answer; its `webhook-id` is then the same.
@@ -17,28 +15,41 @@ export interface Webhooks {
   wake(): void
   /** Deliveries under way. */
   readonly running: number
+  /** How deliveries went. */
+  readonly history: DeliveryHistory
+  /** Sends a message about a job that never was, once, and notes nothing; the status of the answer, or what went wrong. */
+  try(webhook: WebhookSettings, event: string): Promise<number | string>
   /** Begins no more deliveries. */
   drain(): void
   /** Stops what is under way, to be tried again at the next start. */
   close(): void
 }
 
-const maxAnswerBytes = 1024 * 1024
-/** On top of the time that a try may take. */
-const leaseMarginMs = 1000
+/** On top of the time that a try may take, finding the address included. */
+const leaseMarginMs = sendMarginMs + 1000
+const retryLookMs = 1000
 const maxSleepMs = 60_000
 const jitter = 0.1
+const sweepEveryMs = 60_000
+const sweepRows = 500
+const sweepPauseMs = 5
+const maxHistoryRows = 100_000
+const maxErrorChars = 500
 
 export function createWebhooks(options: {
   readonly deliveries: DeliveryStore
+  readonly history: DeliveryHistory
   readonly settings: () => ReadonlyMap<string, WebhookSettings>
+  /** How long it is known how deliveries went. */
+  readonly historyMs: () => number
   readonly log: Logger
 }): Webhooks {
-  const { deliveries, settings, log } = options
+  const { deliveries, history, settings, historyMs, log } = options
   const underWay = new Map<string, { readonly webhook: string; readonly stop: AbortController }>()
   let isStopping = false
   let isClosed = false
   let timer: ReturnType<typeof setTimeout> | undefined
+  let sweptAt = Number.NEGATIVE_INFINITY
 
   function wakeIn(ms: number): void {
     if (isStopping) return
@@ -49,17 +60,34 @@ export function createWebhooks(options: {
 
   function look(): void {
     if (isStopping || !deliveries.exists()) return
+    if (performance.now() - sweptAt > sweepEveryMs) {
+      sweptAt = performance.now()
+      void sweep()
+    }
     try {
       if (deliveries.nextAtMs() === undefined) return
       const webhooks = settings()
-      const removed = deliveries.removeOthers([...webhooks.keys()])
+      const removed = deliveries.giveUpOthers(
+        [...webhooks.keys()],
+        'the webhook is not configured any more',
+      )
       if (removed > 0) log.warn(`${removed} webhook deliveries are to nobody configured any more`)
       for (const webhook of webhooks.values()) begin(webhook)
       const next = deliveries.nextAtMs()
       if (next !== undefined) wakeIn(Math.max(next - Date.now(), 10))
     } catch (thrown) {
       log.debug('the outbox of webhooks could not be looked at', { error: String(thrown) })
-      wakeIn(leaseMarginMs)
+      wakeIn(retryLookMs)
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    try {
+      while (!isClosed && history.sweep(historyMs(), maxHistoryRows, sweepRows)) {
+        await Bun.sleep(sweepPauseMs)
+      }
+    } catch (thrown) {
+      log.debug('the history of webhooks was not swept', { error: String(thrown) })
     }
   }
 
@@ -83,29 +111,18 @@ export function createWebhooks(options: {
     webhook: WebhookSettings,
     signal: AbortSignal,
   ): Promise<void> {
-    const { id, attempts, job } = delivery
-    const event = `async_job.${job.ending.state}`
-    let failure: string | undefined
-    let isGone = false
-    if (webhook.events.has(event) && !webhook.disabled) {
-      try {
-        const status = await post(webhook, id, payload(delivery, event, webhook), signal)
-        isGone = status === 410
-        if (status < 200 || status > 299) failure = `it answered with status ${status}`
-      } catch (thrown) {
-        failure = thrown instanceof Error ? thrown.message : String(thrown)
-      }
-    }
+    const { id, attempts, jobId } = delivery
+    const attempt = await attemptTo(delivery, webhook, signal)
     if (isClosed) return
-    const facts = { webhook: webhook.name, delivery: id, job: job.id, attempts }
+    const { outcome, error } = attempt
+    const facts = { webhook: webhook.name, delivery: id, job: jobId, attempts }
     try {
-      if (failure === undefined) deliveries.remove(id)
-      else if (isGone || attempts > webhook.maxRetries) {
-        log.error(`a webhook was given up: ${failure}`, facts)
-        deliveries.remove(id)
+      if (outcome === 'retryable_failure') {
+        log.warn(`a webhook failed and is tried again: ${error}`, facts)
+        deliveries.settle(delivery, attempt, Date.now() + backoffMs(webhook, attempts))
       } else {
-        log.warn(`a webhook failed and is tried again: ${failure}`, facts)
-        deliveries.postpone(id, Date.now() + backoffMs(webhook, attempts), false)
+        if (outcome !== 'delivered') log.error(`a webhook was given up: ${error}`, facts)
+        deliveries.settle(delivery, attempt)
       }
     } catch (thrown) {
       // It stays in the outbox and is tried again when its lease is over.
@@ -121,6 +138,14 @@ export function createWebhooks(options: {
     get running() {
       return underWay.size
     },
+    history,
+    async try(webhook, event) {
+      try {
+        return await post(webhook, { id: newId(), event, text: sampleOf(event) })
+      } catch (thrown) {
+        return textOf(thrown)
+      }
+    },
     drain() {
       isStopping = true
       clearTimeout(timer)
@@ -132,7 +157,7 @@ export function createWebhooks(options: {
       for (const [id, { stop }] of underWay) {
         stop.abort()
         try {
-          deliveries.postpone(id, Date.now(), true)
+          deliveries.giveBack(id)
         } catch (thrown) {
           log.debug('a webhook waits for the end of its lease', { error: String(thrown) })
         }
@@ -141,83 +166,56 @@ export function createWebhooks(options: {
   }
 }
 
+/** One try, and what becomes of the delivery by it. Never rejects. */
+async function attemptTo(
+  delivery: Delivery,
+  webhook: WebhookSettings,
+  signal: AbortSignal,
+): Promise<Attempt> {
+  const { id, event, attempts } = delivery
+  if (webhook.disabled || !webhook.events.has(event)) {
+    const error = webhook.disabled ? 'the webhook is disabled' : 'it does not want such events'
+    return { outcome: 'permanent_failure', statusCode: undefined, error }
+  }
+  let statusCode: number | undefined
+  let error: string
+  try {
+    statusCode = await post(webhook, { id, event, text: messageOf(delivery, webhook) }, signal)
+    if (statusCode >= 200 && statusCode < 300) {
+      return { outcome: 'delivered', statusCode, error: undefined }
+    }
+    error = `it answered with status ${statusCode}`
+  } catch (thrown) {
+    error = textOf(thrown)
+  }
+  if (statusCode === 410) return { outcome: 'permanent_failure', statusCode, error }
+  const outcome = attempts > webhook.maxRetries ? 'exhausted' : 'retryable_failure'
+  return { outcome, statusCode, error }
+}
+
+function textOf(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown)
+  return text.slice(0, maxErrorChars)
+}
+
 function backoffMs({ initialBackoffMs, maxBackoffMs }: WebhookSettings, attempts: number): number {
   const exact = Math.min(initialBackoffMs * 2 ** (attempts - 1), maxBackoffMs)
   return Math.round(exact * (1 - jitter + 2 * jitter * Math.random()))
 }
 
-/** The same bytes at every try: all that it is made of was settled when the job ended. */
-function payload({ job }: Delivery, event: string, webhook: WebhookSettings): string {
-  const time = (ms: number | undefined): string => new Date(ms ?? 0).toISOString()
-  const facts = JSON.stringify({
-    job_id: job.id,
-    request_id: job.requestId,
-    request_type: job.endpoint,
-    status: job.state,
-    status_code: job.ending.statusCode,
-    created_at: time(job.createdAtMs),
-    completed_at: time(job.completedAtMs),
-    expires_at: time(job.expiresAtMs),
-  })
-  const head = `{"type":"${event}","timestamp":"${time(job.completedAtMs)}","data":${facts.slice(0, -1)}`
-  const name = job.state === 'completed' ? 'result' : 'error'
-  if (name === 'result' && !webhook.includeResponse) return `${head}}}`
-  const answer = answerAsJson(job.ending)
-  return Buffer.byteLength(answer) > webhook.maxResponseBytes
-    ? `${head},"${name}_omitted":true}}`
-    : `${head},"${name}":${answer}}}`
-}
-
-/** Sends a message and returns the status of the answer. Throws what `runErrand` throws. */
-async function post(
-  webhook: WebhookSettings,
-  deliveryId: string,
-  body: string,
-  signal: AbortSignal,
-): Promise<number> {
-  const id = `msg_${deliveryId}`
-  const timestamp = String(Math.floor(Date.now() / 1000))
-  const key = Buffer.from(webhook.secret.reveal().slice('whsec_'.length), 'base64')
-  const signature = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(webhook.headers)) headers[name] = value.reveal()
-  const url = new URL(webhook.url)
-  const address = await addressFor(url, webhook)
-  const pinned = new URL(url)
-  pinned.hostname = address.includes(':') ? `[${address}]` : address
-  const serverName = url.hostname.replace(/^\[|\]$/g, '')
-  const { status } = await runErrand(
-    {
-      // The address that was judged and no other, whatever the name leads to a moment later.
-      url: pinned.href,
-      method: 'POST',
-      headers: {
-        ...headers,
-        host: url.host,
-        'content-type': 'application/json',
-        'user-agent': `asbru/${VERSION}`,
-        'webhook-id': id,
-        'webhook-timestamp': timestamp,
-        'webhook-signature': `v1,${signature}`,
-      },
-      body,
-      timeoutMs: webhook.timeoutMs,
-      maxBytes: maxAnswerBytes,
-      signal,
-      ...(url.protocol === 'https:' && !isAddress(serverName) && { tls: { serverName } }),
-    },
-    `webhook '${webhook.name}'`,
-  )
-  return status
-}
-
-async function addressFor(url: URL, webhook: WebhookSettings): Promise<string> {
-  const addresses = await addressesOf(url.hostname.replace(/^\[|\]$/g, ''))
-  if (!webhook.allowPrivateNetwork && !addresses.every(isPublic)) {
-    throw new Error('its address is not on the public internet (allow_private_network)')
+/**
+ * Whom to tell of a job: the webhook that it names, and those that are told of every job. One that does not want such
+ * events is left out; one that is gone or disabled by now stays in, so that its history says so.
+ */
+export function recipientsIn(settings: () => ReadonlyMap<string, WebhookSettings>): Recipients {
+  return (named, state) => {
+    const webhooks = settings()
+    const event = `async_job.${state}`
+    const names: string[] = []
+    if (named !== undefined && webhooks.get(named)?.events.has(event) !== false) names.push(named)
+    for (const { name, everyJob, disabled, events } of webhooks.values()) {
+      if (everyJob && !disabled && events.has(event) && name !== named) names.push(name)
+    }
+    return names
   }
-  // Those of the older protocol first: the newer one is often there in name only.
-  const [first] = addresses.toSorted((a, b) => Number(a.includes(':')) - Number(b.includes(':')))
-  if (first === undefined) throw new Error('its name does not resolve')
-  return first
 }

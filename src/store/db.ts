@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
+import { createFlush } from './flush.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 // One SQLite file, opened when something first needs it. A file that cannot be used never stops the gateway: who
@@ -16,6 +17,12 @@ export interface Db {
    * be opened is left alone for some seconds, so that a broken disk does not hold up every request anew.
    */
   use<T>(work: (sqlite: Database) => T): T
+  /**
+   * Resolves when all that was committed before is on the disk, so that it survives a loss of power. Nothing waits
+   * for the disk meanwhile, and who asks at the same time shares one wait. Never rejects: a disk that cannot do that
+   * is told to the log.
+   */
+  durable(): Promise<void>
   /** Whether something written now would stay, as far as is known; opens the file to find out. */
   isUsable(): boolean
   /** Whether there is anything to be read, as far as can be told without opening it. */
@@ -99,6 +106,7 @@ export function createDb({ path, log, retryMs = 10_000 }: DbOptions): Db {
         return false
       }
     },
+    durable: path === undefined ? () => Promise.resolve() : createFlush(path, log),
     exists: () => sqlite !== undefined || (path !== undefined && existsSync(path)),
     isInMemory: path === undefined,
     close() {
@@ -137,8 +145,8 @@ function open(path: string | undefined): Database {
     // Before the first table: pages of what was deleted can then be given back a few at a time.
     sqlite.run('PRAGMA auto_vacuum = INCREMENTAL')
     sqlite.run('PRAGMA journal_mode = WAL')
-    // Survives the death of the process at any moment; a loss of power may take the last answers with it, and
-    // nothing else. Waiting for the disk after each answer would hold up all others.
+    // Survives the death of the process at any moment; a loss of power may take the last commits with it, and
+    // nothing else. Waiting for the disk in each of them would hold up all other callers: `durable` waits beside them.
     sqlite.run('PRAGMA synchronous = NORMAL')
     sqlite.run('PRAGMA cache_size = -8000')
     migrate(sqlite)

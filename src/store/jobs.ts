@@ -1,8 +1,7 @@
 import type { Database } from 'bun:sqlite'
 
-import { newId } from '#lib/id.ts'
-
 import type { Db } from './db.ts'
+import { putWithin } from './deliveries.ts'
 import { jobOf, withEnding } from './jobs-row.ts'
 import type { EndedJob, EndedRow, Ending, Job, JobState, Row } from './jobs-row.ts'
 
@@ -68,8 +67,10 @@ export interface JobStore {
   isUsable(): boolean
   /** False when everything is in memory. */
   readonly isDurable: boolean
-  /** When it returns the job is committed. */
+  /** When it returns the job is committed, which outlives this process; `durable` is for what takes the machine down. */
   submit(job: NewJob, worker: string, leaseMs: number, bounds: Bounds): Submission
+  /** Resolves when all that was committed before is on the disk. */
+  durable(): Promise<void>
   find(id: string, owner: string): Job | EndedJob | undefined
   /** Newest first, without their answers; undefined when there is no job `after`. */
   list(owner: string, page: JobPage): readonly Job[] | undefined
@@ -94,6 +95,9 @@ export interface JobStore {
   /** Removes some of what has expired; whether there may be more. */
   sweep(limit: number): boolean
 }
+
+/** The webhooks to tell of a job that ended in this state, given the one that it names. */
+export type Recipients = (named: string | undefined, state: Ending['state']) => readonly string[]
 
 export interface JobPage {
   readonly limit: number
@@ -139,8 +143,6 @@ const endJob = `
     headers = ?5, result = ?6, bytes = ?7, worker = NULL, lease_until_ms = NULL, request = NULL, body = NULL
   WHERE id = ?1 AND state IN ('pending', 'processing') AND (?8 IS NULL OR worker = ?8)
   RETURNING webhook`
-const insertDelivery = `
-  INSERT INTO webhook_deliveries (id, job_id, webhook, next_at_ms) VALUES (?1, ?2, ?3, ?4)`
 const requeueJob = `
   UPDATE jobs SET state = 'pending', worker = NULL, lease_until_ms = NULL
   WHERE id = ?1 AND state = 'processing'`
@@ -163,23 +165,33 @@ interface Orphan {
 }
 
 /** Ends a job inside a transaction, and notes whom to tell. `worker`: only if it is its job. */
-export function endWithin(
+function endWithin(
   sqlite: Database,
   id: string,
   worker: string | null,
   { state, statusCode, headers, result }: Ending,
   now: number,
+  recipients: Recipients,
 ): boolean {
   const bytes = result.length + rowBytes
   const row = sqlite
     .query<{ webhook: string | null }, (string | number | Uint8Array<ArrayBuffer> | null)[]>(endJob)
     .get(id, state, now, statusCode, JSON.stringify(headers), result, bytes, worker)
   if (!row) return false
-  if (row.webhook !== null) sqlite.query(insertDelivery).run(newId(now), id, row.webhook, now)
+  for (const webhook of recipients(row.webhook ?? undefined, state)) {
+    putWithin(sqlite, id, webhook, `async_job.${state}`, now)
+  }
   return true
 }
 
-export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
+export function createJobStore(
+  db: Db,
+  now: () => number = Date.now,
+  recipients: Recipients = (named) => (named === undefined ? [] : [named]),
+): JobStore {
+  const end = (sqlite: Database, id: string, worker: string | null, ending: Ending): boolean =>
+    endWithin(sqlite, id, worker, ending, now(), recipients)
+
   function within<T>(work: (sqlite: Database) => T): T {
     return db.use((sqlite) => sqlite.transaction(() => work(sqlite)).immediate())
   }
@@ -193,9 +205,9 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
           .query<Orphan, [number, string | null]>(selectOrphans)
           .all(worker === null ? now() : 0, worker)
         for (const { id, state, holds_key: holdsKey, starts } of orphans) {
-          if (holdsKey) endWithin(sqlite, id, null, keyLost, now())
+          if (holdsKey) end(sqlite, id, null, keyLost)
           else if (state === 'processing' && (onRestart === 'fail' || starts >= maxStarts)) {
-            endWithin(sqlite, id, null, interrupted, now())
+            end(sqlite, id, null, interrupted)
           } else sqlite.query(requeueJob).run(id)
         }
         return orphans.length
@@ -271,6 +283,7 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
         }
       })
     },
+    durable: () => db.durable(),
     find(id, owner) {
       const row = db.use((sqlite) =>
         sqlite.query<EndedRow, [string, string, number]>(selectJob).get(id, owner, now()),
@@ -314,8 +327,7 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
       )
       return new Set(rows.filter(({ state }) => state === 'processing').map(({ id }) => id))
     },
-    finish: (id, worker, ending) =>
-      within((sqlite) => endWithin(sqlite, id, worker, ending, now())),
+    finish: (id, worker, ending) => within((sqlite) => end(sqlite, id, worker, ending)),
     abandon: (worker, adoption) => recover(worker, adoption),
     adopt: (adoption) => recover(null, adoption),
     cancel(id, owner, ending) {
@@ -324,7 +336,7 @@ export function createJobStore(db: Db, now: () => number = Date.now): JobStore {
           .query<EndedRow, [string, string, number]>(selectJob)
           .get(id, owner, now())
         if (!row) return undefined
-        return endWithin(sqlite, id, null, ending, now()) ? 'cancelled' : 'ended'
+        return end(sqlite, id, null, ending) ? 'cancelled' : 'ended'
       })
     },
     sweep: (limit) =>

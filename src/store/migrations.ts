@@ -77,4 +77,23 @@ export const MIGRATIONS: readonly string[] = [
    CREATE INDEX webhook_deliveries_by_job ON webhook_deliveries (job_id);
    CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (webhook, next_at_ms);`,
   `ALTER TABLE jobs ADD COLUMN streams INTEGER NOT NULL DEFAULT 0`,
+  `ALTER TABLE webhook_deliveries ADD COLUMN event TEXT;
+   CREATE TABLE webhook_attempts (
+     seq INTEGER PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     delivery_id TEXT NOT NULL,
+     webhook TEXT NOT NULL,
+     job_id TEXT NOT NULL,
+     request_id TEXT,
+     event TEXT NOT NULL,
+     attempt INTEGER NOT NULL,
+     outcome TEXT NOT NULL,
+     status_code INTEGER,
+     error TEXT,
+     created_at_ms INTEGER NOT NULL
+   );
+   CREATE INDEX webhook_attempts_by_delivery ON webhook_attempts (delivery_id, seq);
+   CREATE INDEX webhook_attempts_by_webhook ON webhook_attempts (webhook, seq);
+   CREATE INDEX webhook_attempts_by_job ON webhook_attempts (job_id);
+   CREATE INDEX webhook_attempts_by_age ON webhook_attempts (created_at_ms);`,
 ]

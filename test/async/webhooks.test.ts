@@ -8,6 +8,7 @@ import OpenAI from 'openai'
 import { createWebhooks } from '#pipeline/webhooks.ts'
 import { createDb } from '#store/db.ts'
 import { createDeliveryStore } from '#store/deliveries.ts'
+import { createDeliveryHistory } from '#store/delivery-history.ts'
 import { createJobStore } from '#store/jobs.ts'
 
 import { accepted } from '../config/rig.ts'
@@ -95,7 +96,7 @@ test('a completed job is told, signed so that the SDK accepts it', async () => {
     type: 'async_job.completed',
     data: { job_id: id, request_type: 'chat_completion', status: 'completed', status_code: 200 },
   })
-  expect(message!.body.data).not.toHaveProperty('result')
+  expect(message!.body.data).not.toHaveProperty('response')
   expect(message!.headers.get('x-team')).toBe('blue')
   const client = new OpenAI({ apiKey: 'x' })
   const event: unknown = await client.webhooks.unwrap(message!.text, message!.headers, secret)
@@ -121,8 +122,8 @@ test('the answer goes along when that is wanted and it is not too large; errors 
     await receiver.arrived(i)
   }
   const [small, large, failed] = receiver.messages.map(({ body }) => body)
-  expect(small.data.result).toMatchObject({ id: 'small' })
-  expect(large.data).toMatchObject({ status: 'completed', result_omitted: true })
+  expect(small.data.response).toMatchObject({ id: 'small' })
+  expect(large.data).toMatchObject({ status: 'completed', response_omitted: true })
   expect(failed).toMatchObject({
     type: 'async_job.failed',
     data: { status_code: 400, error: { error: { message: 'no' } } },
@@ -204,6 +205,8 @@ test('a name that leads into this machine is not called, whatever it looks like'
   jobs.cancel('a', '', { state: 'failed', statusCode: 409, headers: {}, result: '{}' })
   const sender = createWebhooks({
     deliveries: createDeliveryStore(db),
+    history: createDeliveryHistory(db),
+    historyMs: () => 1000,
     settings: () => new Map([['hook', settings]]),
     log,
   })
