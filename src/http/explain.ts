@@ -9,7 +9,7 @@ import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import { requestId } from './intake.ts'
-import { openaiSurface } from './openai.ts'
+import { answerHead, openaiSurface } from './openai.ts'
 import { parseJson, readText, requireJson } from './read.ts'
 import { respondError } from './respond.ts'
 
@@ -80,14 +80,17 @@ function switchedOff(): GatewayError {
 export function createExplainer(gateway: Gateway): Explainer {
   const { services } = gateway
   // Nothing else of the gateway: whatever it may have besides, it is not for requests that are not real.
-  const surface = openaiSurface({
+  const explaining: Gateway = {
     services,
     snapshot: () => gateway.snapshot(),
     perform: explain,
     patient() {},
-  })
+  }
+  const surface = openaiSurface(explaining)
   return async (text) => {
-    const response = await surface.fetch(described(text))
+    const request = described(text)
+    const isHead = request.method === 'HEAD'
+    const response = await (isHead ? answerHead(explaining, request) : surface.fetch(request))
     const answer = await response.text()
     return response.ok ? answer : refused(response.status, answer)
   }
@@ -105,8 +108,8 @@ function refused(status: number, answer: string): string {
   return JSON.stringify({ object: 'explanation', refused: true, status, error, trace })
 }
 
-// An answer to HEAD has no place for an explanation.
-const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+const bodiless = new Set(['GET', 'HEAD'])
 const known = new Set(['method', 'path', 'headers', 'body'])
 /** They are about the connection of a real request, or set here. */
 const connectionOnly = /^(?:connection|content-encoding|content-length|host|transfer-encoding)$/
@@ -136,7 +139,7 @@ function described(text: string): Request {
   const written = place && text.slice(place.start, place.end)
   const body = written?.startsWith('"') ? (JSON.parse(written) as string) : written
   const headers = headersIn(value['headers'])
-  const hasBody = body !== undefined && body !== 'null' && method !== 'GET'
+  const hasBody = body !== undefined && body !== 'null' && !bodiless.has(method)
   if (hasBody) {
     headers['content-type'] ??= 'application/json'
     headers['content-length'] = String(Buffer.byteLength(body))

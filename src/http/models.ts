@@ -2,7 +2,7 @@ import type { ProviderSettings, Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { Trace } from '#core/trace.ts'
-import { listElements } from '#pipeline/models.ts'
+import { elementsOf, listElements } from '#pipeline/models.ts'
 import { run } from '#pipeline/run.ts'
 import { providerFor } from '#providers/registry.ts'
 
@@ -56,18 +56,14 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
       isCall = true
       return respond(call, await perform(call, snapshot, gateway.services))
     }
-    if (gateway.perform) throw allAreAsked()
+    if (gateway.perform) {
+      return jsonAnswer(await explained(gateway, snapshot, arrival, caller), arrival)
+    }
     // What a caller's own key may see is nobody else's business, and what its headers say is not for others.
     const text = caller.directKey
       ? (await merge(gateway, snapshot, arrival, caller)).text
-      : await cached(gateway, snapshot, { ...arrival, headers: {} }, caller)
-    return new Response(text, {
-      headers: {
-        'content-type': 'application/json',
-        'x-request-id': arrival.id,
-        'x-bifrost-request-type': 'list_models',
-      },
-    })
+      : await forAnybody(gateway, snapshot, arrival, caller)
+    return jsonAnswer(text, arrival)
   } catch (thrown) {
     const error = toGatewayError(thrown)
     if (!isCall) noteRefusal(gateway, arrival, context.requestType, error)
@@ -75,12 +71,63 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
   }
 }
 
-function allAreAsked(): GatewayError {
-  return new GatewayError(
-    'invalid_request',
-    'All providers are asked for their models; name one with ?provider= to have that explained.',
-    { param: 'provider' },
-  )
+function jsonAnswer(text: string, { id }: Arrival): Response {
+  const headers = {
+    'content-type': 'application/json',
+    'x-request-id': id,
+    'x-bifrost-request-type': 'list_models',
+  }
+  return new Response(text, { headers })
+}
+
+/** What would be done to make the list: of each provider, with its keys, as for one that is named. */
+async function explained(
+  gateway: Gateway,
+  snapshot: Snapshot,
+  arrival: Arrival,
+  caller: Call['caller'],
+): Promise<string> {
+  const candidates: unknown[] = []
+  const trace: object[] = []
+  for (const provider of listable(snapshot)) {
+    const call = listCall(provider, arrival, caller, arrival.request.signal, '')
+    try {
+      const outcome = await gateway.perform!(call, snapshot, gateway.services)
+      const text = outcome.kind === 'json' ? outcome.text : '{}'
+      const { candidates: own = [] } = JSON.parse(text) as { candidates?: unknown[] }
+      candidates.push(...own)
+    } catch (thrown) {
+      candidates.push({ provider, error: { message: toGatewayError(thrown).message } })
+    }
+    trace.push(...traceOf(call))
+  }
+  return JSON.stringify({
+    object: 'explanation',
+    request_type: 'list_models',
+    stream: false,
+    config_generation: snapshot.generation,
+    merged: true,
+    candidates,
+    trace,
+  })
+}
+
+function traceOf({ trace, provider }: Call): object[] {
+  return trace.shown().map((decision) => ({ ...decision, provider }))
+}
+
+/** The list that is made for all callers. Who asks for an explanation gets one that was made anew, and how. */
+function forAnybody(
+  gateway: Gateway,
+  snapshot: Snapshot,
+  arrival: Arrival,
+  caller: Call['caller'],
+): Promise<string> {
+  if (!isExplained(arrival.headers)) {
+    return cached(gateway, snapshot, { ...arrival, headers: {} }, caller)
+  }
+  const asked = { ...arrival, headers: { 'x-bf-explain': 'true' } }
+  return merge(gateway, snapshot, asked, caller).then(({ text }) => text)
 }
 
 async function cached(
@@ -110,13 +157,17 @@ async function merge(
   caller: Call['caller'],
 ): Promise<Merged> {
   const providers = listable(snapshot)
-  const lists = await Promise.allSettled(
+  const lists = await Promise.all(
     providers.map((name) => listOne(gateway, snapshot, name, arrival, caller)),
   )
-  const served = lists.flatMap((list) => (list.status === 'fulfilled' ? [list.value] : []))
-  const [failed] = lists.flatMap((list) => (list.status === 'rejected' ? [list.reason] : []))
-  if (served.length === 0 && failed !== undefined) throw failed
-  const text = `{"object":"list","data":[${served.flat().join(',')}],"extra_fields":{"request_type":"list_models"}}`
+  const failed = lists.find(({ error }) => error !== undefined)?.error
+  if (failed && lists.every(({ error }) => error !== undefined)) throw failed
+  const data = lists.flatMap(({ models }) => models).join(',')
+  const statuses = lists.flatMap((list) => list.statuses).join(',')
+  const isTold = isExplained(arrival.headers)
+  const trace = isTold ? `,"trace":${JSON.stringify(lists.flatMap((list) => list.trace))}` : ''
+  const extra = `{"request_type":"list_models","key_statuses":[${statuses}]${trace}}`
+  const text = `{"object":"list","data":[${data}],"extra_fields":${extra}}`
   return { text, complete: failed === undefined }
 }
 
@@ -134,20 +185,37 @@ function hasKey(settings: ProviderSettings): boolean {
   return settings.keys.some((key) => key.enabled)
 }
 
+/** What a provider came to. */
+interface ProvidersList {
+  /** As JSON, and so are the statuses. */
+  readonly models: readonly string[]
+  /** What each of its keys came to. */
+  readonly statuses: readonly string[]
+  readonly trace: readonly object[]
+  readonly error: GatewayError | undefined
+}
+
 async function listOne(
   gateway: Gateway,
   snapshot: Snapshot,
   provider: string,
   arrival: Arrival,
   caller: Call['caller'],
-): Promise<string[]> {
+): Promise<ProvidersList> {
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(), patienceMs)
+  const call = listCall(provider, arrival, caller, controller.signal, '')
   try {
-    const call = listCall(provider, arrival, caller, controller.signal, '')
     const outcome = await run(call, snapshot, gateway.services)
     if (outcome.kind !== 'json') throw new GatewayError('upstream_malformed', 'No list came.')
-    return listElements(outcome.text)
+    const { text } = outcome
+    const statuses = elementsOf(text, ['extra_fields', 'key_statuses'])
+    return { models: listElements(text), statuses, trace: traceOf(call), error: undefined }
+  } catch (thrown) {
+    const error = toGatewayError(thrown)
+    const { message, code, status } = error
+    const told = { provider, status: 'failed', error: { message, code, status_code: status } }
+    return { models: [], statuses: [JSON.stringify(told)], trace: traceOf(call), error }
   } finally {
     clearTimeout(timer)
   }

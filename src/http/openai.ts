@@ -74,6 +74,18 @@ function handlerOf(
       : serve(gateway, endpoint, request, prefixLength)
 }
 
+/**
+ * What a HEAD of any route comes to, with the body that `gateway.perform` may have for it: over HTTP an answer to HEAD
+ * has none.
+ */
+export function answerHead(gateway: Gateway, request: Request): Promise<Response> {
+  const path = pathOf(request.url)
+  const { length } = prefixes.findLast((prefix) => path.startsWith(`${prefix}/`)) ?? prefixes[0]
+  return path.slice(length) === ENDPOINTS.list_models.path
+    ? listModels(gateway, arrive(request, length))
+    : passThrough(gateway, request, length)
+}
+
 function elysiaPath(path: string): string {
   return path.replace(/\{\w+\.\.\.\}/g, '*').replace(/\{(\w+)\}/g, ':$1')
 }

@@ -8,6 +8,10 @@ import type { Outcome, Sink } from '#pipeline/outcome.ts'
 export function respond(call: Call, outcome: Outcome): Response {
   const headers = outcome.headers
   identify(headers, call, outcome)
+  // What has no place for `extra_fields`, and what was decided before the first event of a stream, whose last has it all.
+  if (call.trace.isDetailed && (outcome.kind !== 'json' || call.endpoint === 'passthrough')) {
+    headers['x-bf-trace'] = call.trace.header()
+  }
   switch (outcome.kind) {
     case 'empty':
       return new Response(null, { status: outcome.status, headers })
@@ -15,8 +19,6 @@ export function respond(call: Call, outcome: Outcome): Response {
       headers['content-type'] = 'application/json'
       return new Response(outcome.text, { status: outcome.status, headers })
     case 'stream': {
-      // What was decided before the first event; `extra_fields` of the last one has the rest.
-      if (call.trace.isDetailed) headers['x-bf-trace'] = call.trace.header()
       headers['content-type'] = outcome.contentType
       if (outcome.contentType.startsWith('text/event-stream')) {
         headers['cache-control'] = 'no-cache, no-transform'

@@ -8,13 +8,14 @@ import { noResources } from '#providers/provider.ts'
 import type { Outbound, Resources, Target } from '#providers/provider.ts'
 
 import { decidingFor, keysOf } from './candidates.ts'
-import type { Deciding } from './candidates.ts'
+import type { Deciding, KeyVerdict } from './candidates.ts'
 import { countsHere } from './count.ts'
 import { compose } from './dispatch.ts'
 import { failureClass } from './failure.ts'
 import { outboundHeaders } from './forward.ts'
 import { hedgeForecast } from './hedge-plan.ts'
 import { isAboutResponse } from './lifecycle.ts'
+import { asksEveryKey } from './list-models.ts'
 import type { Outcome } from './outcome.ts'
 import { placeholder, withoutSecrets } from './redacted.ts'
 import type { Shown } from './redacted.ts'
@@ -113,6 +114,8 @@ async function prospectsOf(
 ): Promise<object> {
   const { settings, model, index } = leg
   const deciding = decidingFor(leg, call, snapshot, services)
+  const found = keysOf(leg, call, deciding, services)
+  const everyKey = asksEveryKey(call, { legs: [leg] })
   const gate = services.gates.of(settings.name)
   const isLarge = call.body.kind === 'json' && call.body.text.length > largeChars
   const keys = likeliest(leg, deciding, isLarge ? 1 : maxComposed)
@@ -129,12 +132,18 @@ async function prospectsOf(
     fallback_index: index,
     provider: settings.name,
     model,
-    ...keysOf(leg, call, deciding, services),
+    ...found,
+    ...(everyKey && { every_key: true, keys: found.keys.map(asAsked) }),
     in_flight: gate.inFlight,
     waiting: gate.waiting,
     may_retry: gate.retries.hasLeft && settings.network.retry.maxRetries > 0,
     prospects,
   }
+}
+
+/** Where each key is asked, none is more likely than another. */
+function asAsked(key: KeyVerdict): KeyVerdict {
+  return key.share === undefined ? key : { ...key, share: 1 }
 }
 
 /** The keys that may be asked, the likeliest first. */

@@ -95,7 +95,12 @@ function paramsOf({ fates }: Target['provider']): string[] | undefined {
 
 /** The text of each element of a list's `data`, for merging lists without re-serialising them. */
 export function listElements(text: string): string[] {
-  const data = locate(text, ['data'])
-  if (!data || text[data.start] !== '[') return []
-  return elementsAt(text, data.start).map(({ start, end }) => text.slice(start, end))
+  return elementsOf(text, ['data'])
+}
+
+/** The same of a list at another place; none where there is no list. */
+export function elementsOf(text: string, path: readonly string[]): string[] {
+  const list = locate(text, path)
+  if (!list || text[list.start] !== '[') return []
+  return elementsAt(text, list.start).map(({ start, end }) => text.slice(start, end))
 }

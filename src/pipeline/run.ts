@@ -5,6 +5,7 @@ import { toGatewayError } from '#core/errors.ts'
 import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { answerStored, isAboutResponse } from './lifecycle.ts'
+import { asksEveryKey, listEveryKey } from './list-models.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import { wantsRescue, withRescue } from './rescue.ts'
@@ -30,6 +31,9 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
     }
     const planning = planned(call, snapshot, services, settle)
     const { whole, plan } = planning instanceof Promise ? await planning : planning
+    if (asksEveryKey(whole, plan)) {
+      return await listEveryKey(whole, plan, snapshot, services, settle)
+    }
     if (wantsRescue(whole, snapshot)) {
       const ask: Rescuing['attempt'] = (part, where, books) =>
         attempt(part, where, snapshot, services, books, holding)

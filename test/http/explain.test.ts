@@ -218,7 +218,36 @@ describe('an explanation', () => {
         expect(explanation.object).toBe('explanation')
       }
     }
-    expect((await explained(rig, { method: 'GET', path: '/v1/models' })).refused).toBe(true)
+  })
+
+  test('of the models of all providers has what each of them would be asked, with each key', async () => {
+    await using rig = await twoProviders()
+    for (const method of ['GET', 'HEAD']) {
+      const explanation = await explained(rig, { method, path: '/v1/models' })
+      expect(explanation).toMatchObject({ request_type: 'list_models', merged: true })
+      expect(explanation.candidates).toMatchObject([
+        { provider: 'openai', every_key: true, prospects: [{ keys: ['a', 'b'] }] },
+        { provider: 'anthropic', every_key: true, prospects: [{ keys: ['claude'] }] },
+      ])
+      const shares = explanation.candidates[0].keys.map(({ share }: any) => share)
+      expect(shares).toEqual([1, 1, undefined])
+      expect(requestOf(explanation).url).toBe(`${rig.upstream.url}/v1/models`)
+    }
+  })
+
+  test('of a HEAD is of what the provider is sent for it', async () => {
+    await using rig = await twoProviders()
+    const path = '/v1/files/file-1?provider=openai'
+    const explanation = await explained(rig, { method: 'HEAD', path, body: 'no part of it' })
+    const request = requestOf(explanation)
+    expect(request).toMatchObject({ method: 'HEAD', url: `${rig.upstream.url}/v1/files/file-1` })
+    expect(request.body ?? null).toBeNull()
+    const headers = { 'x-bf-explain': 'true' }
+    const url = `${rig.gateway.url}/openai${path}`
+    rig.upstream.reply({ json: {} })
+    const answer = await fetch(url, { method: 'HEAD', headers })
+    expect(rig.upstream.requests.at(-1)!.method).toBe('HEAD')
+    expect(answer.headers.get('x-bf-trace')).toContain('answered with status 200')
   })
 
   test('does not delete what the gateway keeps', async () => {
@@ -409,7 +438,7 @@ describe('a description that is none', () => {
     [{ path: '/v1/../../x' }, 'invalid_value'],
     [{ path: '/v1/ä' }, 'invalid_value'],
     [{ path, method: 'BREW' }, 'invalid_value'],
-    [{ path, method: 'HEAD' }, 'invalid_value'],
+    [{ path, method: 'TRACE' }, 'invalid_value'],
     [{ path, headers: [] }, 'invalid_value'],
     [{ path, headers: { a: 'b\r\nc: d' } }, 'invalid_value'],
     [{ path, headers: { 'a b': 'c' } }, 'invalid_value'],
