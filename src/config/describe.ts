@@ -1,8 +1,8 @@
 import { Secret } from '#lib/secret.ts'
 
+import { describeGovernance } from './describe-governance.ts'
 import { RATE_NAMES } from './prices.ts'
 import { isRecord } from './record.ts'
-import type { RoutingRule, RuleFallback } from './rule.ts'
 import type {
   Key,
   NetworkSettings,
@@ -18,6 +18,7 @@ type Json = Record<string, unknown>
 /** A snapshot as plain JSON in the words of `config.json`, with every default visible and every secret hidden. */
 export function describe(snapshot: Snapshot): Json {
   const { client, responseStore, async: jobs, logs, routing } = snapshot
+  const governance = describeGovernance(snapshot)
   return {
     source: snapshot.source ?? null,
     client: {
@@ -25,6 +26,7 @@ export function describe(snapshot: Snapshot): Json {
       allowed_origins: client.allowedOrigins,
       allowed_headers: client.allowedHeaders,
       required_headers: client.requiredHeaders,
+      enforce_auth_on_inference: snapshot.governance?.isRequired ?? false,
       header_filter_config: client.headerFilter,
       allow_per_request_raw_override: client.allowPerRequestRawOverride,
       max_request_body_size_mb: client.maxRequestBodyBytes / 1024 ** 2,
@@ -96,27 +98,7 @@ export function describe(snapshot: Snapshot): Json {
     },
     ...(snapshot.tracing && { tracing: ofTracing(snapshot.tracing) }),
     prices: snapshot.priceOverrides.map(ofPrice),
-    ...(routing.rules.length > 0 && { governance: { routing_rules: routing.rules.map(ofRule) } }),
-  }
-}
-
-function ofRule(rule: RoutingRule): Json {
-  const place = ({ provider, model, key }: RuleFallback): Json => ({
-    ...(provider !== undefined && { provider }),
-    ...(model !== undefined && { model }),
-    ...(key && { key_id: key.id }),
-  })
-  return {
-    id: rule.id,
-    name: rule.name,
-    enabled: rule.enabled,
-    cel_expression: rule.expression,
-    targets: rule.targets.map((target) => ({ ...place(target), weight: target.weight })),
-    fallbacks: rule.fallbacks.map(place),
-    scope: rule.scope,
-    ...(rule.scopeId !== '' && { scope_id: rule.scopeId }),
-    priority: rule.priority,
-    chain_rule: rule.chain,
+    ...(governance && { governance }),
   }
 }
 
@@ -253,6 +235,10 @@ function ofNetwork(network: NetworkSettings, references: Readonly<Record<string,
     retry_backoff_max: network.retry.maxBackoffMs,
     insecure_skip_verify: network.insecureSkipVerify,
     ...(network.caCertPem !== undefined && { ca_cert_pem: '[present]' }),
+    ...(network.keepAliveMs !== undefined && {
+      keep_alive_timeout_in_seconds: network.keepAliveMs / 1000,
+    }),
+    ...(network.enforceHttp2 && { enforce_http2: true }),
     allow_private_network: network.allowPrivateNetwork,
   }
 }

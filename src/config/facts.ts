@@ -54,12 +54,6 @@ export const FACT_TYPES: Readonly<Record<keyof Facts, string>> = {
 
 /** Those that nothing sets yet: always empty, or 0. */
 export const UNKNOWN_FACTS: ReadonlySet<string> = new Set([
-  'virtual_key_id',
-  'virtual_key_name',
-  'team_id',
-  'team_name',
-  'customer_id',
-  'customer_name',
   'user_id',
   'complexity_tier',
   'budget_used',

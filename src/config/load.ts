@@ -4,6 +4,7 @@ import { buildAmbient } from './ambient.ts'
 import { buildClient, buildResponseStore, warnOpenDoors } from './client.ts'
 import type { Context } from './context.ts'
 import { deepFreeze } from './freeze.ts'
+import { buildGovernance } from './governance.ts'
 import { isHeaderValue } from './headers.ts'
 import { idlePointers } from './idle.ts'
 import { buildAsync, buildWebhooks } from './jobs.ts'
@@ -43,6 +44,9 @@ export type LoadResult =
   | { readonly snapshot: Snapshot; readonly problems: readonly [] }
   | { readonly snapshot: undefined; readonly problems: readonly Problem[] }
 
+/** Settings without effect that are named one by one. */
+const maxIdle = 100
+
 /** Reads a configuration whole: a frozen snapshot, or every problem in it. Pure, and never throws. */
 export function loadConfig(input: LoadInput): LoadResult {
   const parsed = parseConfig(input.text ?? '{}')
@@ -69,7 +73,8 @@ export function loadConfig(input: LoadInput): LoadResult {
   addLocal()
 
   const vendors = input.vendors.map(({ name }) => name)
-  const routing = buildRouting(file, { providers, vendors, report })
+  const governance = buildGovernance(file, context, providers, vendors)
+  const routing = buildRouting(file, { providers, vendors, governance, report })
   const tracing = buildTracing(file.tracing, context)
   const metrics = buildMetrics(file.metrics ?? {})
   const priceOverrides = buildPrices(file, report)
@@ -79,11 +84,13 @@ export function loadConfig(input: LoadInput): LoadResult {
     return { snapshot: undefined, problems }
   }
   warnOpenDoors(file, report)
-  const idle = idlePointers(file).map(
-    (pointer) => `${pointer} (line ${parsed.locate(pointer, 'name').line})`,
-  )
+  const idle = idlePointers(file)
   if (idle.length > 0) {
-    report.warn('', `accepted, but without effect in this version: ${idle.join(', ')}`)
+    const named = idle
+      .slice(0, maxIdle)
+      .map((pointer) => `${pointer} (line ${parsed.locate(pointer, 'name').line})`)
+    const more = idle.length > maxIdle ? ` and ${idle.length - maxIdle} more` : ''
+    report.warn('', `accepted, but without effect in this version: ${named.join(', ')}${more}`)
   }
   return {
     snapshot: deepFreeze({
@@ -96,6 +103,7 @@ export function loadConfig(input: LoadInput): LoadResult {
       logs,
       providers,
       routing,
+      governance,
       metrics,
       tracing,
       priceOverrides,

@@ -10,6 +10,7 @@ import { RULE_SCOPES } from './schema/rules.ts'
 import type { RoutingRuleConfig } from './schema/rules.ts'
 import type { ProviderSettings } from './snapshot.ts'
 import { didYouMean } from './suggest.ts'
+import type { GovernanceSettings } from './virtual-key.ts'
 
 const root = '/governance/routing_rules'
 const maxFallbacks = 20
@@ -19,6 +20,7 @@ export interface RuleContext {
   readonly providers: ReadonlyMap<string, ProviderSettings>
   /** Every provider that there could be. */
   readonly vendors: readonly string[]
+  readonly governance: GovernanceSettings | undefined
   readonly report: Report
 }
 
@@ -49,8 +51,11 @@ export function buildRouting(file: ConfigFile, context: RuleContext): RoutingSet
       report.problem(place, 'is only for rules that are not global')
     } else if (scope !== 'global' && scopeId === '') {
       report.problem(below(pointer, 'scope'), `needs "scope_id": which ${scope} the rule is for`)
-    } else if (scope !== 'global') {
-      report.warn(below(pointer, 'scope'), `no call belongs to a ${scope} in this version`)
+    } else if (scope === 'user') {
+      report.warn(below(pointer, 'scope'), 'no call belongs to a user in this version')
+    } else if (scope !== 'global' && !hasOwner(scope, scopeId, context.governance)) {
+      const what = scope.replace('_', ' ')
+      report.warn(place, `there is no ${what} with this id, so the rule matches no call`)
     }
     const [first, ...rest] = config.targets.map((target, i) =>
       buildTarget(target, below(pointer, 'targets', i), context),
@@ -82,6 +87,16 @@ export function buildRouting(file: ConfigFile, context: RuleContext): RoutingSet
     ),
     maxChainDepth: file.client?.routing_chain_max_depth ?? 10,
   }
+}
+
+function hasOwner(
+  scope: 'virtual_key' | 'team' | 'customer',
+  id: string,
+  governance: GovernanceSettings | undefined,
+): boolean {
+  if (scope === 'virtual_key') return governance?.byId.has(id) ?? false
+  const owners = scope === 'team' ? governance?.teams : governance?.customers
+  return owners?.some((one) => one.id === id) ?? false
 }
 
 /** Names and ids are unique, and so are priorities that are written down, each in its scope. */

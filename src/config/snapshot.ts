@@ -1,6 +1,7 @@
 import type { Secret } from '#lib/secret.ts'
 
 import type { RoutingSettings } from './rule.ts'
+import type { GovernanceSettings } from './virtual-key.ts'
 
 // The frozen result of reading a configuration. Calls keep the snapshot they started with.
 
@@ -71,7 +72,12 @@ export interface NetworkSettings {
   readonly timers: Timers
   readonly retry: RetrySettings
   readonly insecureSkipVerify: boolean
+  /** Authorities that are trusted besides the usual ones; those of the proxy are among them. */
   readonly caCertPem: string | undefined
+  /** How long an idle connection is kept; undefined = as long as Bun does. */
+  readonly keepAliveMs?: number | undefined
+  /** HTTP/2 for every call over TLS. */
+  readonly enforceHttp2?: boolean | undefined
   readonly allowPrivateNetwork: boolean
 }
 
@@ -335,6 +341,8 @@ export interface Snapshot {
   readonly logs: LogSettings
   readonly providers: ReadonlyMap<string, ProviderSettings>
   readonly routing: RoutingSettings
+  /** Undefined when nothing is said of virtual keys: then whatever callers send as one means nothing. */
+  readonly governance: GovernanceSettings | undefined
   readonly metrics: MetricsSettings
   /** Undefined when traces are not sent anywhere. */
   readonly tracing: TracingSettings | undefined

@@ -683,28 +683,29 @@ describe('warnings', () => {
   "version": 2,
   "client": { "enable_logging": true, "drop_excess_requests": false, "mcp_agent_depth": 3 },
   "providers": { "ollama": {
-    "network_config": { "max_conns_per_host": 2, "enforce_http2": true }
+    "network_config": {
+      "max_conns_per_host": 2, "beta_header_overrides": { "a": true }
+    }
   } },
   "config_store": { "enabled": true, "type": "sqlite", "config": { "path": "./config.db", "new": {} } },
   "plugins": [{ "name": "otel", "anything": [1] }],
 }`)
     expect(snapshot.warnings).toEqual([
       'accepted, but without effect in this version: ' +
-        '/client/mcp_agent_depth (line 4), /providers/ollama/network_config/max_conns_per_host (line 6), ' +
-        '/providers/ollama/network_config/enforce_http2 (line 6), /config_store (line 8), ' +
-        '/plugins (line 9)',
+        '/client/mcp_agent_depth (line 4), ' +
+        '/providers/ollama/network_config/beta_header_overrides (line 7), /config_store (line 10), ' +
+        '/plugins (line 11)',
     ])
   })
 
   test('a door that stays open is named apart', () => {
     const warnings = accepted({
-      client: { enforce_auth_on_inference: true },
-      governance: { virtual_keys: [{ name: 'a' }] },
+      client: { enforce_scim_auth: true },
     }).warnings
     expect(warnings.filter((warning) => warning.includes('whoever reaches the port'))).toHaveLength(
-      2,
+      1,
     )
-    expect(accepted({ client: { enforce_auth_on_inference: false } }).warnings).toHaveLength(1)
+    expect(accepted({ client: { enforce_scim_auth: false } }).warnings).toHaveLength(1)
   })
 })
 

@@ -226,7 +226,7 @@ describe('rules that are taken', () => {
   test.each([
     ['headers["X-Tier"] == "a"', 'names of headers are in lower case'],
     ['request_type == "chat_completion_stream"', 'request types are the same for streams'],
-    ['team_name == "a"', '"team_name" is always empty in this version'],
+    ['user_id == "a"', '"user_id" is always empty in this version'],
     ['budget_used > 80', '"budget_used" is always 0 in this version'],
   ])('of which something is worth saying: %s', (cel_expression, words) => {
     const { warnings } = rulesOf({ name: 'a', targets, cel_expression })
@@ -238,10 +238,12 @@ describe('rules that are taken', () => {
     const { warnings } = rulesOf(
       { name: 'a', targets: [{ provider: 'azure' }], fallbacks: ['groq/'] },
       { name: 'b', targets, scope: 'team', scope_id: 't' },
+      { name: 'c', targets, scope: 'user', scope_id: 'u' },
     )
     expect(warnings.join()).toContain('provider "azure" is not configured')
     expect(warnings.join()).toContain('provider "groq" is not configured')
-    expect(warnings.join()).toContain('no call belongs to a team')
+    expect(warnings.join()).toContain('there is no team with this id')
+    expect(warnings.join()).toContain('no call belongs to a user')
   })
 })
 

@@ -177,7 +177,9 @@ export const ClientConfig = closed({
 
   initial_pool_size: idle(count({ default: 300 })),
   retain_content_in_object_storage: idle(flag(false)),
-  enforce_auth_on_inference: idle(Type.Boolean()),
+  enforce_auth_on_inference: Type.Optional(
+    flag(false, 'Refuse calls without a virtual key of `governance.virtual_keys`.'),
+  ),
   disable_auth_on_inference: idle(Type.Boolean()),
   dual_credential_conflict_behavior: idle(oneOf(['error', 'prefer_vk', 'prefer_idp'])),
   whitelisted_routes: idle(words()),
@@ -237,7 +239,9 @@ export const ClientConfig = closed({
     }),
   ),
   enable_governance: idle(Type.Boolean()),
-  enforce_governance_header: idle(Type.Boolean()),
+  enforce_governance_header: Type.Optional(
+    Type.Boolean({ description: 'The older name of `enforce_auth_on_inference`.' }),
+  ),
   enforce_scim_auth: idle(Type.Boolean()),
 })
 

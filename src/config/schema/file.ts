@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox'
 
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
+import { CustomerConfig, TeamConfig, VirtualKeyConfig } from './governance.ts'
 import { AsyncConfig, WebhookConfig } from './jobs.ts'
 import { LogsStoreConfig } from './logs.ts'
 import { PriceConfig, PricingOverride } from './prices.ts'
@@ -124,8 +125,8 @@ export const ConfigFile = closed({
     closed({
       budgets: idle(Type.Unknown()),
       rate_limits: idle(Type.Unknown()),
-      customers: idle(Type.Unknown()),
-      teams: idle(Type.Unknown()),
+      customers: Type.Optional(Type.Array(CustomerConfig)),
+      teams: Type.Optional(Type.Array(TeamConfig)),
       routing_rules: Type.Optional(
         Type.Array(RoutingRuleConfig, {
           description: 'Where calls go, by conditions; the first rule that matches decides.',
@@ -138,7 +139,12 @@ export const ConfigFile = closed({
       complexity_analyzer_config: idle(Type.Unknown()),
       business_units: idle(Type.Unknown()),
       roles: idle(Type.Unknown()),
-      virtual_keys: idle(Type.Array(Type.Unknown())),
+      virtual_keys: Type.Optional(
+        Type.Array(VirtualKeyConfig, {
+          description:
+            'Who may call, and with what. Once this is here, a virtual key that is not in it is refused.',
+        }),
+      ),
     }),
   ),
   mcp: idle(open(named('client_configs tool_manager_config tool_sync_interval tool_groups'))),
