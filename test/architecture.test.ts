@@ -65,6 +65,8 @@ const openers = new Set([
   'pipeline/relay-socket.ts',
   'pipeline/detect.ts',
   'pipeline/errand.ts',
+  // What they are opened with.
+  'pipeline/fetch-session.ts',
   // A command that asks the gateway itself.
   'cli/tail.ts',
 ])

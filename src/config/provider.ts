@@ -1,5 +1,6 @@
 import { checkUrl } from './address.ts'
 import { buildAmbient } from './ambient.ts'
+import { checkCertificates } from './certificates.ts'
 import type { Context } from './context.ts'
 import { withHiddenValues } from './freeze.ts'
 import { refuseHeader } from './headers.ts'
@@ -114,24 +115,32 @@ export function buildProvider(
       'is smaller than "concurrency"; calls will be refused sooner than expected',
     )
   }
+  const proxyUrl = config.proxy_config
+    ? buildProxy(
+        config.proxy_config,
+        baseUrl ?? facts.baseUrl,
+        below(pointer, 'proxy_config'),
+        context,
+      )
+    : ambientProxy(baseUrl ?? facts.baseUrl, context.env)
+  const caOfProxy = buildCertificates(
+    config.proxy_config?.ca_cert_pem,
+    below(pointer, 'proxy_config', 'ca_cert_pem'),
+    context,
+  )
+  const cas = [network.caCertPem, proxyUrl && caOfProxy].filter((pem) => pem !== undefined)
   return {
     name,
     origin: 'file',
     keys,
-    network: { ...network, baseUrl },
+    network: { ...network, baseUrl, caCertPem: cas.length === 0 ? undefined : cas.join('\n') },
     fallbacks: config.fallbacks ?? [],
-    concurrency: queue.concurrency,
+    // A connection carries one call at a time.
+    concurrency: Math.min(queue.concurrency, networkConfig.max_conns_per_host ?? Infinity),
     bufferSize: queue.buffer_size,
     maxWaitMs: toMs(maxWait),
     ...(keys.some(({ concurrency }) => concurrency !== undefined) && { hasLimitedKeys: true }),
-    proxyUrl: config.proxy_config
-      ? buildProxy(
-          config.proxy_config,
-          baseUrl ?? facts.baseUrl,
-          below(pointer, 'proxy_config'),
-          context,
-        )
-      : ambientProxy(baseUrl ?? facts.baseUrl, context.env),
+    proxyUrl,
     ...(config.hedging !== undefined && { hedging: config.hedging }),
     sendBackRawRequest: config.send_back_raw_request ?? false,
     sendBackRawResponse: config.send_back_raw_response ?? false,
@@ -190,9 +199,26 @@ function buildNetwork(
     timers: buildTimers(config),
     retry: buildRetries(config),
     insecureSkipVerify: config.insecure_skip_verify ?? false,
-    caCertPem: read(config.ca_cert_pem, 'ca_cert_pem'),
+    caCertPem: checkCertificates(
+      read(config.ca_cert_pem, 'ca_cert_pem'),
+      below(pointer, 'ca_cert_pem'),
+      context,
+    ),
+    ...(config.keep_alive_timeout_in_seconds !== undefined && {
+      keepAliveMs: toMs(config.keep_alive_timeout_in_seconds),
+    }),
+    ...(config.enforce_http2 && { enforceHttp2: true }),
     allowPrivateNetwork,
   }
+}
+
+function buildCertificates(
+  written: NetworkConfig['ca_cert_pem'],
+  pointer: string,
+  context: Context,
+): string | undefined {
+  if (written === undefined || written === '') return undefined
+  return checkCertificates(resolveOrReport(written, context, pointer)?.value, pointer, context)
 }
 
 function buildCustom(

@@ -155,7 +155,9 @@ function networkError(thrown: unknown, provider: string): GatewayError {
       cause: thrown,
     })
   }
-  if (/refused|unable|failed|notfound|dns|host|cert|tls|ssl|verif|open/i.test(code)) {
+  if (
+    /refused|unable|failed|notfound|dns|host|cert|tls|ssl|verif|open|http2unsupported/i.test(code)
+  ) {
     return new GatewayError(
       'upstream_unreachable',
       `Provider '${provider}' could not be reached (${code}).`,

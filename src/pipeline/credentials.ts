@@ -8,6 +8,7 @@ import type {
 } from '#providers/credential.ts'
 
 import { runErrand } from './errand.ts'
+import { authoritiesOf } from './fetch-session.ts'
 import { assertReachable } from './reach.ts'
 
 /** Credentials that had to be obtained, kept until shortly before they expire. */
@@ -92,6 +93,8 @@ async function sendFor(
   const { network, proxyUrl, name } = settings
   // The metadata service is on this very machine: no proxy leads there, and no rule for the outside applies.
   const proxy = isMetadataService ? undefined : proxyUrl?.reveal()
+  // Who need not be checked for the calls themselves must be for what they are paid with.
+  const ca = authoritiesOf(network)
   if (!isMetadataService && proxy === undefined && !network.allowPrivateNetwork) {
     await assertReachable(url, name)
   }
@@ -104,6 +107,7 @@ async function sendFor(
       ...(headers && { headers }),
       ...(body !== undefined && { body }),
       proxy,
+      ...(ca !== undefined && { tls: { ca } }),
     },
     `The server that gives provider '${name}' its credentials`,
   )

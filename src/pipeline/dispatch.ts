@@ -11,6 +11,7 @@ import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { countHere, countsHere, ESTIMATED } from './count.ts'
 import { asContinued, inOwnInput } from './echo.ts'
+import { sessionOf } from './fetch-session.ts'
 import { answerHeaders, outboundHeaders, plainHeaders } from './forward.ts'
 import { poolOptions } from './pools.ts'
 import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
@@ -216,17 +217,13 @@ function remote(
   }
   if (outbound.body !== undefined) options.body = outbound.body
   if (proxyUrl) options.proxy = proxyUrl.reveal()
+  const isTls = outbound.url.startsWith('https:')
   // Only measured for direct TLS; everything else stays in the pool it has.
-  const ofPool = !proxyUrl && outbound.url.startsWith('https:') ? poolOptions(pool) : undefined
-  if (network.insecureSkipVerify || network.caCertPem !== undefined) {
-    options.tls = {
-      rejectUnauthorized: !network.insecureSkipVerify,
-      ...(network.caCertPem !== undefined && { ca: network.caCertPem }),
-      ...ofPool,
-    }
-  } else if (ofPool) {
-    options.tls = ofPool
-  }
+  const usedPool = !proxyUrl && isTls ? pool : 0
+  const session = sessionOf(target.settings, usedPool)
+  if (session) options.session = session
+  else if (usedPool > 0) options.tls = poolOptions(usedPool)
+  if (network.enforceHttp2 && isTls) options.protocol = 'http2'
   const check = permit(outbound, target.settings)
   return check ? check.then(() => fetch(outbound.url, options)) : fetch(outbound.url, options)
 }

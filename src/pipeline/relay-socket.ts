@@ -5,6 +5,7 @@ import { noResources } from '#providers/provider.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { authorize } from './authorize.ts'
+import { trustOf } from './fetch-session.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
 import { Keyring } from './keyring.ts'
@@ -62,10 +63,12 @@ export async function createRelay(
     await authorize(call, target, outbound, headers, services)
     const { network, proxyUrl } = settings
     await permit(outbound, settings)
+    const trust = trustOf(network)
     const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
       ...(proxyUrl && { proxy: proxyUrl.reveal() }),
+      ...(trust && { tls: trust }),
     })
     socket.binaryType = 'nodebuffer'
     const early = await opened(socket, name, call.signal, network.timers.headersMs)

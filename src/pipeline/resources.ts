@@ -7,6 +7,7 @@ import type { Resource, Resources, Target } from '#providers/provider.ts'
 
 import { runErrand } from './errand.ts'
 import type { ErrandAnswer } from './errand.ts'
+import { authoritiesOf } from './fetch-session.ts'
 import { addressesOf, isAddress, isPublic } from './reach.ts'
 
 // Pictures and documents that a request names by URL and that the vendor does not fetch itself. The URLs are the
@@ -172,6 +173,8 @@ async function ask(
   const pinned = new URL(url)
   if (address !== undefined) pinned.hostname = address.includes(':') ? `[${address}]` : address
   const name = `the server of '${shown(given)}'`
+  // A proxy that looks into what it carries shows its own certificates.
+  const ca = target.settings.proxyUrl && authoritiesOf(target.settings.network)
   const serverName = url.hostname.replace(/^\[|\]$/g, '')
   try {
     return await runErrand(
@@ -182,7 +185,10 @@ async function ask(
         maxBytes: limits.maxBytes,
         signal,
         proxy: target.settings.proxyUrl?.reveal(),
-        ...(url.protocol === 'https:' && !isAddress(serverName) && { tls: { serverName } }),
+        tls: {
+          ...(url.protocol === 'https:' && !isAddress(serverName) && { serverName }),
+          ...(ca !== undefined && { ca }),
+        },
       },
       name,
     )

@@ -54,7 +54,7 @@ export const NetworkConfig = closed({
   insecure_skip_verify: Type.Optional(
     flag(false, 'Accepts any TLS certificate; for tests against servers of your own only.'),
   ),
-  ca_cert_pem: Type.Optional(text({ description: 'An additional certificate authority, PEM.' })),
+  ca_cert_pem: Type.Optional(text({ description: 'Additional certificate authorities, PEM.' })),
   allow_private_network: Type.Optional(
     flag(
       false,
@@ -84,9 +84,22 @@ export const NetworkConfig = closed({
   retry_backoff_max_ms: Type.Optional(
     duration({ description: 'Older name of `retry_backoff_max`.' }),
   ),
-  keep_alive_timeout_in_seconds: idle(seconds({ default: 30 })),
-  max_conns_per_host: idle(count({ default: 5000 })),
-  enforce_http2: idle(flag(false)),
+  keep_alive_timeout_in_seconds: Type.Optional(
+    seconds({
+      description:
+        'How long an idle connection is kept, to the next four seconds. Default: five minutes.',
+    }),
+  ),
+  max_conns_per_host: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description: 'A limit of `concurrency` besides: a connection carries one call at a time.',
+    }),
+  ),
+  enforce_http2: Type.Optional(
+    flag(false, 'Speaks HTTP/2 over TLS, and does not talk to servers that do not.'),
+  ),
   beta_header_overrides: idle(map(Type.Boolean())),
   stream_throughput_guard: idle(
     closed({
@@ -103,7 +116,9 @@ export const ProxyConfig = closed({
   url: Type.Optional(text()),
   username: Type.Optional(text()),
   password: Type.Optional(secret()),
-  ca_cert_pem: idle(text()),
+  ca_cert_pem: Type.Optional(
+    text({ description: 'Additional certificate authorities for what goes through it, PEM.' }),
+  ),
 })
 
 export const CustomProviderConfig = closed({
