@@ -19,6 +19,10 @@ export interface Owner {
 export interface Caller {
   /** Undefined when the call came without a virtual key. */
   readonly owner?: Owner | undefined
+  /** The value of that virtual key, to be kept out of what is sent, shown and written down. */
+  readonly virtualKey?: Secret | undefined
+  /** Whether the log keeps what is said; undefined = as the configuration has it. */
+  readonly keepsContent?: boolean | undefined
   /** A provider key the caller brought, when `allow_direct_keys` lets it. */
   readonly directKey: Secret | undefined
   /** `x-bf-azure-endpoint`, kept for the adapter that needs it. */

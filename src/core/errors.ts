@@ -32,6 +32,11 @@ export type ErrorKind =
   | 'egress_forbidden'
   | 'origin_forbidden'
   | 'caller_forbidden'
+  | 'virtual_key_required'
+  | 'virtual_key_not_found'
+  | 'virtual_key_blocked'
+  | 'provider_blocked'
+  | 'model_blocked'
   | 'upstream_error'
   | 'upstream_unreachable'
   | 'upstream_reset'
@@ -87,6 +92,11 @@ const ROWS = {
   egress_forbidden: { status: 403, type: 'permission_error', code: 'egress_forbidden', retryable: false, fault: 'operator', level: 'error' },
   origin_forbidden: { status: 403, type: 'permission_error', code: 'origin_forbidden', retryable: false, fault: 'caller', level: 'info' },
   caller_forbidden: { status: 403, type: 'permission_error', code: 'caller_forbidden', retryable: false, fault: 'caller', level: 'info' },
+  virtual_key_required: { status: 401, type: 'virtual_key_required', code: 'virtual_key_required', retryable: false, fault: 'caller', level: 'info' },
+  virtual_key_not_found: { status: 401, type: 'virtual_key_not_found', code: 'virtual_key_not_found', retryable: false, fault: 'caller', level: 'info' },
+  virtual_key_blocked: { status: 403, type: 'virtual_key_blocked', code: 'virtual_key_blocked', retryable: false, fault: 'caller', level: 'info' },
+  provider_blocked: { status: 403, type: 'provider_blocked', code: 'provider_blocked', retryable: false, fault: 'caller', level: 'info' },
+  model_blocked: { status: 403, type: 'model_blocked', code: 'model_blocked', retryable: false, fault: 'caller', level: 'info' },
   upstream_error: { status: 502, type: 'api_error', code: 'provider_error', retryable: true, fault: 'provider', level: 'warn' },
   upstream_unreachable: { status: 502, type: 'api_error', code: 'provider_unreachable', retryable: true, fault: 'provider', level: 'error' },
   upstream_reset: { status: 502, type: 'api_error', code: 'provider_connection_reset', retryable: true, fault: 'provider', level: 'error' },

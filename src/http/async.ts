@@ -39,7 +39,10 @@ const operations: ReadonlyMap<KnownEndpoint, string | undefined> = new Map([
   ['count_tokens', undefined],
 ])
 
-/** Of those, the ones whose streams are texts that may be kept and resumed. */
+/** Operations that the contract has jobs of, and that are none of the gateway's. */
+const absent = ['rerank', 'ocr'] as const
+
+/** Of those above, the ones whose streams are texts that may be kept and resumed. */
 const streaming: ReadonlySet<KnownEndpoint> = new Set([
   'chat_completion',
   'text_completion',
@@ -48,6 +51,11 @@ const streaming: ReadonlySet<KnownEndpoint> = new Set([
 
 /** Work with files is done at once, whatever the headers say, as in Bifrost. */
 const atOnce = /^(?:file|upload|batch|container|chat_(?:list|retrieve|update|delete|messages))/
+
+/** What is said to whoever wants a job of something that is always done at once. Throws. */
+export function refuseJob(): never {
+  throw new GatewayError('invalid_request', 'async operation is not supported on this route')
+}
 
 /** Whether the headers speak of a job. Empty ones do not. */
 export function speaksOfJob(headers: Readonly<Record<string, string>>): boolean {
@@ -65,9 +73,7 @@ export async function answerAsync(
   hints: RouteHints,
 ): Promise<Response | undefined> {
   if (atOnce.test(endpoint)) return undefined
-  if (!operations.has(endpoint)) {
-    throw new GatewayError('invalid_request', 'async operation is not supported on this route')
-  }
+  if (!operations.has(endpoint)) refuseJob()
   const snapshot = gateway.snapshot()
   const jobs = jobsOf(gateway, snapshot)
   if (!jobs) {
@@ -93,8 +99,8 @@ function jobsOf({ jobs }: Gateway, snapshot: Snapshot): Jobs | undefined {
   return jobs?.isDurable && snapshot.async.enabled ? jobs : undefined
 }
 
-function ownerIn({ headers, apiVersion }: Arrival, snapshot: Snapshot): string {
-  return ownerOf({ caller: readCaller(headers, snapshot.client, apiVersion) })
+function ownerIn(arrival: Arrival, snapshot: Snapshot): string {
+  return ownerOf({ caller: readCaller(arrival.headers, snapshot, arrival) })
 }
 
 const idPattern = /^[0-9a-f-]{36}$/
@@ -217,6 +223,25 @@ export function asyncSurface(gateway: Gateway): Elysia {
     app.get(
       `${prefix}${path}/:id`,
       route((jobs, arrival, id) => find(jobs, id, endpoint, owner(arrival))),
+      hidden,
+    )
+  }
+  for (const name of absent) {
+    app.post(
+      `${prefix}/${name}`,
+      route(() => {
+        throw new GatewayError(
+          'unsupported_endpoint',
+          `The gateway has no ${name} operation, and so no jobs of it.`,
+        )
+      }),
+      hidden,
+    )
+    app.get(
+      `${prefix}/${name}/:id`,
+      route(() => {
+        throw jobNotFound()
+      }),
       hidden,
     )
   }

@@ -28,6 +28,8 @@ export interface Arrival {
   readonly query: string
   /** The query's `api-version`, which is no part of `query`. */
   readonly apiVersion?: string | undefined
+  /** Whose request it is, where that is known already. */
+  readonly virtualKeyId?: string | undefined
   /** As the caller wrote it, once the body has been read: a refusal after that is told with it. */
   model?: string | undefined
 }
@@ -98,7 +100,7 @@ export async function takeIn(
   snapshot: Snapshot,
 ): Promise<Call> {
   const { headers, request } = arrival
-  const caller = readCaller(headers, snapshot.client, arrival.apiVersion)
+  const caller = readCaller(headers, snapshot, arrival)
   const facts: EndpointFacts = ENDPOINTS[endpoint]
   assertPlainPath(arrival.path)
   const maxBytes = snapshot.client.maxRequestBodyBytes

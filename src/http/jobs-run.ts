@@ -29,6 +29,8 @@ interface Written {
   readonly headers: Readonly<Record<string, string>>
   readonly hints: RouteHints
   readonly requestId: string
+  /** Whose it is; the value of the virtual key is not written down. */
+  readonly virtualKeyId: string | undefined
 }
 
 /** Larger requests are better answered at once. */
@@ -65,6 +67,7 @@ export function writeDown(
   const headers: Record<string, string> = {}
   const secrets: Record<string, string> = {}
   const key = call.caller.directKey?.reveal()
+  const virtualKey = call.caller.virtualKey?.reveal()
   let holdsKey = key !== undefined
   for (const [name, value] of Object.entries(arrival.headers)) {
     if (framing.test(name)) continue
@@ -73,10 +76,14 @@ export function writeDown(
       secrets[name] = value
       holdsKey = true
     } else if (key !== undefined && value.includes(key)) secrets[name] = value
+    // Its id says whose the job is; the rest of such a header is not worth a secret on the disk.
+    else if (virtualKey !== undefined && value.includes(virtualKey)) continue
     else headers[name] = value
   }
   const { path, query, apiVersion, id: requestId } = arrival
-  const written: Written = { path, query, apiVersion, contentType, headers, hints, requestId }
+  const virtualKeyId = call.caller.owner?.virtualKeyId
+  const facts = { path, query, apiVersion, contentType, headers, hints, requestId }
+  const written: Written = { ...facts, virtualKeyId }
   return {
     job: {
       owner: ownerOf(call),
@@ -172,7 +179,7 @@ function witness(recorder: Recorder): {
 }
 
 function arrivalOf(
-  { path, query, apiVersion, contentType, headers, requestId }: Written,
+  { path, query, apiVersion, contentType, headers, requestId, virtualKeyId }: Written,
   { id, body }: ClaimedJob,
   secrets: Secrets,
   signal: AbortSignal,
@@ -195,6 +202,7 @@ function arrivalOf(
     path,
     query,
     apiVersion,
+    virtualKeyId,
   }
 }
 

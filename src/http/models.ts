@@ -44,7 +44,7 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
   const context = { provider: undefined, modelRequested: undefined, requestType: 'list_models' }
   let isCall = false
   try {
-    const caller = readCaller(arrival.headers, snapshot.client)
+    const caller = readCaller(arrival.headers, snapshot)
     const named = providerFromQuery(arrival)
     const header = arrival.headers['x-bf-list-models-provider']?.toLowerCase()
     const wanted = named.provider ?? (header === 'all' ? undefined : header)

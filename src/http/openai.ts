@@ -9,7 +9,7 @@ import { Trace } from '#core/trace.ts'
 import { run } from '#pipeline/run.ts'
 
 import { assertPlainPath, knownProvider, providerFromQuery } from './address.ts'
-import { answerAsync, speaksOfJob } from './async.ts'
+import { answerAsync, refuseJob, speaksOfJob } from './async.ts'
 import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts'
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
@@ -162,6 +162,7 @@ async function passThrough(
     assertPlainPath(arrival.path)
     const { provider, query } = providerFromQuery(arrival)
     const { headers } = arrival
+    if (speaksOfJob(headers)) refuseJob()
     const body = await passedBody(arrival, snapshot)
     gateway.patient(request)
     call = {
@@ -176,7 +177,7 @@ async function passThrough(
       model: undefined,
       stream: false,
       wantsUsage: false,
-      caller: readCaller(headers, snapshot.client),
+      caller: readCaller(headers, snapshot),
       headers,
       origin: request,
       signal: request.signal,

@@ -104,7 +104,7 @@ function toCall(
     model: choice?.model,
     stream: false,
     wantsUsage: false,
-    caller: readCaller(directHeaders(arrival.headers), snapshot.client),
+    caller: readCaller(directHeaders(arrival.headers), snapshot),
     headers: arrival.headers,
     origin: arrival.request,
     signal: arrival.request.signal,

@@ -30,7 +30,7 @@ function keepsContent(call: Call, settings: LogSettings): boolean {
     if (asked === 'true') return false
     if (asked === 'false') return true
   }
-  return settings.keepsContent
+  return call.caller.keepsContent ?? settings.keepsContent
 }
 
 /** What the store has to know of the settings. */
@@ -60,8 +60,8 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     modelUsed: record.modelUsed,
     keyId: record.keyId,
     keyName: record.keyName,
-    virtualKeyId: undefined,
-    virtualKeyName: undefined,
+    virtualKeyId: record.owner?.virtualKeyId,
+    virtualKeyName: record.owner?.virtualKeyName,
     sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
     userAgent: headers['user-agent']?.slice(0, 300),
     latencyMs: record.totalMs,
@@ -84,7 +84,7 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     trace: decisions.length === 0 ? undefined : JSON.stringify(call.trace.shown()),
     request: withContent && call.body.kind === 'json' ? cut(call.body.text, maxChars) : undefined,
     answer: !withContent ? undefined : typeof answer === 'string' ? cut(answer, maxChars) : answer,
-    secrets: secretsIn(headers, call.caller.directKey, record.credential),
+    secrets: secretsIn(headers, call.caller.directKey, record.credential, call.caller.virtualKey),
   }
 }
 

@@ -15,8 +15,14 @@ import type { ResponseStore, StoredItem } from '#store/responses.ts'
 
 // What is kept of a response, and for whom.
 
-/** Whose responses a caller sees: those made with the same key of their own, or those made without one. */
+const ofVirtualKey = 'virtual key '
+
+/**
+ * Whose responses and jobs a caller sees: those made with the same virtual key, whatever its value is by now, with the
+ * same key of their own, or those made without one.
+ */
 export function ownerOf({ caller }: Pick<Call, 'caller'>): string {
+  if (caller.owner) return ofVirtualKey + caller.owner.virtualKeyId
   if (!caller.directKey) return ''
   return new Bun.CryptoHasher('sha256').update(caller.directKey.reveal()).digest('hex')
 }

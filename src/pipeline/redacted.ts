@@ -86,7 +86,7 @@ function secretsOf({ key, settings }: Target, { caller }: Call): readonly string
     if (value instanceof Secret) found.add(value.reveal())
     else if (typeof value === 'object' && value !== null) Object.values(value).forEach(collect)
   }
-  collect([caller.directKey, settings.proxyUrl, key?.value, key?.vendor])
+  collect([caller.directKey, caller.virtualKey, settings.proxyUrl, key?.value, key?.vendor])
   for (const value of Object.values(settings.network.extraHeaders)) found.add(value)
   return [...found]
     .filter((secret) => secret.length >= minSecretChars)

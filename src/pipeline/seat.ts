@@ -106,9 +106,10 @@ function limitsOf(settings: ProviderSettings, { client }: Snapshot): Limits {
   }
 }
 
-/** Who waits: the owner of a key, else a session, else an address. Only asked of calls that have to wait. */
+/** Who waits: the owner of a virtual key, of a key, else a session, else an address. Only asked of calls that have to wait. */
 export function callerOf(call: Call, { addressOf }: Services): string {
-  const { directKey } = call.caller
+  const { directKey, owner } = call.caller
+  if (owner) return `virtual key ${owner.virtualKeyId}`
   if (directKey) return `key ${Bun.hash(directKey.reveal())}`
   const session = call.headers['x-bf-session-id']
   if (session !== undefined && session !== '' && session.length <= 255) return `session ${session}`
