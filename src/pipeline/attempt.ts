@@ -19,6 +19,7 @@ import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
 import { takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
+import { endsSession, roamingSession } from './sessions.ts'
 import { inOrder, nameOf } from './standing.ts'
 import { Verdict } from './verdict.ts'
 import { pause } from './wait.ts'
@@ -64,7 +65,7 @@ export async function attempt(
 ): Promise<Outcome> {
   const attempting: Attempting = { call, snapshot, services, settle, holding }
   let first: GatewayError | undefined
-  const legs = inOrder(plan, call, services.health, snapshot)
+  const legs = inOrder(plan, call, snapshot, services)
   if (call.trace.isDetailed) noteCandidates(legs, call, snapshot, services)
   for (const [at, leg] of legs.entries()) {
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
@@ -72,6 +73,7 @@ export async function attempt(
     if (!(result instanceof Failed)) {
       const { fallbackIndex } = settle.books
       if (fallbackIndex > 0) result.headers['x-bifrost-fallback-index'] = String(fallbackIndex)
+      if (legs.length > 1) settleSession(call, settle.books, services)
       return result
     }
     if (result.isFinal) throw result.error
@@ -79,6 +81,14 @@ export async function attempt(
     if (!first || leg.index === 0) first = result.error
   }
   throw first ?? new GatewayError('internal', 'The plan of this request holds no candidate.')
+}
+
+/** A session stays where it was served; only one that no caller and no rule has bound to a provider. */
+function settleSession(call: Call, books: Settle['books'], { sessions }: Services): void {
+  const session = roamingSession(call)
+  if (!session) return
+  const home = books.fallbackIndex > 0 ? books.provider : undefined
+  sessions.settle(home, session.id, performance.now(), session.ttlMs)
 }
 
 /** One candidate, with as many keys and repetitions as its settings and the failures allow. */
@@ -127,7 +137,10 @@ async function tryLeg(
       }
       if (session && keys.current && books.keyId === keys.current.id) {
         const now = performance.now()
-        services.sessions.keep(settings.name, session.id, keys.current.id, now, session.ttlMs)
+        const { id } = keys.current
+        services.sessions.keep(settings.name, session.id, id, now, session.ttlMs)
+        // What has been promised may still be broken off.
+        if (verdict) verdict.broken = () => services.sessions.forget(settings.name, session.id, id)
       }
       return outcome
     } catch (thrown) {
@@ -143,6 +156,9 @@ async function tryLeg(
       }
       holding.release?.()
       verdict?.failed(error, what)
+      if (session && keys.current && endsSession(what)) {
+        services.sessions.forget(settings.name, session.id, keys.current.id)
+      }
       const step = nextStep({
         call,
         error,

@@ -29,8 +29,7 @@ export function decidingFor(
   { gates, health, sessions }: Services,
 ): Deciding {
   const provider = leg.settings.name
-  // A fallback is no part of the session: what the caller had there is not there.
-  const session = leg.index === 0 && leg.keys.length > 1 ? readSession(call.headers) : undefined
+  const session = leg.keys.length > 1 ? readSession(call) : undefined
   return {
     session,
     isFull: fullness(leg.settings, gates.of(provider)),

@@ -64,7 +64,7 @@ export async function explain(
     call.trace.add('route', "asked of the gateway's own store first, which this does not look into")
   }
   const { whole, plan } = await planned(call, snapshot, services)
-  const legs = inOrder(plan, whole, services.health, snapshot)
+  const legs = inOrder(plan, whole, snapshot, services)
   const candidates: object[] = []
   const [first, second] = legs
   for (const leg of legs) {

@@ -48,7 +48,7 @@ export interface Rescuing {
   readonly settle: Settle
   readonly holding: { release: (() => void) | undefined }
   /** Asks the candidates of a plan. */
-  readonly services: Pick<Services, 'health' | 'rescues'>
+  readonly services: Pick<Services, 'health' | 'sessions' | 'rescues'>
   readonly attempt: (call: Call, plan: Plan, settle: Settle) => Promise<Outcome>
 }
 
@@ -210,7 +210,7 @@ async function askInOrder(
   part: Part,
 ): Promise<Outcome | undefined> {
   let failure: unknown
-  for (const leg of inOrder(plan, call, services.health, snapshot)) {
+  for (const leg of inOrder(plan, call, snapshot, services)) {
     if (call.signal.aborted) break
     try {
       return await attempt(continued(call, leg, text), { legs: [leg] }, part)

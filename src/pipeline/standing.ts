@@ -5,6 +5,9 @@ import { expectedCost } from './costs.ts'
 import type { Health, TargetName } from './health.ts'
 import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
+import type { Services } from './services.ts'
+import { roamingSession } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
 
 /** How a candidate with one of its keys is known to `Health`. */
 export function nameOf({ settings, model }: Leg, key: Key | undefined): TargetName {
@@ -13,13 +16,14 @@ export function nameOf({ settings, model }: Leg, key: Key | undefined): TargetNa
 
 /**
  * The candidates in the order they are tried: those that stand first, each group in the order of the plan, or by price
- * where the configuration wants that. None is left out, so that a plan whose candidates are all out is still tried.
+ * where the configuration wants that; before all others the one that took over the caller's session. None is left out,
+ * so that a plan whose candidates are all out is still tried.
  */
 export function inOrder(
   { legs }: Plan,
   call: Call,
-  health: Health,
   snapshot: Snapshot,
+  { health, sessions }: Pick<Services, 'health' | 'sessions'>,
 ): readonly Leg[] {
   if (legs.length === 1) return legs
   const nowMs = performance.now()
@@ -34,7 +38,17 @@ export function inOrder(
     }
   }
   const byPrice = snapshot.client.loadBalancing === 'cost'
-  return [...(byPrice ? cheapestFirst(standing, call, snapshot) : standing), ...out]
+  const ordered = byPrice ? cheapestFirst(standing, call, snapshot) : standing
+  return [...homeFirst(ordered, call, sessions), ...out]
+}
+
+function homeFirst(legs: readonly Leg[], call: Call, sessions: Sessions): readonly Leg[] {
+  const session = roamingSession(call)
+  const home = session && sessions.home(session.id, performance.now())
+  const found = home === undefined ? undefined : legs.find(({ settings }) => settings.name === home)
+  if (!found || found === legs[0]) return legs
+  call.trace.add('route', `${home} comes first: it took the session over`)
+  return [found, ...legs.filter((leg) => leg !== found)]
 }
 
 /** Those whose price is known change places among each other; the others stay where they are. */

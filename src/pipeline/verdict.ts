@@ -32,6 +32,8 @@ export class Verdict implements Settle {
   readonly #beganMs: number
   #firstMs: number | undefined
   #given = false
+  /** Called when the target fails after all, its answer having begun. */
+  broken: (() => void) | undefined
 
   constructor(settle: Settle, health: Health, call: Call, target: TargetName) {
     this.#settle = settle
@@ -84,6 +86,7 @@ export class Verdict implements Settle {
     const now = performance.now()
     const { reason } = this.#call.signal
     if (isOfTarget(what)) {
+      this.broken?.()
       this.#health.failed(this.#ticket, now, what, error.upstream?.retryAfterMs)
     } else if (reason instanceof Overtaken && reason.beyondMs !== undefined) {
       this.#health.overtaken(this.#ticket, reason.beyondMs, this.#call.stream ? 'first' : 'whole')
