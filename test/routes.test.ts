@@ -556,6 +556,13 @@ const OPS = [
   'GET /api/logs/histogram',
   'GET /api/logs/stats',
   'POST /api/logs/sql',
+  'GET /api/webhooks',
+  'GET /api/webhooks/:id',
+  'GET /api/webhooks/:id/deliveries',
+  'POST /api/webhooks/:id/test',
+  'GET /api/webhooks/deliveries',
+  'GET /api/webhooks/deliveries/:id',
+  'POST /api/webhooks/deliveries/:id/redeliver',
   'GET /schema/config.json',
   'GET /docs',
   'GET /docs/start.js',
@@ -567,7 +574,7 @@ const OPS = [
 /** Operations that the contract has below `/v1/async`, each with a way to poll. */
 const JOBS =
   '/chat/completions /responses /completions /embeddings /audio/speech /audio/transcriptions ' +
-  '/images/generations /images/edits /images/variations'
+  '/images/generations /images/edits /images/variations /rerank /ocr'
 const OWN_JOBS = ['GET /jobs', 'GET /jobs/:id', 'GET /jobs/:id/stream', 'POST /jobs/:id/cancel']
 
 test('no route is open that is not meant to be', () => {

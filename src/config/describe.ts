@@ -8,6 +8,7 @@ import type {
   NetworkSettings,
   PriceOverride,
   ProviderSettings,
+  PushSettings,
   Snapshot,
   TracingSettings,
   WebhookSettings,
@@ -86,7 +87,9 @@ export function describe(snapshot: Snapshot): Json {
       allow_stream: jobs.allowStream,
       lease_in_seconds: jobs.leaseMs / 1000,
     },
-    ...(snapshot.webhooks.size > 0 && { webhooks: [...snapshot.webhooks.values()].map(ofWebhook) }),
+    ...(snapshot.webhooks.size > 0 && {
+      webhooks: [...snapshot.webhooks.values()].map(describeWebhook),
+    }),
     providers: Object.fromEntries(
       [...snapshot.providers.values()].map((provider) => [provider.name, ofProvider(provider)]),
     ),
@@ -95,6 +98,7 @@ export function describe(snapshot: Snapshot): Json {
       open: snapshot.metrics.open,
       max_label_sets: snapshot.metrics.maxLabelSets,
       overhead_components: snapshot.metrics.overheadComponents,
+      ...(snapshot.metrics.push && { push_gateway: ofPush(snapshot.metrics.push) }),
     },
     ...(snapshot.tracing && { tracing: ofTracing(snapshot.tracing) }),
     prices: snapshot.priceOverrides.map(ofPrice),
@@ -102,14 +106,36 @@ export function describe(snapshot: Snapshot): Json {
   }
 }
 
-function ofTracing({ url, headers, serviceName, sampleRate }: TracingSettings): Json {
+function ofTracing({ sampleRate, groupsBySession, targets }: TracingSettings): Json {
   return {
-    endpoint: url,
-    headers: Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [name, value.hint()]),
-    ),
-    service_name: serviceName,
     sample_rate: sampleRate,
+    group_traces_by_session: groupsBySession,
+    collectors: targets.map((target) => ({
+      endpoint: target.url,
+      headers: Object.fromEntries(
+        Object.entries(target.headers).map(([name, value]) => [name, value.hint()]),
+      ),
+      service_name: target.serviceName,
+      content: target.keepsContent,
+      request_headers: target.requestHeaders,
+      ...(target.caPem !== undefined && { tls_ca_cert: '[present]' }),
+      ...(target.metrics && {
+        metrics_endpoint: target.metrics.url,
+        metrics_push_interval: target.metrics.everyMs / 1000,
+      }),
+    })),
+  }
+}
+
+function ofPush({ url, jobName, instance, everyMs, login }: PushSettings): Json {
+  return {
+    push_gateway_url: url,
+    job_name: jobName,
+    instance_id: instance,
+    push_interval: everyMs / 1000,
+    ...(login && {
+      basic_auth: { username: login.username.hint(), password: login.password.hint() },
+    }),
   }
 }
 
@@ -138,7 +164,8 @@ function ofPrice({
   }
 }
 
-function ofWebhook(webhook: WebhookSettings): Json {
+/** A webhook as the configuration would write it, with hints of its secrets. */
+export function describeWebhook(webhook: WebhookSettings): Json {
   return {
     id: webhook.id,
     name: webhook.name,

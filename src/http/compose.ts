@@ -16,6 +16,7 @@ import type { Lifecycle } from './ops.ts'
 import { noteStray } from './refusal.ts'
 import { respondError } from './respond.ts'
 import { pathOf } from './target.ts'
+import { webhooksSurface } from './webhooks.ts'
 
 /** All surfaces in one Elysia app. What no route answers, and what a route throws, leaves in the error envelope. */
 export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
@@ -39,6 +40,7 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
     .use(metricsSurface(gateway))
     .use(explainSurface(gateway))
     .use(logsSurface(gateway))
+    .use(webhooksSurface(gateway))
   app.use(docsSurface(app as unknown as Elysia))
   for (const { method, path } of app.routes) {
     methodsOf.set(path, [...(methodsOf.get(path) ?? []), method])

@@ -12,9 +12,6 @@ import { addressesOf, isAddress, isPublic } from './reach.ts'
 // What a webhook is told, and how. The members are those of Bifrost's messages (docs "Webhooks", as read in November
 // 2026), with `type` and `timestamp` beside `event` and `created_at`, as Standard Webhooks recommends.
 
-/** What finding the address may take, apart from the try itself. */
-export const sendMarginMs = 5000
-
 const maxAnswerBytes = 1024 * 1024
 
 /** One message to one webhook. */
@@ -79,7 +76,10 @@ function factsOf(job: EndedJob): string {
   })
 }
 
-/** Sends a message and returns the status of the answer. Throws what `runErrand` throws. */
+/**
+ * Sends a message and returns the status of the answer. Throws what `runErrand` throws, also when finding the address
+ * takes all the time that a try may take.
+ */
 export async function post(
   webhook: WebhookSettings,
   { id: messageId, event, text }: Message,
@@ -92,7 +92,8 @@ export async function post(
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(webhook.headers)) headers[name] = value.reveal()
   const url = new URL(webhook.url)
-  const address = await addressFor(url, webhook)
+  const begunAt = performance.now()
+  const address = await within(addressFor(url, webhook), webhook.timeoutMs)
   const pinned = new URL(url)
   pinned.hostname = address.includes(':') ? `[${address}]` : address
   const serverName = url.hostname.replace(/^\[|\]$/g, '')
@@ -112,7 +113,7 @@ export async function post(
         'x-bifrost-event': event,
       },
       body: text,
-      timeoutMs: webhook.timeoutMs,
+      timeoutMs: Math.max(Math.ceil(webhook.timeoutMs - (performance.now() - begunAt)), 1),
       maxBytes: maxAnswerBytes,
       signal,
       ...(url.protocol === 'https:' && !isAddress(serverName) && { tls: { serverName } }),
@@ -120,6 +121,16 @@ export async function post(
     `webhook '${webhook.name}'`,
   )
   return status
+}
+
+async function within<T>(work: Promise<T>, ms: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('its address was not found in time')), ms)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function addressFor(url: URL, webhook: WebhookSettings): Promise<string> {

@@ -5,7 +5,7 @@ import type { Attempt, Delivery, DeliveryStore } from '#store/deliveries.ts'
 import type { DeliveryHistory } from '#store/delivery-history.ts'
 import type { Recipients } from '#store/jobs.ts'
 
-import { messageOf, post, sampleOf, sendMarginMs } from './webhooks-message.ts'
+import { messageOf, post, sampleOf } from './webhooks-message.ts'
 
 // Tells others how jobs ended, in the form of Standard Webhooks (specification 1.0.0). A message may come twice, after
 // a crash or a lost answer; its `webhook-id` is then the same.
@@ -25,8 +25,8 @@ export interface Webhooks {
   close(): void
 }
 
-/** On top of the time that a try may take, finding the address included. */
-const leaseMarginMs = sendMarginMs + 1000
+/** On top of the time that a try may take. */
+const leaseMarginMs = 1000
 const retryLookMs = 1000
 const maxSleepMs = 60_000
 const jitter = 0.1
@@ -46,20 +46,19 @@ export function createWebhooks(options: {
 }): Webhooks {
   const { deliveries, history, settings, historyMs, log } = options
   const underWay = new Map<string, { readonly webhook: string; readonly stop: AbortController }>()
-  let isStopping = false
-  let isClosed = false
+  const life = { isStopping: false, isClosed: false }
   let timer: ReturnType<typeof setTimeout> | undefined
   let sweptAt = Number.NEGATIVE_INFINITY
 
   function wakeIn(ms: number): void {
-    if (isStopping) return
+    if (life.isStopping) return
     clearTimeout(timer)
     timer = setTimeout(look, Math.min(Math.max(ms, 0), maxSleepMs))
     timer.unref()
   }
 
   function look(): void {
-    if (isStopping || !deliveries.exists()) return
+    if (life.isStopping || !deliveries.exists()) return
     if (performance.now() - sweptAt > sweepEveryMs) {
       sweptAt = performance.now()
       void sweep()
@@ -83,7 +82,7 @@ export function createWebhooks(options: {
 
   async function sweep(): Promise<void> {
     try {
-      while (!isClosed && history.sweep(historyMs(), maxHistoryRows, sweepRows)) {
+      while (!life.isClosed && history.sweep(historyMs(), maxHistoryRows, sweepRows)) {
         await Bun.sleep(sweepPauseMs)
       }
     } catch (thrown) {
@@ -113,17 +112,16 @@ export function createWebhooks(options: {
   ): Promise<void> {
     const { id, attempts, jobId } = delivery
     const attempt = await attemptTo(delivery, webhook, signal)
-    if (isClosed) return
+    if (life.isClosed) return
     const { outcome, error } = attempt
     const facts = { webhook: webhook.name, delivery: id, job: jobId, attempts }
     try {
-      if (outcome === 'retryable_failure') {
-        log.warn(`a webhook failed and is tried again: ${error}`, facts)
-        deliveries.settle(delivery, attempt, Date.now() + backoffMs(webhook, attempts))
-      } else {
-        if (outcome !== 'delivered') log.error(`a webhook was given up: ${error}`, facts)
-        deliveries.settle(delivery, attempt)
-      }
+      const isRetried = outcome === 'retryable_failure'
+      const nextAtMs = isRetried ? Date.now() + backoffMs(webhook, attempts) : undefined
+      deliveries.settle(delivery, attempt, nextAtMs)
+      if (isRetried) log.warn(`a webhook failed and is tried again: ${error}`, facts)
+      else if (outcome === 'delivered') log.debug('a webhook was delivered', facts)
+      else log.error(`a webhook was given up: ${error}`, facts)
     } catch (thrown) {
       // It stays in the outbox and is tried again when its lease is over.
       log.warn('the outcome of a webhook could not be written', {
@@ -147,12 +145,12 @@ export function createWebhooks(options: {
       }
     },
     drain() {
-      isStopping = true
+      life.isStopping = true
       clearTimeout(timer)
     },
     close() {
-      isStopping = true
-      isClosed = true
+      life.isStopping = true
+      life.isClosed = true
       clearTimeout(timer)
       for (const [id, { stop }] of underWay) {
         stop.abort()

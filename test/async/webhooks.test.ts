@@ -14,66 +14,17 @@ import { createJobStore } from '#store/jobs.ts'
 import { accepted } from '../config/rig.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 import { createFolder } from './folder.ts'
+import { secret, startReceiver } from './receiver.ts'
 import { chat, gate, startRig } from './rig.ts'
 
 // Signed messages about ended jobs.
 
 const path = '/v1/async/chat/completions'
-const secret = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`
 const toHook = { 'x-bf-async-webhook': 'hook' }
 const quickly = {
   retry_backoff_initial_seconds: 0.01,
   retry_backoff_max_seconds: 0.02,
   allow_private_network: true,
-}
-
-interface Message {
-  readonly id: string
-  readonly headers: Headers
-  readonly text: string
-  readonly body: any
-}
-
-/** Somebody who listens, and answers with these statuses before answering 200. */
-function startReceiver() {
-  const messages: Message[] = []
-  const waiting = new Set<() => void>()
-  const statuses: (number | Promise<unknown>)[] = []
-  const server = Bun.serve({
-    port: 0,
-    hostname: 'localhost',
-    async fetch(request) {
-      const text = await request.text()
-      const { headers } = request
-      const id = headers.get('webhook-id') ?? ''
-      messages.push({ id, headers, text, body: JSON.parse(text) })
-      for (const check of waiting) check()
-      const next = statuses.shift()
-      if (typeof next === 'object') await next
-      return new Response(null, { status: typeof next === 'number' ? next : 200 })
-    },
-  })
-  return {
-    url: `http://localhost:${server.port}/hook`,
-    messages,
-    statuses,
-    arrived(count: number): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const check = (): void => {
-        if (messages.length < count) return
-        waiting.delete(check)
-        resolve()
-      }
-      waiting.add(check)
-      check()
-      return promise
-    },
-    clear() {
-      messages.length = 0
-      statuses.length = 0
-    },
-    stop: () => server.stop(true),
-  }
 }
 
 let receiver: ReturnType<typeof startReceiver>
