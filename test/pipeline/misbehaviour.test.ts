@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,8 @@ import {
 import type { Rig } from './rig.ts'
 
 // Whatever a provider does, the caller gets an answer that says what happened and whose fault it was.
+
+setDefaultTimeout(30_000)
 
 type Outcome = readonly [status: number, code: string]
 
@@ -472,13 +474,21 @@ describe('bytes', () => {
   })
 
   test('may take longer than a call that answers at once', async () => {
-    await using rig = await startRig({ network: { default_request_timeout_in_seconds: 0.1 } })
-    rig.upstream.reply({
-      chunks: ['abc', 'def'],
-      headers: { 'content-type': 'audio/mpeg' },
-      gate: Bun.sleep(250),
-    })
-    expect(await (await download(rig)).text()).toBe('abcdef')
+    await using rig = await startRig({ network: { default_request_timeout_in_seconds: 1 } })
+    const rest = Promise.withResolvers<void>()
+    rig.upstream.reply([
+      {
+        chunks: ['abc', 'def'],
+        headers: { 'content-type': 'audio/mpeg' },
+        gate: rest.promise,
+      },
+      { gate: new Promise(() => undefined) },
+    ])
+    const bytes = await download(rig)
+    // What was asked later and is late already shows that the time is over.
+    expect((await failure(await rig.post('/chat/completions', CHAT))).status).toBe(504)
+    rest.resolve()
+    expect(await bytes.text()).toBe('abcdef')
   })
 
   test('of speech with status 200 and an error inside are an error', async () => {
@@ -545,7 +555,7 @@ test('what goes wrong is not printed beside the log', async () => {
   const reading = (async () => {
     for await (const chunk of child.stdout) out += new TextDecoder().decode(chunk)
   })()
-  await until(() => /"url":"[^"]+"/.test(out))
+  await until(() => /"url":"[^"]+"/.test(out) || child.exitCode !== null)
   const url = /"url":"([^"]+)"/.exec(out)![1]!
   for (let turn = 0; turn < 3; turn++) {
     await fetch(`${url}/openai/v1/files/f/content`)

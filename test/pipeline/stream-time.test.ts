@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 
 import { GatewayError } from '#core/errors.ts'
 import { Connection } from '#pipeline/connection.ts'
@@ -7,7 +7,10 @@ import { createInflight } from '#pipeline/inflight.ts'
 import { RAW, startRawUpstream } from '../helpers/upstream.ts'
 import { CHAT, chatChunk, failure, sse, startRig, strictly, strictStream, until } from './rig.ts'
 
-// Timers, held headers and keep-alives. Times are short, and every assertion is about what happened and not when.
+// Timers, held headers and keep-alives. Times are short where only one of them can run out and long where another must
+// not be overtaken; every assertion is about what happened and not when.
+
+setDefaultTimeout(30_000)
 
 const never = new Promise<never>(() => undefined)
 const finish = chatChunk('', { finish: 'stop' })
@@ -17,7 +20,7 @@ describe('each timer has its own error, as a status while that is possible', () 
     await using raw = await startRawUpstream(RAW.silent)
     await using rig = await startRig({
       baseUrl: raw.url,
-      network: { response_headers_timeout_in_seconds: 0.05 },
+      network: { response_headers_timeout_in_seconds: 0.2 },
     })
     const request = { ...CHAT, stream: kind === 'streams' }
     const { status, error, headers } = await failure(await rig.post('/chat/completions', request))
@@ -42,7 +45,7 @@ describe('each timer has its own error, as a status while that is possible', () 
   })
 
   test('first token, with comments instead of events', async () => {
-    await using rig = await startRig({ network: { first_token_timeout_in_seconds: 0.1 } })
+    await using rig = await startRig({ network: { first_token_timeout_in_seconds: 0.5 } })
     rig.upstream.reply({
       chunks: [': wait\n\n', ': wait\n\n'],
       gate: [undefined, Bun.sleep(20), never],
@@ -55,7 +58,7 @@ describe('each timer has its own error, as a status while that is possible', () 
     await using raw = await startRawUpstream(RAW.headersOnly)
     await using rig = await startRig({
       baseUrl: raw.url,
-      network: { first_token_timeout_in_seconds: 0.2 },
+      network: { first_token_timeout_in_seconds: 1.5 },
       client: { stream_header_hold_in_seconds: 0.02 },
     })
     const stream = await strictStream(await rig.chat())
@@ -78,13 +81,18 @@ describe('each timer has its own error, as a status while that is possible', () 
 
   test('idle, when only the formal end was missing, is a clean end', async () => {
     await using rig = await startRig({ network: { stream_idle_timeout_in_seconds: 0.05 } })
-    rig.upstream.reply({ sse: [chatChunk('a'), finish], gate: [undefined, undefined, never] })
+    // In one piece: a pause between the two would be a silence, too.
+    rig.upstream.reply({
+      headers: { 'content-type': 'text/event-stream' },
+      chunks: [sse(chatChunk('a'), finish), ': wait\n\n'],
+      gate: never,
+    })
     expect((await strictStream(await rig.chat())).end).toBe('done')
   })
 
   test('total, of a call that does not stream', async () => {
     await using rig = await startRig({
-      network: { default_request_timeout_in_seconds: 0.1, response_headers_timeout_in_seconds: 0 },
+      network: { default_request_timeout_in_seconds: 0.5, response_headers_timeout_in_seconds: 0 },
     })
     rig.upstream.reply({
       headers: { 'content-type': 'application/json' },
@@ -97,7 +105,7 @@ describe('each timer has its own error, as a status while that is possible', () 
   })
 
   test('total, of a stream that never stops', async () => {
-    await using rig = await startRig({ network: { stream_total_timeout_in_seconds: 0.2 } })
+    await using rig = await startRig({ network: { stream_total_timeout_in_seconds: 1.5 } })
     const { readable, writable } = new TransformStream<string, string>()
     const writer = writable.getWriter()
     const writing = (async () => {
@@ -297,7 +305,7 @@ test('a provider that can be reached and says nothing is late with its headers, 
   await using raw = await startRawUpstream(RAW.silent)
   await using rig = await startRig({
     baseUrl: raw.url,
-    network: { connect_timeout_in_seconds: 0.03, response_headers_timeout_in_seconds: 0.1 },
+    network: { connect_timeout_in_seconds: 0.1, response_headers_timeout_in_seconds: 1 },
   })
   expect((await failure(await rig.chat())).error.code).toBe('upstream_headers_timeout')
   await until(() => raw.connections > 1)

@@ -222,3 +222,28 @@ test('a session is made once for a pool, and none where nothing is said', async 
   expect(sessionOf(kept, 0)).toBe(session!)
   expect(sessionOf(kept, 1)).not.toBe(session!)
 })
+
+test.each([
+  ['nobody vouches for', {}, undefined],
+  ['the configuration vouches for', { ca_cert_pem: named }, 'hello'],
+  ['is not to be checked', { insecure_skip_verify: true }, 'hello'],
+])('a WebSocket whose certificate %s', async (_, network, expected) => {
+  using provider = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    tls: { cert: named, key },
+    fetch: (request, server) =>
+      server.upgrade(request, { data: undefined }) ? undefined : new Response(null),
+    websocket: { open: (socket) => void socket.send('hello'), message() {} },
+  })
+  await using rig = await startRig({ baseUrl: `https://localhost:${provider.port}`, network })
+  const url = `${rig.gateway.url.replace('http', 'ws')}/openai/v1/realtime?model=m`
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const socket = new WebSocket(url)
+  socket.onmessage = ({ data }) => resolve(data as string)
+  socket.onclose = socket.onerror = () => resolve(undefined)
+  const first = await promise
+  socket.close()
+  if (expected !== undefined) expect(first).toBe(expected)
+  else expect(first ?? 'refused').not.toBe('hello')
+})
