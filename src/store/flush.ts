@@ -11,7 +11,7 @@ import type { Logger } from '#core/log.ts'
  * What resolves when everything committed before the call is on the disk. `path` is the database's, which keeps a
  * write-ahead log. Never rejects: a disk that cannot do it is told to the log.
  */
-export function createFlush(path: string, log: Logger): () => Promise<void> {
+export function createFlush(path: string, log: Logger, through = sync): () => Promise<void> {
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
   let isEntered = false
@@ -20,13 +20,13 @@ export function createFlush(path: string, log: Logger): () => Promise<void> {
   async function enter(): Promise<void> {
     isEntered = true
     // Windows has no such thing as writing through a folder.
-    if (process.platform !== 'win32') await sync(dirname(path), 'r')
+    if (process.platform !== 'win32') await through(dirname(path), 'r')
   }
 
   async function flush(): Promise<void> {
     try {
       // SQLite's locks are on the other files, so that closing this one loses none of them.
-      await sync(`${path}-wal`, 'r+')
+      await through(`${path}-wal`, 'r+')
       if (!isEntered) await enter()
     } catch (thrown) {
       // Whoever closed the database last took the file away, and wrote all that was in it to its place before.

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { createLogger } from '#core/log.ts'
+import { messageOf } from '#pipeline/webhooks-message.ts'
 import { createDb } from '#store/db.ts'
+import type { Db } from '#store/db.ts'
+import { createDeliveryStore } from '#store/deliveries.ts'
+import { createDeliveryHistory } from '#store/delivery-history.ts'
 import { createJobStore } from '#store/jobs.ts'
 import type { Ending, JobStore, NewJob } from '#store/jobs.ts'
 
@@ -35,7 +39,7 @@ function job(id: string, more: Partial<NewJob> = {}): NewJob {
 }
 
 /** Two processes' views of one file, under a clock of the test's own. */
-function stores(): { one: JobStore; two: JobStore; clock: { now: number } } & Disposable {
+function stores(): { one: JobStore; two: JobStore; clock: { now: number }; db: Db } & Disposable {
   const dir = mkdtempSync(join(tmpdir(), 'asbru-store-'))
   const clock = { now: 1_000_000 }
   const dbs = [0, 1].map(() => createDb({ path: join(dir, 'asbru.db'), log }))
@@ -44,6 +48,7 @@ function stores(): { one: JobStore; two: JobStore; clock: { now: number } } & Di
     one: one!,
     two: two!,
     clock,
+    db: dbs[0]!,
     [Symbol.dispose]() {
       for (const db of dbs) db.close()
       rmSync(dir, { recursive: true, force: true })
@@ -146,4 +151,70 @@ test('room is counted over all jobs, also after they have changed and gone', () 
   clock.now += 2000
   one.sweep(10)
   expect(one.submit(job('c', { body }), 'w1', 100, small).kind).toBe('made')
+})
+
+test('deliveries leave a trace, which is bounded in age and in number', () => {
+  using rig = stores()
+  const { one, clock, db } = rig
+  const deliveries = createDeliveryStore(db, () => clock.now)
+  const history = createDeliveryHistory(db, () => clock.now)
+  for (const id of ['a', 'b', 'c', 'd']) {
+    clock.now += 1000
+    one.submit(job(id, { webhook: 'hook', requestId: `of ${id}` }), 'w1', 100, bounds)
+    one.cancel(id, '', lost)
+    const [delivery] = deliveries.take('hook', 10, 100)
+    expect(delivery).toMatchObject({ event: 'async_job.failed', attempts: 1, jobId: id })
+    // Nobody else gets it meanwhile.
+    expect(deliveries.take('hook', 10, 100)).toEqual([])
+    deliveries.settle(delivery!, { outcome: 'delivered', statusCode: 200, error: undefined })
+  }
+  const jobsIn = (): string[] =>
+    history.attempts('hook', { limit: 10, offset: 0 }).attempts.map(({ jobId }) => jobId)
+  expect(jobsIn()).toEqual(['d', 'c', 'b', 'a'])
+  expect(history.sweep(2500, 100, 10)).toBe(false)
+  expect(jobsIn()).toEqual(['d', 'c', 'b'])
+  expect(history.sweep(1_000_000, 1, 1)).toBe(true)
+  while (history.sweep(1_000_000, 1, 1));
+  expect(jobsIn()).toEqual(['d'])
+})
+
+test('a delivery that is made again after its job has expired still says how that ended', () => {
+  using rig = stores()
+  const { one, clock, db } = rig
+  const deliveries = createDeliveryStore(db, () => clock.now)
+  const history = createDeliveryHistory(db, () => clock.now)
+  one.submit(job('a', { webhook: 'hook', requestId: 'mine' }), 'w1', 100, bounds)
+  one.cancel('a', '', lost)
+  const [first] = deliveries.take('hook', 10, 100)
+  deliveries.settle(first!, { outcome: 'exhausted', statusCode: 500, error: 'no' })
+  clock.now += 5000
+  one.sweep(10)
+  const [past] = history.find(first!.id)
+  expect(history.again(past!)).toBe(true)
+  expect(history.again(past!)).toBe(false)
+  const [again] = deliveries.take('hook', 10, 100)
+  expect(again).toMatchObject({ id: first!.id, event: 'async_job.failed', job: undefined })
+  expect(JSON.parse(messageOf(again!, {} as never))).toMatchObject({
+    event: 'async_job.failed',
+    data: { job_id: 'a', status: 'failed', result_expired: true },
+  })
+  deliveries.settle(again!, { outcome: 'delivered', statusCode: 200, error: undefined })
+  expect(history.find(first!.id)).toMatchObject([{ requestId: 'mine' }, { requestId: 'mine' }])
+})
+
+test('deliveries to nobody any more are given up, and it is known why', () => {
+  using rig = stores()
+  const { one, db } = rig
+  const deliveries = createDeliveryStore(db)
+  const history = createDeliveryHistory(db)
+  one.submit(job('a', { webhook: 'gone' }), 'w1', 100, bounds)
+  one.cancel('a', '', lost)
+  expect(history.waiting(undefined, 10)).toMatchObject([{ jobId: 'a', webhook: 'gone' }])
+  expect(deliveries.giveUpOthers(['hook'], 'gone')).toBe(1)
+  expect(history.waiting(undefined, 10)).toEqual([])
+  expect(history.health('gone')).toMatchObject({ failures: 1, successAtMs: undefined, waiting: 0 })
+  expect(history.search({ outcome: 'permanent_failure' }, { limit: 10, offset: 0 })).toMatchObject({
+    total: 1,
+    attempts: [{ jobId: 'a', attempt: 1, error: 'gone', statusCode: undefined }],
+  })
 })
