@@ -1,6 +1,10 @@
 import type { Key, ProviderSettings } from '#config/snapshot.ts'
+import { isUnrestricted, whyNotModel } from '#config/virtual-key.ts'
+import type { Grant } from '#config/virtual-key.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+
+import { modelBlocked, noKeyGranted } from './grants.ts'
 
 /** The only key that may serve; an id counts more than a name, and neither means every key. */
 export interface Pin {
@@ -23,14 +27,16 @@ export function isBatch({ endpoint }: Call): boolean {
 }
 
 /**
- * The keys of a provider that may serve a call, before one is drawn; with `pin` only those it names. Throws `no_key_for_model` naming what
- * excluded them all, so that the reason is in the answer and not in the source.
+ * The keys of a provider that may serve a call, before one is drawn; with `pin` only those it names, with `grant` only
+ * those that it allows. Throws `no_key_for_model` or `model_blocked` naming what excluded them all, so that the reason
+ * is in the answer and not in the source.
  */
 export function eligibleKeys(
   settings: ProviderSettings,
   call: Call,
   model: string | undefined,
   pin: Pin | undefined,
+  grant?: Grant,
 ): readonly Key[] {
   const { keys, name } = settings
   if (keys.length === 0) {
@@ -43,16 +49,27 @@ export function eligibleKeys(
   const forBatch = isBatch(call)
   const pinned = pin ? pinnedKeys(keys, pin) : keys
   const usable =
-    pinned === keys ? known(settings, model, forBatch) : serving(pinned, model, forBatch)
+    pinned === keys
+      ? known(settings, model, forBatch, grant)
+      : serving(pinned, model, forBatch, grant)
   if (usable.length === 0) {
     if (call.trace.isDetailed) {
       call.trace.add('candidate', `no key of ${name} may serve`, {
         provider: name,
         model,
         keys: pinned.slice(0, maxTold).map((key) => {
-          return { name: key.name, id: key.id, verdict: whyNot(key, model) }
+          return { name: key.name, id: key.id, verdict: whyNot(key, model, grant) }
         }),
       })
+    }
+    if (grant && pinned.some((key) => whyNot(key, model) === undefined)) {
+      // Some key would do, were it not for the virtual key.
+      const isModel = pinned.some(
+        (key) => isGranted(key, grant) && whyNot(key, model) === undefined,
+      )
+      throw isModel && model !== undefined
+        ? modelBlocked(call, model, grant)
+        : noKeyGranted(call, name)
     }
     const what = model === undefined ? 'this request' : `model '${model}'`
     throw new GatewayError(
@@ -70,26 +87,29 @@ const maxTold = 50
 /** Model names come from callers: as many lists are remembered for each provider. */
 const maxLists = 1000
 
-/** What has been found out about a provider as one snapshot has it; forgotten with the snapshot. */
-const lists = new WeakMap<ProviderSettings, Map<string, readonly Key[]>>()
+/** What has been found out about a provider, or what a virtual key may have of it; forgotten with its snapshot. */
+const lists = new WeakMap<ProviderSettings | Grant, Map<string, readonly Key[]>>()
 
 /** The same list for the same question, so that a thousand keys are looked through once and not at every call. */
 function known(
   settings: ProviderSettings,
   model: string | undefined,
   forBatch: boolean,
+  given: Grant | undefined,
 ): readonly Key[] {
   const { keys } = settings
-  if (keys.length === 1) return whyNot(keys[0]!, model) === undefined ? keys : none
-  let own = lists.get(settings)
+  const grant = given && !(given.keyIds === undefined && isUnrestricted(given)) ? given : undefined
+  if (keys.length === 1) return whyNot(keys[0]!, model, grant) === undefined ? keys : none
+  const place = grant ?? settings
+  let own = lists.get(place)
   if (!own) {
     own = new Map()
-    lists.set(settings, own)
+    lists.set(place, own)
   }
   const question = `${forBatch ? 'batch' : ''}\n${model ?? '\n'}`
   let found = own.get(question)
   if (!found) {
-    found = serving(keys, model, forBatch)
+    found = serving(keys, model, forBatch, grant)
     if (own.size >= maxLists) own.delete(own.keys().next().value!)
     own.set(question, found)
   }
@@ -103,8 +123,9 @@ function serving(
   keys: readonly Key[],
   model: string | undefined,
   forBatch: boolean,
+  grant: Grant | undefined,
 ): readonly Key[] {
-  const usable = keys.filter((key) => whyNot(key, model) === undefined)
+  const usable = keys.filter((key) => whyNot(key, model, grant) === undefined)
   if (!forBatch) return usable
   const marked = usable.filter((key) => key.useForBatchApi)
   return marked.length > 0 ? marked : usable
@@ -173,11 +194,31 @@ function sumsOf(keys: readonly Key[]): Float64Array {
   return found
 }
 
-/** Why a key does not serve a model, whoever asks; undefined when it does. */
-export function whyNot(
-  key: Key,
-  model: string | undefined,
-): 'disabled' | 'model blacklisted' | 'model not allowed' | undefined {
+/** Why a key does not serve a model. */
+export type WhyNot =
+  | 'disabled'
+  | 'model blacklisted'
+  | 'model not allowed'
+  | 'not for this virtual key'
+  | 'model blacklisted for this virtual key'
+  | 'model not allowed for this virtual key'
+
+function isGranted({ id }: Key, { keyIds }: Grant): boolean {
+  return keyIds === undefined || keyIds.has(id)
+}
+
+/** Why a key does not serve a model, whoever asks, or who asks with `grant`; undefined when it does. */
+export function whyNot(key: Key, model: string | undefined, grant?: Grant): WhyNot | undefined {
+  const why = whyNever(key, model)
+  if (why !== undefined || !grant) return why
+  if (!isGranted(key, grant)) return 'not for this virtual key'
+  if (model === undefined) return undefined
+  const meant = key.aliases.size === 0 ? undefined : key.aliases.get(model.toLowerCase())
+  const verdict = whyNotModel(grant, model, meant)
+  return verdict === undefined ? undefined : `model ${verdict} for this virtual key`
+}
+
+function whyNever(key: Key, model: string | undefined): WhyNot | undefined {
   if (!key.enabled) return 'disabled'
   if (model === undefined) return undefined
   const { aliases, blacklistedModels, models } = key

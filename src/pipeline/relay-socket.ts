@@ -11,6 +11,8 @@ import type { Abortable, Inflight } from './inflight.ts'
 import { Keyring } from './keyring.ts'
 import { noteReachable, permit } from './reach.ts'
 import type { Settle } from './record.ts'
+import { relayDoor } from './relay-door.ts'
+import type { RelayDoor } from './relay-door.ts'
 import { plan, targetOf } from './routing.ts'
 import { route } from './rules.ts'
 import { fullness, takeSeat } from './seat.ts'
@@ -49,7 +51,9 @@ export async function createRelay(
   const held: { release: (() => void) | undefined } = { release: undefined }
   const settle = services.recorder.open(call, () => held.release?.())
   try {
-    const [leg] = plan(route(call, snapshot), snapshot).legs
+    const routed = route(call, snapshot)
+    settle.books.rule = routed.rule
+    const [leg] = plan(routed, snapshot).legs
     const { settings, provider } = leg
     const { name } = settings
     const keys = new Keyring(leg.keys, {
@@ -73,7 +77,7 @@ export async function createRelay(
     socket.binaryType = 'nodebuffer'
     const early = await opened(socket, name, call.signal, network.timers.headersMs)
     noteReachable(outbound.url)
-    return relay(socket, early, settle, services.inflight)
+    return relay(socket, early, settle, services.inflight, relayDoor(call, leg.grant))
   } catch (thrown) {
     const error = toGatewayError(thrown)
     settle.failure(error)
@@ -161,6 +165,7 @@ function relay(
   early: (string | Buffer)[],
   settle: Settle,
   inflight: Inflight,
+  door: RelayDoor | undefined,
 ): SocketRelay {
   let caller: CallerSocket | undefined
   let isOver = false
@@ -206,12 +211,23 @@ function relay(
     },
     fromCaller(message) {
       if (upstream.readyState !== WebSocket.OPEN) return
+      const refusal = door?.(message)
+      if (refusal) {
+        toCaller(errorEvent(refusal))
+        end(1008, refusal.kind, refusal)
+        return
+      }
       upstream.send(message)
       if (upstream.bufferedAmount > maxBufferedBytes) end(1013, 'the provider reads too slowly')
     },
     drained: () => upstream.resume(),
     callerClosed: (code, reason) => end(code, reason),
   }
+}
+
+/** As these sockets tell errors. */
+function errorEvent({ type, code, message, param }: GatewayError): string {
+  return JSON.stringify({ type: 'error', error: { type, code, message, param: param ?? null } })
 }
 
 /** Codes that only the protocol itself may use are translated: "nothing said" and "lost". */

@@ -1,4 +1,6 @@
 import type { Key, ProviderSettings, Snapshot } from '#config/snapshot.ts'
+import { whyNotModel } from '#config/virtual-key.ts'
+import type { Grant } from '#config/virtual-key.ts'
 import type { Call, Fallback } from '#core/call.ts'
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
@@ -7,6 +9,7 @@ import type { Provider, Target } from '#providers/provider.ts'
 import { providerFor, PROVIDERS } from '#providers/registry.ts'
 
 import { countsHere } from './count.ts'
+import { checkModels, grantFor, modelBlocked } from './grants.ts'
 import { eligibleKeys, pinOf } from './keys.ts'
 import { withTimeouts } from './timeouts.ts'
 
@@ -16,6 +19,8 @@ export interface Leg {
   readonly index: number
   readonly provider: Provider
   readonly settings: ProviderSettings
+  /** What the caller's virtual key may have of the provider; undefined = everything. */
+  readonly grant?: Grant | undefined
   /** Empty where none is needed: keyless providers, and keys that callers bring. */
   readonly keys: readonly Key[]
   /** Without the provider prefix, aliases unresolved. */
@@ -45,12 +50,18 @@ export function plan(call: Call, snapshot: Snapshot): Plan {
         'route',
         `${wanted.provider}/${wanted.model} is no candidate: ${error.message}`,
       )
+      // What somebody may not have is not to be had by naming something else behind it.
+      if (index === 0 && isForbidden(error)) throw error
       reason ??= error
     }
   }
   const [first, ...rest] = legs
   if (!first) throw reason ?? notConfigured(call.provider)
   return { legs: [first, ...rest] }
+}
+
+function isForbidden({ kind }: GatewayError): boolean {
+  return kind === 'provider_blocked' || kind === 'model_blocked'
 }
 
 /** A leg with one of its keys, as an attempt sees it. */
@@ -71,7 +82,9 @@ function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot)
   if (allowed && !allowed.has(requestType(call.endpoint, call.stream)))
     throw unsupported(call, name)
   const { model } = wanted
-  const leg = { index, provider, settings: withTimeouts(settings, call), model }
+  const grant = call.caller.owner && grantFor(call, name, snapshot)
+  if (grant) checkModels(call, model, grant)
+  const leg = { index, provider, settings: withTimeouts(settings, call), model, grant }
 
   if (call.caller.directKey) {
     // A key is only ever shown to the provider it was brought for.
@@ -82,11 +95,20 @@ function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot)
       )
     }
     call.trace.add('key', 'direct key of the caller')
-    return { ...leg, keys: [] }
+    return withoutKey(leg, call, grant)
   }
-  if (settings.keys.length === 0 && provider.keyless) return { ...leg, keys: [] }
+  if (settings.keys.length === 0 && provider.keyless) return withoutKey(leg, call, grant)
   const pin = index === 0 ? (call.pin ?? pinOf(call)) : wanted
-  return { ...leg, keys: eligibleKeys(settings, call, model, pin) }
+  return { ...leg, keys: eligibleKeys(settings, call, model, pin, grant) }
+}
+
+/** Where there is no key there is no alias either: the model is what it is called. */
+function withoutKey(leg: Omit<Leg, 'keys'>, call: Call, grant: Grant | undefined): Leg {
+  const { model } = leg
+  if (grant && model !== undefined && whyNotModel(grant, model) !== undefined) {
+    throw modelBlocked(call, model, grant)
+  }
+  return { ...leg, keys: [] }
 }
 
 function alias(aliases: ReadonlyMap<string, string>, model: string): string {
