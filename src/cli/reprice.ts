@@ -2,16 +2,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { loadConfig } from '#config/load.ts'
-import { isRecord } from '#config/record.ts'
 import type { Environment } from '#config/reference.ts'
-import type { Snapshot } from '#config/snapshot.ts'
 import { readSource } from '#config/source.ts'
 import { OPERATION_NAMES } from '#core/endpoint.ts'
-import { readUsage } from '#openai/usage.ts'
-import { priceOf } from '#prices/price.ts'
+import { costOfRow } from '#pipeline/reprice.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { repriceLog } from '#store/logs-reprice.ts'
-import type { PricedRow } from '#store/logs-reprice.ts'
 
 import { problemLine } from './check.ts'
 import { parseFlags } from './flags.ts'
@@ -51,7 +47,7 @@ export async function reprice(argv: readonly string[], env: Environment): Promis
   const isDry = parsed.own['dry-run'] === true
   const onlyMissing = parsed.own['missing'] === true
   try {
-    const { seen, changed, unpriced } = await repriceLog(path, (row) => costOf(row, snapshot), {
+    const { seen, changed, unpriced } = await repriceLog(path, (row) => costOfRow(row, snapshot), {
       onlyMissing,
       isDry,
     })
@@ -62,30 +58,6 @@ export async function reprice(argv: readonly string[], env: Environment): Promis
   } catch (thrown) {
     console.error(`asbru: ${path}: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
     return 1
-  }
-}
-
-/** Undefined, which leaves a row alone, when its provider is no longer configured. */
-function costOf(row: PricedRow, snapshot: Snapshot): number | null | undefined {
-  const settings = snapshot.providers.get(row.provider)
-  const written = parsedOrNothing(row.usage)
-  const usage = readUsage(written)
-  if (!settings || !usage) return undefined
-  const { model, modelUsed, object, atMs } = row
-  const prefix = `${row.provider}/`
-  const asked = model?.startsWith(prefix) ? model.slice(prefix.length) : model
-  const models = [modelUsed ?? undefined, asked ?? undefined]
-  const serviceTier = isRecord(written) ? written['service_tier'] : undefined
-  const work = { settings, models, endpoint: object, atMs, serviceTier }
-  return priceOf(work, usage, snapshot)?.total ?? null
-}
-
-function parsedOrNothing(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    // A row that somebody else wrote; it is left alone.
-    return undefined
   }
 }
 

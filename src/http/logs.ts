@@ -1,122 +1,94 @@
 import { Elysia } from 'elysia'
 
-import { GatewayError, toGatewayError } from '#core/errors.ts'
-import { newId } from '#lib/id.ts'
-import type { Filters, Question } from '#store/logs-schema.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Filters } from '#store/logs-schema.ts'
 import { BadSql, runSql } from '#store/logs-sql.ts'
 import type { LogStore } from '#store/logs.ts'
 
-import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
+import { addChanges } from './logs-changes.ts'
+import { BUCKET, described, FILTERS, PAGING, parameter } from './logs-document.ts'
+import { decoded, filtersOf, JSON_HEADERS, logRoutes, notInLog } from './logs-routes.ts'
+import { addSums } from './logs-sums.ts'
 import { parseJson, readText, requireJson } from './read.ts'
-import { respondError } from './respond.ts'
-import { queryOf } from './target.ts'
 
 // The log of calls, for programs on this machine: search, single rows, sums, exports and SQL.
 
-const json = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 const types = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' } as const
 
 /** `/api/logs` and what is below it. */
 export function logsSurface(gateway: Gateway): Elysia {
-  /** Answers after the checks that all of these routes have in common. */
-  const guarded =
-    (answer: (logs: LogStore, request: Request) => Promise<Response>) =>
-    async ({ request }: { request: Request }): Promise<Response> => {
-      try {
-        requireLocal(request, gateway)
-        return await answer(logsOf(gateway), request)
-      } catch (thrown) {
-        const error = toGatewayError(thrown)
-        const context = { provider: undefined, modelRequested: undefined, requestType: 'logs' }
-        return respondError(error, context, newId())
-      }
-    }
-  const asked = (question: (filters: Filters) => Question) =>
-    guarded(async (logs, request) => {
-      const text = await logs.ask(question(filtersOf(request)))
-      return new Response(text, { headers: json })
-    })
-  const detail = (summary: string) => ({ detail: { summary, tags: ['logs'] } })
+  const { guarded, asked } = logRoutes(gateway)
   const app = new Elysia({ name: 'logs', normalize: false })
     .get(
       '/api/logs',
       asked((filters) => ({ kind: 'list', filters })),
-      detail('Search the log of calls'),
+      described('Search the log of calls', [...FILTERS, ...PAGING]),
     )
     .get(
       '/api/logs/stats',
       asked((filters) => ({ kind: 'stats', filters })),
-      detail('Sums over the calls that filters want'),
+      described('Sums over the calls that filters want', [
+        ...FILTERS,
+        parameter('compare_to_previous', 'Adds the sums of the time before, as `previous`.', [
+          'true',
+          'false',
+        ]),
+      ]),
     )
     .get(
       '/api/logs/histogram',
       asked((filters) => ({ kind: 'histogram', filters })),
-      detail('Calls over time'),
+      described('Calls over time', [...FILTERS, BUCKET]),
     )
     .get(
       '/api/logs/dropped',
       guarded((logs) => {
         const { dropped, failure } = logs
         return Promise.resolve(
-          Response.json({ dropped_requests: dropped, failure: failure ?? null }),
+          Response.json({
+            dropped_requests: dropped,
+            // Refused before they were calls, and too many to have a row each.
+            omitted_refusals: gateway.refusals?.omitted ?? 0,
+            failure: failure ?? null,
+          }),
         )
       }),
-      detail('How many calls could not be logged'),
+      described('How many calls could not be logged'),
     )
     .get(
       '/api/logs/export',
       guarded(async (logs, request) => await exportOf(logs, filtersOf(request))),
-      detail('The calls that filters want as NDJSON or CSV, oldest first'),
+      described('The calls that filters want as NDJSON or CSV, oldest first', [
+        ...FILTERS,
+        parameter('format', 'What a call is written as.', ['ndjson', 'csv']),
+      ]),
     )
     .post(
       '/api/logs/sql',
       guarded(async (logs, request) => await sqlOf(logs, request)),
-      { parse: 'none', ...detail('One SELECT over the log') },
+      {
+        parse: 'none',
+        ...described('One SELECT over the log', [], {
+          sql: { type: 'string', description: 'One statement that only reads.' },
+          limit: { type: 'integer', minimum: 1, maximum: 10_000, default: 1000 },
+        }),
+      },
     )
     .get(
       '/api/logs/:id',
       guarded(async (logs, request) => {
         const id = decoded(/\/api\/logs\/([^/?]+)/.exec(request.url)?.[1] ?? '')
         const text = id === undefined ? 'null' : await logs.ask({ kind: 'one', id })
-        if (text === 'null') {
-          throw new GatewayError('route_not_found', 'There is no such call in the log.', {
-            code: 'log_not_found',
-          })
-        }
-        return new Response(text, { headers: json })
+        if (text === 'null') throw notInLog('There is no such call in the log.')
+        return new Response(text, { headers: JSON_HEADERS })
       }),
-      detail('One call with everything that was kept of it'),
+      described('One call with everything that was kept of it'),
     )
+  addSums(app as unknown as Elysia, gateway)
+  addChanges(app as unknown as Elysia, gateway)
   return app as unknown as Elysia
-}
-
-/** Undefined for what is no percent-encoding, and so no id either. */
-function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** The log of a gateway. Throws 503 when it keeps none. */
-export function logsOf(gateway: Gateway): LogStore {
-  const { logs } = gateway
-  if (logs && gateway.snapshot().logs.enabled) return logs
-  throw new GatewayError(
-    'store_unavailable',
-    'The log is switched off (client.enable_logging or logs_store.enabled).',
-  )
-}
-
-function filtersOf(request: Request): Filters {
-  const filters: Record<string, string> = {}
-  for (const [name, value] of new URLSearchParams(queryOf(request.url))) {
-    filters[name] = Object.hasOwn(filters, name) ? `${filters[name]},${value}` : value
-  }
-  return filters
 }
 
 /** Pages are read while they are sent, each when the one before has left. */

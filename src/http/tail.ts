@@ -5,7 +5,7 @@ import { newId } from '#lib/id.ts'
 
 import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
-import { logsOf } from './logs.ts'
+import { logsOf } from './logs-routes.ts'
 import { respondError } from './respond.ts'
 import type { RelayData } from './websocket.ts'
 

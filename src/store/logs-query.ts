@@ -2,11 +2,13 @@ import { Database } from 'bun:sqlite'
 import type { SQLQueryBindings } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 
+import { createFacets } from './logs-facets.ts'
 import { BadFilter, iso, isSearch, sorts, spanOf, whereOf, wholeOf } from './logs-filter.ts'
 import type { Where } from './logs-filter.ts'
 import { detailed, listed } from './logs-row.ts'
 import type { DetailedRow, StoredRow } from './logs-row.ts'
 import type { Filters, Question } from './logs-schema.ts'
+import { answerSums } from './logs-sums.ts'
 
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
 
@@ -19,6 +21,7 @@ const maxOffset = 100_000
 /** Reads `path` only. Opened when first asked; a file that is not there yet is an empty log. */
 export function createLogReader(path: string): { ask(question: Question): unknown; close(): void } {
   let sqlite: Database | undefined
+  const facets = createFacets()
 
   function opened(): Database | undefined {
     if (sqlite || !existsSync(path)) return sqlite
@@ -150,6 +153,8 @@ export function createLogReader(path: string): { ask(question: Question): unknow
             .get(question.id)
           return row ? detailed(row) : null
         }
+        case 'sums':
+          return answerSums(db, question.about, question.filters, facets)
         case 'export':
           return db ? exported(db, question) : { lines: '', after: null }
       }

@@ -1,3 +1,6 @@
+import type { Change } from './logs-change.ts'
+import type { SummingQuestion } from './logs-sums.ts'
+
 // The shape of `logs.db`, and of what travels between the threads that use it. Released migrations are never edited.
 
 /** What one call leaves behind, before its secrets are taken out. Plain values only: it travels to a thread. */
@@ -80,6 +83,7 @@ export type ToThread =
       readonly path: string
       readonly question: Question
     }
+  | { readonly kind: 'change'; readonly seq: number; readonly change: Change }
   | { readonly kind: 'close' }
 
 export type FromThread =
@@ -99,6 +103,13 @@ export type FromThread =
       readonly failure: string | undefined
       readonly fault: 'asker' | 'store' | undefined
     }
+  /** `count` rows were changed, unless there is a failure. */
+  | {
+      readonly kind: 'changed'
+      readonly seq: number
+      readonly count: number
+      readonly failure: string | undefined
+    }
   | { readonly kind: 'closed' }
 
 export type Filters = Readonly<Record<string, string>>
@@ -108,6 +119,7 @@ export type Question =
   | { readonly kind: 'one'; readonly id: string }
   | { readonly kind: 'stats'; readonly filters: Filters }
   | { readonly kind: 'histogram'; readonly filters: Filters }
+  | SummingQuestion
   | {
       readonly kind: 'export'
       readonly filters: Filters

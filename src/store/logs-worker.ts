@@ -60,6 +60,16 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       }
       return
     }
+    case 'change': {
+      const { seq, change } = data
+      try {
+        const count = writer?.change(change) ?? 0
+        say({ kind: 'changed', seq, count, failure: undefined })
+      } catch (thrown) {
+        say({ kind: 'changed', seq, count: 0, failure: why(thrown) })
+      }
+      return
+    }
     case 'ask': {
       const { seq } = data
       try {

@@ -12,6 +12,8 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
+import { applyChange, removeRows } from './logs-change.ts'
+import type { Change } from './logs-change.ts'
 import { assembled, packed, parsed, redactor, wordsOf } from './logs-content.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
@@ -23,6 +25,8 @@ import type { LogLimits, LogRow } from './logs-schema.ts'
 export interface LogWriter {
   /** Writes rows in one transaction. Throws when the file cannot be used; then none of them is there. */
   write(rows: readonly LogRow[], told: boolean): readonly string[]
+  /** Changes rows that are there and returns how many. Throws when the file cannot be used. */
+  change(change: Change): number
   setLimits(limits: LogLimits): void
   setSecrets(secrets: readonly string[]): void
   /** Removes one slice of what is too old or too much; whether there may be more. */
@@ -67,9 +71,6 @@ const insertDetails = `
   INSERT INTO details (n, summary, usage, error, trail, dropped, metadata, trace, request, request_chars, answer, answer_chars)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
 const insertMetadata = `INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)`
-const deleteMetadata = `
-  DELETE FROM metadata WHERE n = ?1 AND (name, value) IN (
-    SELECT key, value FROM details, json_each(metadata) WHERE details.n = ?1)`
 const insertWords = `INSERT INTO words (rowid, text) VALUES (?1, ?2)`
 const oldest = `SELECT n, at_ms FROM logs ORDER BY n LIMIT ?1`
 
@@ -194,12 +195,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     if (doomed.length > 0) {
       sqlite
         .transaction(() => {
-          for (const { n } of doomed) {
-            sqlite.query('DELETE FROM logs WHERE n = ?1').run(n)
-            sqlite.query(deleteMetadata).run(n)
-            sqlite.query('DELETE FROM details WHERE n = ?1').run(n)
-            sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
-          }
+          removeRows(
+            sqlite,
+            doomed.map(({ n }) => n),
+          )
         })
         .immediate()
     }
@@ -230,6 +229,14 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       } catch (thrown) {
         if (isDamage(thrown)) moveAside(thrown)
         else if (!isPassing(thrown)) shut()
+        throw thrown
+      }
+    },
+    change(change) {
+      try {
+        return applyChange(ready().sqlite, change)
+      } catch (thrown) {
+        if (isDamage(thrown)) moveAside(thrown)
         throw thrown
       }
     },

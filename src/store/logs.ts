@@ -1,7 +1,9 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
+import type { Change } from './logs-change.ts'
 import type { FromThread, LogLimits, LogRow, Question, ToThread } from './logs-schema.ts'
+import { ended, tell, thread } from './logs-thread.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
 // that writes them; questions go to another thread. Nothing here waits for a disk, and nothing that happens to the
@@ -16,6 +18,8 @@ export interface LogStore {
   readonly failure: string | undefined
   /** The answer as JSON text, what was added before included. Throws `GatewayError`. */
   ask(question: Question): Promise<string>
+  /** Changes rows, those added before included, and returns how many. Throws `GatewayError`. */
+  change(change: Change): Promise<number>
   /** `listener` gets each row as JSON text once it is written, until the returned function is called. */
   watch(listener: (line: string) => void): () => void
   setLimits(limits: LogLimits): void
@@ -67,6 +71,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let isClosed = false
   let waiting: (() => void)[] = []
   const watchers = new Set<(line: string) => void>()
+  const changes = new Map<number, (count: number | GatewayError) => void>()
 
   function startWriter(): Worker {
     const worker = thread(written, (why) => {
@@ -74,6 +79,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       retryAt = performance.now() + restartMs
       lose(inFlight?.rows ?? 0, why)
       inFlight = undefined
+      for (const [of] of changes) changed(of, unavailable(why))
       proceed()
     })
     tell(worker, { kind: 'write', path, limits })
@@ -96,6 +102,10 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       reader.restart()
       return
     }
+    if (message.kind === 'changed') {
+      const { seq: of, count, failure: wrong } = message
+      changed(of, wrong === undefined ? count : unavailable(wrong))
+    }
     if (message.kind !== 'batch' || message.seq !== inFlight?.seq) return
     const { rows } = inFlight
     inFlight = undefined
@@ -107,6 +117,11 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     }
     for (const line of message.told) for (const watcher of watchers) watcher(line)
     proceed()
+  }
+
+  function changed(of: number, outcome: number | GatewayError): void {
+    changes.get(of)?.(outcome)
+    changes.delete(of)
   }
 
   /** After a batch: the next one, or whoever waited for the last. */
@@ -189,7 +204,22 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     async ask(question) {
       await settled(settleMs)
+      if (isClosed) throw unavailable('the gateway is shutting down')
       return await reader.ask(question)
+    },
+    async change(change) {
+      await settled(settleMs)
+      if (isClosed || changes.size >= maxAsked) throw unavailable('too much is being changed')
+      const { promise, resolve } = Promise.withResolvers<number | GatewayError>()
+      const own = ++seq
+      changes.set(own, resolve)
+      writer ??= startWriter()
+      tell(writer, { kind: 'change', seq: own, change })
+      const limit = setTimeout(() => changed(own, unavailable('the change took too long')), askMs)
+      const outcome = await promise
+      clearTimeout(limit)
+      if (outcome instanceof GatewayError) throw outcome
+      return outcome
     },
     watch(listener) {
       watchers.add(listener)
@@ -240,46 +270,6 @@ function handedOver(
   return { rows: JSON.stringify(rows), texts: texts.join(''), lengths, streams }
 }
 
-/** In the executable, the file that the build put beside its entry. */
-const isCompiled = /[/\\](?:\$bunfs|~BUN)[/\\]/.test(import.meta.path)
-const file = isCompiled
-  ? './store/logs-worker.js'
-  : new URL('./logs-worker.ts', import.meta.url).href
-
-function thread(onMessage: (message: FromThread) => void, onEnd: (why: string) => void): Worker {
-  const worker = new Worker(file)
-  let isOver = false
-  const end = (why: string): void => {
-    if (isOver) return
-    isOver = true
-    worker.terminate()
-    onEnd(why)
-  }
-  worker.addEventListener('message', ({ data }: MessageEvent<FromThread>) => onMessage(data))
-  worker.addEventListener('error', ({ message }) => end(message))
-  worker.addEventListener('close', () => end('its thread ended'))
-  // It never keeps the process from ending.
-  worker.unref()
-  return worker
-}
-
-function tell(worker: Worker, message: ToThread): void {
-  worker.postMessage(message, [])
-}
-
-/** Asks a thread to let go of its files, and ends it whether it did or not. */
-async function ended(worker: Worker): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const limit = setTimeout(resolve, closeMs)
-  worker.addEventListener('message', ({ data }: MessageEvent<FromThread>) => {
-    if (data.kind === 'closed') resolve()
-  })
-  tell(worker, { kind: 'close' })
-  await promise
-  clearTimeout(limit)
-  worker.terminate()
-}
-
 interface Reader {
   ask(question: Question): Promise<string>
   /** The file is another one now. */
@@ -300,8 +290,10 @@ function createReader(path: string): Reader {
     asked.delete(message.seq)
     const { text, failure = '', fault } = message
     if (text !== undefined) asker?.resolve(text)
-    else if (fault === 'asker') asker?.reject(new GatewayError('invalid_request', failure))
-    else asker?.reject(unavailable(failure))
+    else if (fault === 'asker') {
+      const param = /^'([\w-]+)'/.exec(failure)?.[1]
+      asker?.reject(new GatewayError('invalid_request', failure, { param }))
+    } else asker?.reject(unavailable(failure))
   }
 
   function drop(why: string): void {
@@ -354,6 +346,6 @@ function createReader(path: string): Reader {
 function unavailable(why: string): GatewayError {
   return new GatewayError(
     'store_unavailable',
-    `The log cannot be read at the moment: ${why.slice(0, 200)}.`,
+    `The log cannot be used at the moment: ${why.slice(0, 200)}.`,
   )
 }

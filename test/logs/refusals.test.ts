@@ -152,11 +152,7 @@ describe('a refused request leaves a row', () => {
 
 describe('a flood of refusals', () => {
   const settings = (): LogSettings => ({ enabled: true, headers: [] }) as unknown as LogSettings
-  const flood = (): {
-    rows: LogRow[]
-    refuse(code: string, at: number): void
-    omitted(): number
-  } => {
+  const flood = (): Flood => {
     const rows: LogRow[] = []
     let now = 0
     const refusals = createRefusals({ add: (row) => void rows.push(row) }, settings, () => now)

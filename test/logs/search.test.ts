@@ -212,5 +212,9 @@ describe('an export', () => {
 })
 
 test('nothing was dropped', async () => {
-  expect(await rig.get('/api/logs/dropped')).toEqual({ dropped_requests: 0, failure: null })
+  expect(await rig.get('/api/logs/dropped')).toEqual({
+    dropped_requests: 0,
+    omitted_refusals: 0,
+    failure: null,
+  })
 })

@@ -1,0 +1,58 @@
+import type { Database } from 'bun:sqlite'
+
+// What is changed in rows that are there: some are taken out, some get another cost. Done by the thread that writes.
+
+export type Change =
+  /** Rows of these calls go, with all that belongs to them. */
+  | { readonly kind: 'delete'; readonly ids: readonly string[] }
+  /** Costs in US dollars by the number of their row; null where one is not known. */
+  | {
+      readonly kind: 'cost'
+      readonly costs: readonly (readonly [n: number, cost: number | null])[]
+    }
+
+const deleteMetadata = `
+  DELETE FROM metadata WHERE n = ?1 AND (name, value) IN (
+    SELECT key, value FROM details, json_each(metadata) WHERE details.n = ?1)`
+
+/** Takes rows out, by their numbers; the caller has a transaction open. */
+export function removeRows(sqlite: Database, numbers: readonly number[]): void {
+  for (const n of numbers) {
+    sqlite.query('DELETE FROM logs WHERE n = ?1').run(n)
+    sqlite.query(deleteMetadata).run(n)
+    sqlite.query('DELETE FROM details WHERE n = ?1').run(n)
+    sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
+  }
+}
+
+/** Makes a change in one transaction and returns how many rows it was. Throws what SQLite throws. */
+export function applyChange(sqlite: Database, change: Change): number {
+  if (change.kind === 'cost') {
+    const write = sqlite.query<unknown, [number | null, number]>(
+      'UPDATE logs SET cost = ?1 WHERE n = ?2',
+    )
+    return sqlite
+      .transaction(() => {
+        let changed = 0
+        for (const [n, cost] of change.costs) changed += write.run(cost, n).changes
+        return changed
+      })
+      .immediate()
+  }
+  const find = sqlite.query<{ n: number }, [string]>('SELECT n FROM logs WHERE id = ?1')
+  // Whoever takes something out of the log wants it out of the file, too.
+  sqlite.run('PRAGMA secure_delete = ON')
+  try {
+    const count = sqlite
+      .transaction(() => {
+        const numbers = change.ids.flatMap((id) => find.all(id).map(({ n }) => n))
+        removeRows(sqlite, numbers)
+        return numbers.length
+      })
+      .immediate()
+    if (count > 0) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
+    return count
+  } finally {
+    sqlite.run('PRAGMA secure_delete = OFF')
+  }
+}
