@@ -44,6 +44,31 @@ test('only so many run at once, whoever has least running is next, and only so m
   expect((await rig.post(path, chat, busy)).status).toBe(202)
 })
 
+test('a thousand jobs of one caller hold up nobody else', async () => {
+  await using rig = await startRig({
+    client: { allow_direct_keys: true },
+    async: { concurrency: 4 },
+  })
+  const hold = gate()
+  rig.upstream.reply(Array.from({ length: 4 }, () => ({ gate: hold.opened, json: { id: 'x' } })))
+  const busy = { authorization: 'Bearer sk-busy-0123456789' }
+  const rare = { authorization: 'Bearer sk-rare-0123456789' }
+  await Promise.all(Array.from({ length: 1000 }, () => rig.post(path, chat, busy)))
+  await rig.upstream.waitFor(4)
+  const ids: string[] = []
+  for (let i = 0; i < 20; i++) ids.push((await rig.post(path, chat, rare)).body.id)
+  hold.open()
+  for (const id of ids) {
+    expect((await rig.ended(`${path}/${id}`, rare)).body.status).toBe('completed')
+  }
+  const who = rig.upstream.requests.map(({ headers }) => headers.get('authorization'))
+  // Both have the same share of what runs: of the first ones after the four that ran, at least nearly half are the
+  // rare caller's, and its last one is begun long before those that came first.
+  expect(who.slice(4, 24).filter((key) => key === rare.authorization).length).toBeGreaterThan(7)
+  expect(who.lastIndexOf(rare.authorization)).toBeLessThan(60)
+  // The rest is what the drain window and the next start are for; here nobody waits for it.
+}, 30_000)
+
 test('what all jobs together hold is bounded', async () => {
   await using rig = await startRig({ async: { max_size_mb: 0.01 } })
   const large = { ...chat, messages: [{ role: 'user', content: 'x'.repeat(20_000) }] }

@@ -189,6 +189,47 @@ test('after a kill the text is another one: it is read from the beginning, and n
   expect(again[0]!.id).toBe('2-1')
 }, 30_000)
 
+test('what was streamed can be resumed after a restart, at both doors, until it expires', async () => {
+  await using upstream = await startUpstream()
+  await using folder = createFolder(upstream.url, { async: { allow_stream: true } })
+  upstream.reply({ sse: whole })
+  let gateway = await folder.start()
+  const { id } = (await gateway.post('/v1/async/chat/completions', streamed)).body
+  const path = `/v1/async/jobs/${id}/stream`
+  await gateway.ended(`/v1/async/jobs/${id}`)
+  const before = await read(gateway.url + path)
+  expect(textOf(before)).toBe('Once upon a time')
+  await gateway.kill()
+  gateway = await folder.start()
+  expect(await read(gateway.url + path)).toEqual(before)
+  expect(await read(gateway.url + path, before[1]!.id)).toEqual(before.slice(2))
+  const poll = await gateway.post(
+    '/openai/v1/chat/completions',
+    {},
+    { 'x-bf-async-id': id, 'last-event-id': before.at(-2)!.id },
+  )
+  expect(poll.body).toBe(`id: ${before.at(-1)!.id}\ndata: [DONE]\n\n`)
+  expect(upstream.requests).toHaveLength(1)
+}, 30_000)
+
+test('a stream that is cancelled ends for its followers with that, and for the provider at once', async () => {
+  rig.upstream.clear()
+  rig.upstream.reply({ sse: whole, gate: [undefined, undefined, gate().opened] })
+  const { id, url } = await submit()
+  const [request] = await rig.upstream.waitFor(1)
+  const first = await read(url, undefined, 2)
+  expect(textOf(first)).toBe('Once upon')
+  const following = read(url, first.at(-1)!.id, Infinity, () => {
+    void rig.post(`/v1/async/jobs/${id}/cancel`, {})
+  })
+  await request!.closed
+  expect(await following).toMatchObject([{ data: { error: { code: 'job_cancelled' } } }])
+  expect(await rig.get(`/v1/async/jobs/${id}/stream`)).toMatchObject({
+    status: 409,
+    body: { error: { code: 'job_cancelled' } },
+  })
+})
+
 test('who follows a job that a shutdown leaves for later is cut off, and not told that it was over', async () => {
   await using upstream = await startUpstream()
   await using folder = createFolder(upstream.url, {
