@@ -1,12 +1,14 @@
 import type { LogSettings, Snapshot } from '#config/snapshot.ts'
-import type { Call } from '#core/call.ts'
+import type { Body, Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { Secret } from '#lib/secret.ts'
 import type { Usage } from '#openai/usage.ts'
 import type { LogLimits, LogRow } from '#store/logs-schema.ts'
+import { lastWords } from '#store/logs-words.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import type { CallRecord, CallSink } from './books.ts'
+import { describeBody, describeBytes } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
 
 // What the log keeps of a settled call. Runs on the request path, so it only picks; texts are cleaned, put together
@@ -42,11 +44,10 @@ export function limitsOf({ maxAgeMs, maxBytes, maxBodyChars }: LogSettings): Log
 const marginChars = 8192
 
 function rowOf(record: CallRecord, settings: LogSettings): LogRow {
-  const { call, usage, error } = record
+  const { call, usage, error, owner, rule } = record
   const { headers } = call
   const withContent = keepsContent(call, settings)
   const maxChars = settings.maxBodyChars + marginChars
-  const { answer } = record
   const decisions = call.trace.list()
   return {
     id: call.id,
@@ -60,8 +61,18 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     modelUsed: record.modelUsed,
     keyId: record.keyId,
     keyName: record.keyName,
-    virtualKeyId: record.owner?.virtualKeyId,
-    virtualKeyName: record.owner?.virtualKeyName,
+    virtualKeyId: owner?.virtualKeyId,
+    virtualKeyName: owner?.virtualKeyName,
+    teamId: owner?.teamId,
+    teamName: owner?.teamName,
+    customerId: owner?.customerId,
+    customerName: owner?.customerName,
+    userId: undefined,
+    userName: undefined,
+    ruleId: rule?.id,
+    ruleName: rule?.name,
+    engines: enginesOf(record),
+    cacheHitType: undefined,
     sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
     userAgent: headers['user-agent']?.slice(0, 300),
     latencyMs: record.totalMs,
@@ -82,10 +93,39 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
     metadata: metadataOf(headers, settings.headers),
     trace: decisions.length === 0 ? undefined : JSON.stringify(call.trace.shown()),
-    request: withContent && call.body.kind === 'json' ? cut(call.body.text, maxChars) : undefined,
-    answer: !withContent ? undefined : typeof answer === 'string' ? cut(answer, maxChars) : answer,
+    asked: withContent ? askedIn(call) : undefined,
+    request: withContent ? requestOf(call.body, maxChars) : undefined,
+    answer: withContent ? answerOf(record, maxChars) : undefined,
     secrets: secretsIn(headers, call.caller.directKey, record.credential, call.caller.virtualKey),
   }
+}
+
+/** What had a say in where a call went, in Bifrost's words. */
+function enginesOf({ owner, rule }: CallRecord): string | undefined {
+  if (rule) return owner ? 'governance,routing-rule' : 'routing-rule'
+  return owner ? 'governance' : undefined
+}
+
+/** More than is indexed of it is not handed over. */
+const maxAskedChars = 8192
+
+/** What the user said last: parsed already here, and not where the log is written. */
+function askedIn({ body }: Call): string | undefined {
+  return body.kind === 'json' ? lastWords(body.value)?.slice(0, maxAskedChars) : undefined
+}
+
+function requestOf(body: Body, maxChars: number): string | undefined {
+  const text = body.kind === 'json' ? body.text : describeBody(body, maxChars)
+  return text && cut(text, maxChars)
+}
+
+function answerOf(record: CallRecord, maxChars: number): LogRow['answer'] {
+  const { answer, answerType, answerLength } = record
+  if (answerType !== undefined && typeof answer !== 'string') {
+    if (answerType.startsWith('text/event-stream')) return answer
+    return cut(describeBytes(answerType, answerLength, answer, maxChars), maxChars)
+  }
+  return typeof answer === 'string' ? cut(answer, maxChars) : answer
 }
 
 function cut(text: string, maxChars: number): string {

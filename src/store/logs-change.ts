@@ -1,5 +1,7 @@
 import type { Database } from 'bun:sqlite'
 
+import { removeRows } from './logs-remove.ts'
+
 // What is changed in rows that are there: some are taken out, some get another cost. Done by the thread that writes.
 
 export type Change =
@@ -11,25 +13,11 @@ export type Change =
       readonly costs: readonly (readonly [n: number, cost: number | null])[]
     }
 
-const deleteMetadata = `
-  DELETE FROM metadata WHERE n = ?1 AND (name, value) IN (
-    SELECT key, value FROM details, json_each(metadata) WHERE details.n = ?1)`
-
-/** Takes rows out, by their numbers; the caller has a transaction open. */
-export function removeRows(sqlite: Database, numbers: readonly number[]): void {
-  for (const n of numbers) {
-    sqlite.query('DELETE FROM logs WHERE n = ?1').run(n)
-    sqlite.query(deleteMetadata).run(n)
-    sqlite.query('DELETE FROM details WHERE n = ?1').run(n)
-    sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
-  }
-}
-
 /** Makes a change in one transaction and returns how many rows it was. Throws what SQLite throws. */
 export function applyChange(sqlite: Database, change: Change): number {
   if (change.kind === 'cost') {
     const write = sqlite.query<unknown, [number | null, number]>(
-      'UPDATE logs SET cost = ?1 WHERE n = ?2',
+      'UPDATE calls SET cost = ?1 WHERE n = ?2',
     )
     return sqlite
       .transaction(() => {
@@ -39,7 +27,7 @@ export function applyChange(sqlite: Database, change: Change): number {
       })
       .immediate()
   }
-  const find = sqlite.query<{ n: number }, [string]>('SELECT n FROM logs WHERE id = ?1')
+  const find = sqlite.query<{ n: number }, [string]>('SELECT n FROM calls WHERE id = ?1')
   // Whoever takes something out of the log wants it out of the file, too.
   sqlite.run('PRAGMA secure_delete = ON')
   try {

@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite'
 import type { SQLQueryBindings } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 
+import { createBodies } from './logs-bodies.ts'
 import { createFacets } from './logs-facets.ts'
 import { BadFilter, iso, isSearch, sorts, spanOf, whereOf, wholeOf } from './logs-filter.ts'
 import type { Where } from './logs-filter.ts'
@@ -9,6 +10,7 @@ import { detailed, listed } from './logs-row.ts'
 import type { DetailedRow, StoredRow } from './logs-row.ts'
 import type { Filters, Question } from './logs-schema.ts'
 import { answerSums } from './logs-sums.ts'
+import { LOG_LAYOUT } from './logs-tables.ts'
 
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
 
@@ -31,7 +33,14 @@ export function createLogReader(path: string): { ask(question: Question): unknow
       fresh.run('PRAGMA query_only = 1')
       fresh.run('PRAGMA cache_size = -16000')
       // Another process has made the file and not its tables yet.
-      fresh.query('SELECT n FROM logs LIMIT 1').get()
+      const { user_version: layout } = fresh
+        .query<{ user_version: number }, []>('PRAGMA user_version')
+        .get()!
+      // One of another layout is laid aside once something is to be written.
+      if (layout !== LOG_LAYOUT) {
+        fresh.close()
+        return undefined
+      }
     } catch (thrown) {
       fresh.close()
       throw thrown
@@ -151,7 +160,7 @@ export function createLogReader(path: string): { ask(question: Question): unknow
               `SELECT * FROM logs LEFT JOIN details USING (n) WHERE id = ?1 ORDER BY n DESC LIMIT 1`,
             )
             .get(question.id)
-          return row ? detailed(row) : null
+          return row ? detailed(row, createBodies(db!)) : null
         }
         case 'sums':
           return answerSums(db, question.about, question.filters, facets)
@@ -178,8 +187,11 @@ function exported(db: Database, question: Extract<Question, { kind: 'export' }>)
        ORDER BY logs.n LIMIT ${rowsInPage}`,
     )
     .all(...where.values, Number(after))
+  const bodies = createBodies(db)
   const lines = rows.map((row) =>
-    format === 'ndjson' ? JSON.stringify(detailed(row)) : csvLine(Object.values(listed(row))),
+    format === 'ndjson'
+      ? JSON.stringify(detailed(row, bodies))
+      : csvLine(Object.values(listed(row))),
   )
   if (format === 'csv' && after === '0') {
     lines.unshift(csvLine(Object.keys(listed(rows[0] ?? emptyRow))))
@@ -191,7 +203,12 @@ function exported(db: Database, question: Extract<Question, { kind: 'export' }>)
   }
 }
 
-const emptyRow = { at_ms: 0, error: null, metadata: null } as unknown as StoredRow
+const emptyRow = {
+  at_ms: 0,
+  error: null,
+  metadata: null,
+  routing_engines: null,
+} as unknown as StoredRow
 
 /** A text that a spreadsheet would take for a formula is marked as text. */
 export function csvLine(values: readonly unknown[]): string {

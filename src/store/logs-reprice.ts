@@ -1,5 +1,7 @@
 import { Database } from 'bun:sqlite'
 
+import { refreshCosts } from './logs-segments.ts'
+
 // New costs for old calls, in small slices, so that a gateway that writes the same file is not kept waiting.
 
 /** What a price is made of. */
@@ -35,6 +37,7 @@ export interface RepriceOptions {
 }
 
 const rowsInSlice = 500
+const segmentsInSlice = 4
 const busyMs = 10_000
 const pauseMs = 5
 
@@ -58,11 +61,12 @@ export async function repriceLog(
     sqlite.run(`PRAGMA busy_timeout = ${busyMs}`)
     const read = sqlite.query<PricedRow, [number, number, number]>(slice)
     const write = sqlite.query<unknown, [number | null, number]>(
-      'UPDATE logs SET cost = ?1 WHERE n = ?2',
+      'UPDATE calls SET cost = ?1 WHERE n = ?2',
     )
     const writeAll = sqlite.transaction(
       (changes: readonly (readonly [number | null, number])[]) => {
         for (const [cost, n] of changes) write.run(cost, n)
+        refreshCosts(sqlite, segmentsInSlice)
       },
     )
     let seen = 0

@@ -1,4 +1,5 @@
-import { isObject, parsed, unpacked } from './logs-content.ts'
+import type { createBodies } from './logs-bodies.ts'
+import { isObject, parsed } from './logs-content.ts'
 
 // A row of the log as JSON, in Bifrost's names.
 
@@ -17,6 +18,18 @@ export interface StoredRow {
   readonly key_name: string | null
   readonly virtual_key_id: string | null
   readonly virtual_key_name: string | null
+  readonly team_id: string | null
+  readonly team_name: string | null
+  readonly customer_id: string | null
+  readonly customer_name: string | null
+  readonly user_id: string | null
+  readonly user_name: string | null
+  readonly routing_rule_id: string | null
+  readonly routing_rule_name: string | null
+  /** Separated by commas. */
+  readonly routing_engines: string | null
+  readonly cache_hit_type: string | null
+  readonly app: string | null
   readonly session_id: string | null
   readonly user_agent: string | null
   readonly latency_ms: number
@@ -42,9 +55,10 @@ export interface DetailedRow extends StoredRow {
   readonly trail: string | null
   readonly dropped: string | null
   readonly trace: string | null
-  readonly request: string | Uint8Array | null
+  /** Ways to bodies. */
+  readonly request: Uint8Array | null
   readonly request_chars: number | null
-  readonly answer: string | Uint8Array | null
+  readonly answer: Uint8Array | null
   readonly answer_chars: number | null
 }
 
@@ -73,6 +87,16 @@ export function listed(row: StoredRow): Json {
     selected_key_name: row.key_name,
     virtual_key_id: row.virtual_key_id,
     virtual_key_name: row.virtual_key_name,
+    team_id: row.team_id,
+    team_name: row.team_name,
+    customer_id: row.customer_id,
+    customer_name: row.customer_name,
+    user_id: row.user_id,
+    user_name: row.user_name,
+    routing_rule_id: row.routing_rule_id,
+    routing_rule_name: row.routing_rule_name,
+    routing_engines_used: row.routing_engines?.split(',') ?? [],
+    cache_hit_type: row.cache_hit_type,
     latency: round(row.latency_ms),
     queue_latency: round(row.queued_ms),
     upstream_latency: round(row.upstream_ms),
@@ -84,6 +108,7 @@ export function listed(row: StoredRow): Json {
     cost: row.cost,
     stop_reason: row.stop_reason,
     user_agent: row.user_agent,
+    app: row.app,
     content_summary: row.summary,
     error_details: value(row.error),
     metadata: value(row.metadata),
@@ -91,9 +116,9 @@ export function listed(row: StoredRow): Json {
 }
 
 /** As it is shown on its own, with everything that was kept of it. */
-export function detailed(row: DetailedRow): Json {
-  const request = row.request === null ? undefined : unpacked(row.request)
-  const answer = row.answer === null ? undefined : unpacked(row.answer)
+export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodies>): Json {
+  const request = row.request === null ? undefined : bodies(row.request)
+  const answer = row.answer === null ? undefined : bodies(row.answer)
   const asked = request === undefined ? undefined : parsed(request)
   const said = answer === undefined ? undefined : parsed(answer)
   return {

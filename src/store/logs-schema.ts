@@ -1,7 +1,25 @@
 import type { Change } from './logs-change.ts'
+import type { Parcel } from './logs-parcel.ts'
 import type { SummingQuestion } from './logs-sums.ts'
 
-// The shape of `logs.db`, and of what travels between the threads that use it. Released migrations are never edited.
+// What travels between the threads that use `logs.db`, whose tables (`logs-tables.ts`) are these:
+//
+// - `logs`, a view: one row per call in plain columns, texts as texts. For SQL of people, and for single rows. Its
+//   columns: n (rising, never used twice), id, at_ms, status, object, provider, model, model_used, key_id, key_name,
+//   virtual_key_id/_name, team_id/_name, customer_id/_name, user_id/_name, routing_rule_id/_name, routing_engines
+//   (comma-separated), cache_hit_type, stop_reason, user_agent, app, session_id, stream, status_code, latency_ms,
+//   queued_ms, upstream_ms, first_token_ms, prompt_tokens, completion_tokens, total_tokens, cached_read_tokens, cost,
+//   fallback_index, retries, attempts.
+// - `details`, a view: what only one row at a time shows: n, summary, usage, error, trail, dropped, metadata, trace (JSON
+//   texts), request, request_chars, answer, answer_chars. A body is shown as the way to it, see `logs-bodies.ts`.
+// - `calls`, the table behind `logs`: narrow. Texts that recur are numbers there (`provider_k` …) that `names` (k, text)
+//   explains; `success` is 1 or 0. Indexed by n, at_ms, id and session_id only: what is searched otherwise is in `segments`.
+// - `texts`, the table behind `details`. `blocks`: the bodies of many rows, compressed together.
+// - `metadata` (name, value, n) and `words` (full text, rowid = n): what can be searched for beside the facts.
+// - `segments`: the facts of 2,048 rows at a time, one fact after the other, each with its least and greatest value, so
+//   that a search reads little (`logs-segments.ts`, `logs-scan.ts`). Rows behind the last segment are only in `calls`.
+// - `bounds.floor`: rows up to here are gone for good; `gone`: single rows that are; `stale`: segments whose costs have
+//   changed since. Triggers keep the last two right, so `DELETE FROM calls` and `UPDATE calls SET cost` are safe.
 
 /** What one call leaves behind, before its secrets are taken out. Plain values only: it travels to a thread. */
 export interface LogRow {
@@ -21,6 +39,17 @@ export interface LogRow {
   readonly keyName: string | undefined
   readonly virtualKeyId: string | undefined
   readonly virtualKeyName: string | undefined
+  readonly teamId?: string | undefined
+  readonly teamName?: string | undefined
+  readonly customerId?: string | undefined
+  readonly customerName?: string | undefined
+  readonly userId?: string | undefined
+  readonly userName?: string | undefined
+  readonly ruleId?: string | undefined
+  readonly ruleName?: string | undefined
+  /** Who had a say in where the call went, separated by commas. */
+  readonly engines?: string | undefined
+  readonly cacheHitType?: string | undefined
   readonly sessionId: string | undefined
   readonly userAgent: string | undefined
   readonly latencyMs: number
@@ -43,6 +72,8 @@ export interface LogRow {
   readonly dropped: string | undefined
   readonly metadata: string | undefined
   readonly trace: string | undefined
+  /** What the user said last; undefined when content is not kept or nobody said anything. */
+  readonly asked?: string | undefined
   /** JSON text as it came, possibly cut; undefined when content is not kept. */
   readonly request: string | undefined
   /** JSON text, or the bytes of a stream. */
@@ -66,14 +97,7 @@ export type ToThread =
   | {
       readonly kind: 'batch'
       readonly seq: number
-      /** JSON text of the rows without what was said: far cheaper to hand over than the objects. */
-      readonly rows: string
-      /** Requests and answers of all rows, one after the other: nothing is quoted only to be unquoted again. */
-      readonly texts: string
-      /** Per row, the lengths of its request and its answer in `texts`; -1 for one that it has not. */
-      readonly lengths: readonly (readonly [request: number, answer: number])[]
-      /** Answers that are bytes, by the place of their row. */
-      readonly streams: readonly (readonly [number, Uint8Array])[]
+      readonly parcel: Parcel
       /** Whether the rows are to be told to those who watch. */
       readonly told: boolean
     }
@@ -126,70 +150,3 @@ export type Question =
       readonly format: 'ndjson' | 'csv'
       readonly after: string | undefined
     }
-
-export const LOG_MIGRATIONS: readonly string[] = [
-  // What is searched and listed stands in narrow rows; what only one row at a time shows stands beside them.
-  `CREATE TABLE logs (
-     n INTEGER PRIMARY KEY,
-     id TEXT NOT NULL,
-     at_ms INTEGER NOT NULL,
-     object TEXT NOT NULL,
-     stream INTEGER NOT NULL,
-     status TEXT NOT NULL,
-     status_code INTEGER NOT NULL,
-     provider TEXT NOT NULL,
-     model TEXT,
-     model_used TEXT,
-     key_id TEXT,
-     key_name TEXT,
-     virtual_key_id TEXT,
-     virtual_key_name TEXT,
-     session_id TEXT,
-     user_agent TEXT,
-     latency_ms REAL NOT NULL,
-     queued_ms REAL NOT NULL,
-     upstream_ms REAL NOT NULL,
-     first_token_ms REAL,
-     prompt_tokens INTEGER,
-     completion_tokens INTEGER,
-     total_tokens INTEGER,
-     cached_read_tokens INTEGER,
-     cost REAL,
-     fallback_index INTEGER NOT NULL,
-     retries INTEGER NOT NULL,
-     attempts INTEGER NOT NULL,
-     stop_reason TEXT
-   );
-   CREATE INDEX logs_by_time ON logs (at_ms);
-   CREATE INDEX logs_by_id ON logs (id);
-   CREATE INDEX logs_by_provider ON logs (provider, at_ms);
-   CREATE INDEX logs_by_model ON logs (model, at_ms);
-   CREATE INDEX logs_by_status ON logs (status, at_ms);
-   CREATE INDEX logs_by_session ON logs (session_id, at_ms) WHERE session_id IS NOT NULL;
-   CREATE INDEX logs_by_latency ON logs (latency_ms);
-   CREATE INDEX logs_by_tokens ON logs (total_tokens);
-   CREATE INDEX logs_by_cost ON logs (cost);
-   CREATE TABLE details (
-     n INTEGER PRIMARY KEY,
-     summary TEXT,
-     usage TEXT,
-     error TEXT,
-     trail TEXT,
-     dropped TEXT,
-     metadata TEXT,
-     trace TEXT,
-     request BLOB,
-     request_chars INTEGER,
-     answer BLOB,
-     answer_chars INTEGER
-   );
-   CREATE TABLE metadata (
-     name TEXT NOT NULL,
-     value TEXT NOT NULL,
-     n INTEGER NOT NULL,
-     PRIMARY KEY (name, value, n)
-   ) WITHOUT ROWID;
-   -- Where a word stands is not kept, only in which rows: a third of the size, and phrases cannot be searched for.
-   CREATE VIRTUAL TABLE words USING fts5 (text, content='', contentless_delete=1, detail=none);
-   INSERT INTO words (words, rank) VALUES ('automerge', 16);`,
-]

@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite'
 
-import { isPacked, unpacked } from './logs-content.ts'
+import { createBodies } from './logs-bodies.ts'
 
 // Questions in SQL. They run in a process of their own, because nothing but its end stops SQLite in the middle of a
 // statement, on a connection that can read the log and nothing else.
@@ -97,6 +97,7 @@ export function answerSql(request: string): string {
 }
 
 function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
+  const bodies = createBodies(sqlite)
   const statement = sqlite.prepare<Record<string, unknown>, []>(sql)
   const rows: Record<string, unknown>[] = []
   let chars = 0
@@ -108,7 +109,7 @@ function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
     }
     const shown: Record<string, unknown> = {}
     for (const [name, value] of Object.entries(row)) {
-      const plain = shownValue(value)
+      const plain = value instanceof Uint8Array ? shownBytes(value, bodies) : value
       chars += typeof plain === 'string' ? plain.length : 8
       shown[name] = plain
     }
@@ -117,10 +118,9 @@ function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
   return { columns: statement.columnNames, rows, is_cut: isCut }
 }
 
-/** Bodies are stored compressed; other bytes are no text that could be shown. */
-function shownValue(value: unknown): unknown {
-  if (!(value instanceof Uint8Array)) return value
-  return isPacked(value) ? unpacked(value) : `<${value.length} bytes>`
+/** Bodies are shown; other bytes are no text that could be. */
+function shownBytes(value: Uint8Array, bodies: ReturnType<typeof createBodies>): string {
+  return bodies(value) ?? `<${value.length} bytes>`
 }
 
 const forbidden =

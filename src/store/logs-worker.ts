@@ -1,6 +1,7 @@
 import { BadFilter } from './logs-filter.ts'
+import { rowsOf } from './logs-parcel.ts'
 import { createLogReader } from './logs-query.ts'
-import type { FromThread, LogRow, ToThread } from './logs-schema.ts'
+import type { FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
@@ -52,8 +53,12 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const rows = rowsOf(data)
-        const told = writer?.write(rows, data.told) ?? []
+        const { parcel, told: isTold } = data
+        const { rows, secrets } = rowsOf(parcel)
+        // Nearly always nothing is to be taken out, which is found out for all rows at once.
+        const holdsSecret = writer?.holdsSecret(secrets)
+        const areClean = !(holdsSecret?.(parcel.facts) ?? true) && !holdsSecret?.(parcel.texts)
+        const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
       } catch (thrown) {
         say({ kind: 'batch', seq, written: 0, told: [], failure: why(thrown) })
@@ -103,22 +108,4 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       say({ kind: 'closed' })
       self.onmessage = null
   }
-}
-
-/** The rows of a batch, whole again. */
-function rowsOf({ rows: json, texts, lengths, streams }: ToThread & { kind: 'batch' }): LogRow[] {
-  const rows = JSON.parse(json) as LogRow[]
-  let at = 0
-  const next = (length: number | undefined): string | undefined => {
-    if (length === undefined || length < 0) return undefined
-    at += length
-    return texts.slice(at - length, at)
-  }
-  rows.forEach((row, i) => {
-    const request = next(lengths[i]?.[0])
-    const answer = next(lengths[i]?.[1])
-    Object.assign(row, { request, answer })
-  })
-  for (const [i, answer] of streams) Object.assign(rows[i]!, { answer })
-  return rows
 }

@@ -1,30 +1,26 @@
-import { Database } from 'bun:sqlite'
-import type { SQLQueryBindings, Statement } from 'bun:sqlite'
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import type { Database } from 'bun:sqlite'
 
-import { applyChange, removeRows } from './logs-change.ts'
+import { applyChange } from './logs-change.ts'
 import type { Change } from './logs-change.ts'
-import { assembled, packed, parsed, redactor, wordsOf } from './logs-content.ts'
-import { listed } from './logs-row.ts'
-import type { StoredRow } from './logs-row.ts'
-import { LOG_MIGRATIONS } from './logs-schema.ts'
+import { isDamage, isPassing, layAside, OldLayout, openLog, sizeOf } from './logs-file.ts'
+import { openInsertion } from './logs-insert.ts'
+import type { Insertion } from './logs-insert.ts'
+import { removeOldest, removeRows } from './logs-remove.ts'
 import type { LogLimits, LogRow } from './logs-schema.ts'
+import { secretsOf } from './logs-secrets.ts'
+import type { Secrets } from './logs-secrets.ts'
+import { refreshCosts } from './logs-segments.ts'
 
 // Writes `logs.db` and keeps it within bounds. Runs in a thread of its own, where waiting for a disk hurts nobody.
 
 export interface LogWriter {
-  /** Writes rows in one transaction. Throws when the file cannot be used; then none of them is there. */
-  write(rows: readonly LogRow[], told: boolean): readonly string[]
+  /**
+   * Writes rows in one transaction. Throws when the file cannot be used; then none of them is there. `areClean` says
+   * that nothing that is to be taken out is in any of their texts, streams excepted.
+   */
+  write(rows: readonly LogRow[], told: boolean, areClean?: boolean): readonly string[]
+  /** Whether a text holds one of the configured secrets or of these. */
+  holdsSecret(secrets: readonly string[]): (text: string) => boolean
   /** Changes rows that are there and returns how many. Throws when the file cannot be used. */
   change(change: Change): number
   setLimits(limits: LogLimits): void
@@ -37,65 +33,44 @@ export interface LogWriter {
 export interface LogWriterOptions {
   readonly path: string
   readonly limits: LogLimits
-  /** The file was damaged; it lies at `path` now and a new one is in its place. */
+  /** The file could not be gone on with; it lies at `path` now and a new one is in its place. */
   readonly onAside: (path: string, why: string) => void
   readonly now?: () => number
 }
 
-const busyMs = 2000
-const maxRedactors = 200
+const maxKnownSecrets = 200
 const rowsInSlice = 200
 const pagesInSlice = 2000
+const segmentsInSlice = 2
 /** After room was made there is some left, so that it need not be made for every batch. */
 const roomFactor = 0.95
 
-const columns = [
-  ...[
-    'id',
-    'at_ms',
-    'object',
-    'stream',
-    'status',
-    'status_code',
-    'provider',
-    'model',
-    'model_used',
-  ],
-  ...['key_id', 'key_name', 'virtual_key_id', 'virtual_key_name', 'session_id', 'user_agent'],
-  ...['latency_ms', 'queued_ms', 'upstream_ms', 'first_token_ms', 'prompt_tokens'],
-  ...['completion_tokens', 'total_tokens', 'cached_read_tokens', 'cost', 'fallback_index'],
-  ...['retries', 'attempts', 'stop_reason'],
-] as const
-const insertRow = `INSERT INTO logs (${columns.join(', ')}) VALUES (${columns.map((_, i) => `?${i + 1}`).join(', ')})`
-const insertDetails = `
-  INSERT INTO details (n, summary, usage, error, trail, dropped, metadata, trace, request, request_chars, answer, answer_chars)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
-const insertMetadata = `INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)`
-const insertWords = `INSERT INTO words (rowid, text) VALUES (?1, ?2)`
-const oldest = `SELECT n, at_ms FROM logs ORDER BY n LIMIT ?1`
+const oldest = `SELECT n, at_ms FROM calls ORDER BY n LIMIT ?1`
 
-interface Open {
-  readonly sqlite: Database
-  readonly row: Statement<unknown, SQLQueryBindings[]>
-  readonly details: Statement<unknown, SQLQueryBindings[]>
-  readonly metadata: Statement<unknown, SQLQueryBindings[]>
-  readonly words: Statement<unknown, SQLQueryBindings[]>
+/** What one row takes, with all that belongs to it; on average. */
+function bytesOfRow(sqlite: Database, used: number): number {
+  const { first, last } = sqlite
+    .query<{ first: number; last: number }, []>(
+      'SELECT (SELECT MIN(n) FROM calls) AS first, (SELECT MAX(n) FROM calls) AS last',
+    )
+    .get()!
+  return used / Math.max(1, last - first + 1)
 }
 
 export function createLogWriter(options: LogWriterOptions): LogWriter {
   const { path, onAside, now = Date.now } = options
   let { limits } = options
-  let open: Open | undefined
-  let redact = redactor([])
+  let open: Database | undefined
+  let insertion: Insertion | undefined
   let configured: readonly string[] = []
-  const redactors = new Map<string, (text: string) => string>()
+  const known = new Map<string, Secrets>()
 
-  function ready(): Open {
+  function ready(): Database {
     if (open) return open
     try {
       open = openLog(path, limits.maxBytes)
     } catch (thrown) {
-      if (!isDamage(thrown)) throw thrown
+      if (!isDamage(thrown) && !(thrown instanceof OldLayout)) throw thrown
       moveAside(thrown)
       open = openLog(path, limits.maxBytes)
     }
@@ -103,138 +78,112 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   }
 
   function shut(): void {
-    const last = open
+    forget()
+    open?.close()
     open = undefined
-    if (!last) return
-    // A statement that is still there keeps the file open.
-    for (const statement of [last.row, last.details, last.metadata, last.words])
-      statement.finalize()
-    last.sqlite.close()
   }
 
-  /** A damaged file is kept for whoever wants to look at it, one at a time. */
+  /** What is remembered of the file may not be true any more. */
+  function forget(): void {
+    insertion?.close()
+    insertion = undefined
+  }
+
   function moveAside(thrown: unknown): void {
     shut()
-    const dir = dirname(path)
-    for (const name of readdirSync(dir)) {
-      if (name.startsWith(`${basename(path)}.damaged-`)) rmSync(join(dir, name), { force: true })
-    }
-    const aside = `${path}.damaged-${now()}`
-    renameSync(path, aside)
-    for (const end of ['-wal', '-shm']) rmSync(path + end, { force: true })
+    const aside = layAside(path, thrown instanceof OldLayout ? 'old' : 'damaged')
     onAside(aside, thrown instanceof Error ? thrown.message : String(thrown))
   }
 
-  /** Callers come with the same keys again and again. */
-  function redactorFor(secrets: readonly string[]): (text: string) => string {
+  /** The configured secrets and these: callers come with the same keys again and again. */
+  function knownSecrets(secrets: readonly string[]): Secrets {
     const name = secrets.join('\n')
-    const known = redactors.get(name)
-    if (known) return known
-    if (redactors.size >= maxRedactors) redactors.clear()
-    const fresh = redactor([...configured, ...secrets])
-    redactors.set(name, fresh)
-    return fresh
-  }
-
-  function insert(into: Open, row: LogRow, told: boolean): string | undefined {
-    const clean = row.secrets.length === 0 ? redact : redactorFor(row.secrets)
-    const tidied = (text: string | undefined): string | null => {
-      return text === undefined ? null : clean(text).toWellFormed()
+    let found = known.get(name)
+    if (!found) {
+      if (known.size >= maxKnownSecrets) known.clear()
+      found = secretsOf([...configured, ...secrets])
+      known.set(name, found)
     }
-    const answer =
-      row.answer === undefined || typeof row.answer === 'string'
-        ? row.answer
-        : assembled(row.answer, row.object)
-    const request = tidied(row.request) ?? undefined
-    const said = tidied(answer) ?? undefined
-    const words = wordsOf(request, said)
-    const values: SQLQueryBindings[] = [
-      ...[tidied(row.id), row.atMs, row.object, row.stream ? 1 : 0, row.status, row.statusCode],
-      ...[row.provider, tidied(row.model), tidied(row.modelUsed), row.keyId ?? null],
-      ...[row.keyName ?? null, row.virtualKeyId ?? null, row.virtualKeyName ?? null],
-      ...[tidied(row.sessionId), tidied(row.userAgent), row.latencyMs, row.queuedMs],
-      ...[row.upstreamMs, row.firstTokenMs ?? null, row.promptTokens ?? null],
-      ...[row.completionTokens ?? null, row.totalTokens ?? null, row.cachedTokens ?? null],
-      ...[row.cost ?? null, row.fallbackIndex, row.retries, row.attempts],
-      ...[words.stopReason ?? null],
-    ]
-    const n = Number(into.row.run(...values).lastInsertRowid)
-    const beside = {
-      summary: words.summary ?? null,
-      usage: row.usage ?? null,
-      error: tidied(row.error),
-      trail: row.trail ?? null,
-      dropped: tidied(row.dropped),
-      metadata: tidied(row.metadata),
-      trace: tidied(row.trace),
-    }
-    into.details.run(
-      n,
-      ...Object.values(beside),
-      ...body(request, limits.maxBodyChars),
-      ...body(said, limits.maxBodyChars),
-    )
-    if (beside.metadata !== null) {
-      for (const [name, value] of Object.entries(parsed(beside.metadata) ?? {})) {
-        if (typeof value === 'string') into.metadata.run(name, value, n)
-      }
-    }
-    if (words.text !== '') into.words.run(n, words.text)
-    if (!told) return undefined
-    const stored = Object.fromEntries(columns.map((name, i) => [name, values[i] ?? null]))
-    return JSON.stringify(listed({ n, ...beside, ...stored } as unknown as StoredRow))
+    return found
   }
 
   function tidy(): boolean {
-    const { sqlite } = ready()
+    const sqlite = ready()
     const size = sizeOf(sqlite, path)
-    const isLarge = size.file > limits.maxBytes && size.used > limits.maxBytes * roomFactor * 0.9
+    const excess = size.used - limits.maxBytes * roomFactor * 0.9
+    const isLarge = size.file > limits.maxBytes && excess > 0
     const before = now() - limits.maxAgeMs
-    const rows = sqlite.query<{ n: number; at_ms: number }, [number]>(oldest).all(rowsInSlice)
-    const doomed = isLarge ? rows : rows.filter(({ at_ms }) => at_ms < before)
-    if (doomed.length > 0) {
+    const tooMany = isLarge ? Math.ceil(excess / bytesOfRow(sqlite, size.used)) : 0
+    const rows = sqlite
+      .query<{ n: number; at_ms: number }, [number]>(oldest)
+      .all(isLarge ? Math.min(tooMany, rowsInSlice) : rowsInSlice)
+    const isDoomed = (row: { at_ms: number }): boolean => isLarge || row.at_ms < before
+    // Numbers rise with time, unless the clock was wrong for a while.
+    const firstKept = rows.findIndex((row) => !isDoomed(row))
+    const first = rows.slice(0, firstKept < 0 ? rows.length : firstKept)
+    const others = rows.slice(first.length).filter(isDoomed)
+    const doomed = first.length + others.length
+    if (doomed > 0) {
       sqlite
         .transaction(() => {
           removeRows(
             sqlite,
-            doomed.map(({ n }) => n),
+            others.map(({ n }) => n),
           )
+          const isSegment = removeOldest(
+            sqlite,
+            first.map(({ n }) => n),
+          )
+          if (isSegment) insertion?.prune(first.at(-1)!.n)
         })
         .immediate()
     }
-    if (size.file > limits.maxBytes || doomed.length > 0) {
+    const hasStale = sqlite.query('SELECT 1 FROM stale LIMIT 1').get() !== null
+    if (hasStale) sqlite.transaction(() => refreshCosts(sqlite, segmentsInSlice)).immediate()
+    if (size.file > limits.maxBytes || doomed > 0) {
       sqlite.run(`PRAGMA incremental_vacuum(${pagesInSlice})`)
       // Pages given back leave the file only when the journal is written into it.
       if (size.file > limits.maxBytes) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
     }
-    return doomed.length === rowsInSlice
+    return doomed > 0 && (isLarge || doomed === rowsInSlice)
+  }
+
+  function failed(thrown: unknown): void {
+    forget()
+    if (isDamage(thrown)) moveAside(thrown)
+    else if (!isPassing(thrown)) shut()
   }
 
   return {
-    write(rows, told) {
-      // What is written next has room first, so that the file is never larger than its bound and one batch.
-      for (let slices = 0; slices < 50 && tidy(); slices++);
+    write(rows, told, areClean = false) {
       try {
-        const into = ready()
-        const lines: string[] = []
-        into.sqlite
+        // What is written next has room first, so that the file is never larger than its bound and one batch.
+        for (let slices = 0; slices < 50 && tidy(); slices++);
+        const sqlite = ready()
+        let lines: readonly string[] = []
+        sqlite
           .transaction(() => {
-            for (const row of rows) {
-              const line = insert(into, row, told)
-              if (line !== undefined) lines.push(line)
-            }
+            insertion ??= openInsertion(sqlite)
+            lines = insertion.insert(rows, {
+              told,
+              maxBodyChars: limits.maxBodyChars,
+              secretsFor: (row) =>
+                areClean && !(row.answer instanceof Uint8Array)
+                  ? undefined
+                  : knownSecrets(row.secrets),
+            })
           })
           .immediate()
         return lines
       } catch (thrown) {
-        if (isDamage(thrown)) moveAside(thrown)
-        else if (!isPassing(thrown)) shut()
+        failed(thrown)
         throw thrown
       }
     },
+    holdsSecret: (secrets) => knownSecrets(secrets).isIn,
     change(change) {
       try {
-        return applyChange(ready().sqlite, change)
+        return applyChange(ready(), change)
       } catch (thrown) {
         if (isDamage(thrown)) moveAside(thrown)
         throw thrown
@@ -245,99 +194,19 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     setSecrets(secrets) {
       configured = secrets
-      redactors.clear()
-      redact = redactor(secrets)
+      known.clear()
     },
     tidy() {
       try {
         return tidy()
       } catch (thrown) {
-        if (isDamage(thrown)) moveAside(thrown)
+        failed(thrown)
         throw thrown
       }
     },
     close() {
-      open?.sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
+      open?.run('PRAGMA wal_checkpoint(TRUNCATE)')
       shut()
     },
   }
-}
-
-/** The stored form of a body and how long it was. */
-function body(
-  text: string | undefined,
-  maxChars: number,
-): [string | Uint8Array | null, number | null] {
-  if (text === undefined) return [null, null]
-  return [
-    packed(text.length > maxChars ? text.slice(0, maxChars).toWellFormed() : text),
-    text.length,
-  ]
-}
-
-function codeOf(thrown: unknown): string {
-  const { code } = (thrown ?? {}) as { code?: unknown }
-  return typeof code === 'string' ? code : ''
-}
-
-const isDamage = (thrown: unknown): boolean => /^SQLITE_(?:CORRUPT|NOTADB)/.test(codeOf(thrown))
-const isPassing = (thrown: unknown): boolean => /^SQLITE_(?:BUSY|FULL|LOCKED)/.test(codeOf(thrown))
-
-function sizeOf(sqlite: Database, path: string): { file: number; used: number } {
-  const number = (pragma: string): number => {
-    const row = sqlite.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get()
-    return Object.values(row ?? {})[0] ?? 0
-  }
-  const pageBytes = number('page_size')
-  const pages = number('page_count')
-  const wal = existsSync(`${path}-wal`) ? statSync(`${path}-wal`).size : 0
-  return {
-    file: pages * pageBytes + wal,
-    used: (pages - number('freelist_count')) * pageBytes,
-  }
-}
-
-function openLog(path: string, maxBytes: number): Open {
-  const journalPages = Math.max(250, Math.min(4000, Math.floor(maxBytes / 4096 / 16)))
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  // It holds what people said to models, so nobody else on this machine reads it.
-  closeSync(openSync(path, 'a', 0o600))
-  const sqlite = new Database(path, { readwrite: true, create: true, strict: true })
-  try {
-    sqlite.run(`PRAGMA busy_timeout = ${busyMs}`)
-    sqlite.run('PRAGMA auto_vacuum = INCREMENTAL')
-    sqlite.run('PRAGMA journal_mode = WAL')
-    // A loss of power may take the last rows with it, and nothing else.
-    sqlite.run('PRAGMA synchronous = NORMAL')
-    sqlite.run('PRAGMA cache_size = -8000')
-    // Pages that are written again and again are copied into the file once.
-    sqlite.run(`PRAGMA wal_autocheckpoint = ${journalPages}`)
-    sqlite.run(`PRAGMA journal_size_limit = ${journalPages * 4096}`)
-    migrate(sqlite)
-    return {
-      sqlite,
-      row: sqlite.prepare(insertRow),
-      details: sqlite.prepare(insertDetails),
-      metadata: sqlite.prepare(insertMetadata),
-      words: sqlite.prepare(insertWords),
-    }
-  } catch (thrown) {
-    sqlite.close()
-    throw thrown
-  }
-}
-
-function migrate(sqlite: Database): void {
-  const version = (): number =>
-    sqlite.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
-  if (version() > LOG_MIGRATIONS.length) {
-    throw new Error('it was written by a newer version of Asbru')
-  }
-  if (version() === LOG_MIGRATIONS.length) return
-  sqlite
-    .transaction(() => {
-      for (const step of LOG_MIGRATIONS.slice(version())) sqlite.run(step)
-      sqlite.run(`PRAGMA user_version = ${LOG_MIGRATIONS.length}`)
-    })
-    .immediate()
 }

@@ -2,6 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
+import { parcelOf } from './logs-parcel.ts'
 import type { FromThread, LogLimits, LogRow, Question, ToThread } from './logs-schema.ts'
 import { ended, tell, thread } from './logs-thread.ts'
 
@@ -98,7 +99,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
 
   function written(message: FromThread): void {
     if (message.kind === 'aside') {
-      log.error(`the log was damaged and begins anew: ${message.why}`, { path, kept: message.path })
+      log.error(`the log begins anew: ${message.why}`, { path, kept: message.path })
       reader.restart()
       return
     }
@@ -160,7 +161,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     queuedChars -= chars
     isFull = false
     inFlight = { seq: ++seq, rows: rows.length }
-    tell(writer, { kind: 'batch', seq, ...handedOver(rows), told: watchers.size > 0 })
+    tell(writer, { kind: 'batch', seq, parcel: parcelOf(rows), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
@@ -247,27 +248,6 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
 
 function charsOf({ request, answer }: LogRow): number {
   return (request?.length ?? 0) + (answer?.length ?? 0)
-}
-
-/** Rows as they travel; they are not used here any more. */
-function handedOver(
-  rows: readonly LogRow[],
-): Pick<ToThread & { kind: 'batch' }, 'rows' | 'texts' | 'lengths' | 'streams'> {
-  const streams: [number, Uint8Array][] = []
-  const lengths: [number, number][] = []
-  const texts: string[] = []
-  const length = (text: string | undefined): number => {
-    if (text === undefined) return -1
-    texts.push(text)
-    return text.length
-  }
-  rows.forEach((row, i) => {
-    const { request, answer } = row
-    if (answer instanceof Uint8Array) streams.push([i, answer])
-    lengths.push([length(request), length(typeof answer === 'string' ? answer : undefined)])
-    Object.assign(row, { request: undefined, answer: undefined })
-  })
-  return { rows: JSON.stringify(rows), texts: texts.join(''), lengths, streams }
 }
 
 interface Reader {

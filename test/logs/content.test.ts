@@ -2,7 +2,12 @@ import { describe, expect, test } from 'bun:test'
 
 import * as fc from 'fast-check'
 
-import { assembled, isPacked, packed, redactor, unpacked, wordsOf } from '#store/logs-content.ts'
+import { assembled } from '#store/logs-content.ts'
+import { secretsOf } from '#store/logs-secrets.ts'
+import { createWords, wordsOf } from '#store/logs-words.ts'
+
+/** A call of which nothing is known. */
+const said = { object: 'chat_completion', asked: undefined, request: undefined, answer: undefined }
 
 const sse = (...events: unknown[]): Uint8Array =>
   new TextEncoder().encode(
@@ -11,22 +16,35 @@ const sse = (...events: unknown[]): Uint8Array =>
       .join(''),
   )
 
-test('what is packed comes out again, whatever its length', () => {
-  for (const length of [0, 1, 255, 256, 257, 16_383, 16_384, 100_000]) {
-    const text = 'aß€😀'
-      .repeat(Math.ceil(length / 5))
-      .slice(0, length)
-      .toWellFormed()
-    const stored = packed(text)
-    expect(unpacked(stored)).toBe(text)
-    expect(typeof stored === 'string' || isPacked(stored)).toBe(true)
-  }
-  expect(isPacked(new Uint8Array(10))).toBe(false)
-})
-
 describe('a redactor', () => {
+  test('finds one of many just as one of few', () => {
+    const many = Array.from({ length: 500 }, (_, i) => `sk-canary-${i}-${'x'.repeat(i % 40)}`)
+    fc.assert(
+      fc.property(
+        fc.string(),
+        fc.string(),
+        fc.constantFrom(...many),
+        fc.constantFrom(2, 3, 500),
+        (before, after, secret, count) => {
+          const secrets = secretsOf([secret, ...many.slice(0, count)])
+          const text = `${before}${secret}${after}`
+          expect(secrets.isIn(text)).toBe(true)
+          expect(secrets.clean(text)).not.toContain(secret)
+          expect(secrets.isIn(`${before}${after}`)).toBe(
+            [...many.slice(0, count), secret].some((each) => `${before}${after}`.includes(each)),
+          )
+        },
+      ),
+    )
+  })
+
   test('finds a secret in every spelling, and the longer of two first', () => {
-    const clean = redactor(['key/with+"quotes"', 'sk-long-long', 'sk-long-long-longer', 'short'])
+    const clean = secretsOf([
+      'key/with+"quotes"',
+      'sk-long-long',
+      'sk-long-long-longer',
+      'short',
+    ]).clean
     for (const spelling of [
       'key/with+"quotes"',
       'key\\/with+"quotes"',
@@ -41,7 +59,7 @@ describe('a redactor', () => {
   test('leaves nothing of a secret, wherever it stands', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 8 }), fc.array(fc.string()), (secret, pieces) => {
-        const text = redactor([secret])(pieces.join(secret))
+        const text = secretsOf([secret]).clean(pieces.join(secret))
         expect(
           secret !== '[redacted]' &&
             !'[redacted]'.includes(secret) &&
@@ -116,7 +134,7 @@ describe('a stream', () => {
         (events, object) => {
           const answer = assembled(sse(...events), object)
           expect(JSON.parse(answer)).toBeObject()
-          expect(() => wordsOf(answer, answer)).not.toThrow()
+          expect(() => wordsOf({ ...said, request: answer, answer }, 8192)).not.toThrow()
         },
       ),
     )
@@ -129,37 +147,50 @@ describe('a stream', () => {
 })
 
 describe('the words of a call', () => {
-  test('are what was said, not what it was said in', () => {
-    const { text, summary, stopReason } = wordsOf(
-      JSON.stringify({
-        model: 'gpt',
-        messages: [
-          { role: 'system', content: 'be kind' },
-          {
-            role: 'user',
-            content: [
-              { type: 'text', text: 'what is this' },
-              { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
-            ],
-          },
-          { role: 'assistant', content: 'hm' },
+  test('are what the user said last and what was answered, not what it was said in', () => {
+    const messages = [
+      { role: 'user', content: 'before' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'what is this' },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
         ],
-      }),
-      JSON.stringify({ choices: [{ message: { content: 'a cat' }, finish_reason: 'stop' }] }),
+      },
+      { role: 'assistant', content: 'hm' },
+    ]
+    const answer = { choices: [{ message: { content: 'a cat' }, finish_reason: 'stop' }] }
+    const { text, summary, stopReason } = wordsOf(
+      {
+        ...said,
+        request: JSON.stringify({ model: 'gpt', messages }),
+        answer: JSON.stringify(answer),
+      },
+      8192,
     )
     expect([summary, stopReason]).toEqual(['what is this', 'stop'])
-    for (const said of ['be kind', 'what is this', 'a cat']) expect(text).toContain(said)
-    for (const form of ['base64', 'role', 'gpt']) expect(text).not.toContain(form)
+    for (const word of ['what is this', 'a cat']) expect(text).toContain(word)
+    for (const form of ['base64', 'role', 'gpt', 'before']) expect(text).not.toContain(form)
   })
 
-  test('of a long call are those at its end', () => {
-    const messages = Array.from({ length: 1000 }, (_, i) => ({
-      role: 'user',
-      content: `message number${i} ${'x'.repeat(100)}`,
-    }))
-    const { text } = wordsOf(JSON.stringify({ messages }), undefined)
-    expect(text.length).toBeLessThan(10_000)
-    expect(text).toContain('number999')
-    expect(text).not.toContain('number1 ')
+  test('of an answer too long to be parsed are those at its beginning', () => {
+    const content = `first "word" ${'x'.repeat(100_000)} last`
+    const choices = [{ message: { content }, finish_reason: 'length' }]
+    const { text, stopReason } = wordsOf({ ...said, answer: JSON.stringify({ choices }) }, 100)
+    expect(stopReason).toBe('length')
+    expect(text).toContain('first')
+    expect(text).toContain('word')
+    expect(text).not.toContain('last')
+  })
+
+  test('are fewer when there is no time for more, and never too few', () => {
+    let now = 0
+    const find = createWords(() => now)
+    const asked = 'word '.repeat(4000)
+    const lengths = Array.from({ length: 1000 }, () => find({ ...said, asked }).text.length)
+    expect(lengths[0]).toBe(8192)
+    expect(lengths.at(-1)).toBe(512)
+    now += 60_000
+    expect(find({ ...said, asked }).text).toHaveLength(8192)
   })
 })

@@ -1,0 +1,100 @@
+import { Database } from 'bun:sqlite'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+import { LOG_LAYOUT, LOG_TABLES } from './logs-tables.ts'
+
+// The file of the log, for the thread that writes it.
+
+const busyMs = 2000
+
+/** The file has another layout, which this version does not write. */
+export class OldLayout extends Error {
+  override readonly name = 'OldLayout'
+}
+
+/** Opens it, new if need be. Throws `OldLayout`, and what SQLite throws. */
+export function openLog(path: string, maxBytes: number): Database {
+  const journalPages = Math.max(250, Math.min(4000, Math.floor(maxBytes / 4096 / 16)))
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  // It holds what people said to models, so nobody else on this machine reads it.
+  closeSync(openSync(path, 'a', 0o600))
+  const sqlite = new Database(path, { readwrite: true, create: true, strict: true })
+  try {
+    sqlite.run(`PRAGMA busy_timeout = ${busyMs}`)
+    sqlite.run('PRAGMA auto_vacuum = INCREMENTAL')
+    sqlite.run('PRAGMA journal_mode = WAL')
+    // A loss of power may take the last rows with it, and nothing else.
+    sqlite.run('PRAGMA synchronous = NORMAL')
+    sqlite.run('PRAGMA cache_size = -8000')
+    // Pages that are written again and again are copied into the file once.
+    sqlite.run(`PRAGMA wal_autocheckpoint = ${journalPages}`)
+    sqlite.run(`PRAGMA journal_size_limit = ${journalPages * 4096}`)
+    lay(sqlite)
+    return sqlite
+  } catch (thrown) {
+    sqlite.close()
+    throw thrown
+  }
+}
+
+function lay(sqlite: Database): void {
+  const version =
+    sqlite.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
+  if (version > LOG_LAYOUT) throw new Error('it was written by a newer version of Asbru')
+  if (version === LOG_LAYOUT) return
+  if (version > 0) throw new OldLayout('it was written by an older version of Asbru')
+  sqlite
+    .transaction(() => {
+      sqlite.run(LOG_TABLES)
+      sqlite.run(`PRAGMA user_version = ${LOG_LAYOUT}`)
+    })
+    .immediate()
+}
+
+/** Renames the file, which is kept for whoever wants to look at it, one at a time. Returns where it is. */
+export function layAside(path: string, as: string): string {
+  const dir = dirname(path)
+  for (const name of readdirSync(dir)) {
+    if (name.startsWith(`${basename(path)}.${as}-`)) rmSync(join(dir, name), { force: true })
+  }
+  const aside = `${path}.${as}-${Date.now()}`
+  renameSync(path, aside)
+  for (const end of ['-wal', '-shm']) rmSync(path + end, { force: true })
+  return aside
+}
+
+/** Bytes of the file with its journal, and those of them that are in use. */
+export function sizeOf(sqlite: Database, path: string): { file: number; used: number } {
+  const number = (pragma: string): number => {
+    const row = sqlite.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get()
+    return Object.values(row ?? {})[0] ?? 0
+  }
+  const pageBytes = number('page_size')
+  const pages = number('page_count')
+  const wal = existsSync(`${path}-wal`) ? statSync(`${path}-wal`).size : 0
+  return {
+    file: pages * pageBytes + wal,
+    used: (pages - number('freelist_count')) * pageBytes,
+  }
+}
+
+function codeOf(thrown: unknown): string {
+  const { code } = (thrown ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : ''
+}
+
+export const isDamage = (thrown: unknown): boolean =>
+  /^SQLITE_(?:CORRUPT|NOTADB)/.test(codeOf(thrown))
+/** What may be over the next time. */
+export const isPassing = (thrown: unknown): boolean =>
+  /^SQLITE_(?:BUSY|FULL|LOCKED)/.test(codeOf(thrown))

@@ -1,0 +1,193 @@
+import type { Database, SQLQueryBindings } from 'bun:sqlite'
+
+import { openBlocks } from './logs-bodies.ts'
+import type { BlockWriter } from './logs-bodies.ts'
+import { assembled, parsed } from './logs-content.ts'
+import { openNames } from './logs-names.ts'
+import { listed } from './logs-row.ts'
+import type { StoredRow } from './logs-row.ts'
+import type { LogRow } from './logs-schema.ts'
+import type { Secrets } from './logs-secrets.ts'
+import { floorOf, openTail } from './logs-segments.ts'
+import { CALL_COLUMNS, FACTS, NAMED, NUMBERS, rowsInSegment } from './logs-tables.ts'
+import { createWords } from './logs-words.ts'
+
+// Turns what came of a call into rows of the log's tables.
+
+export interface Insertion {
+  /** Writes rows, in the caller's transaction; the rows as JSON text, as lists show them, if they are `told`. */
+  insert(rows: readonly LogRow[], how: How): string[]
+  /** Forgets names that only rows up to `floor` have. In the caller's transaction. */
+  prune(floor: number): void
+  close(): void
+}
+
+export interface How {
+  /** What is to be taken out of a row; undefined when nothing of it is in there. */
+  readonly secretsFor: (row: LogRow) => Secrets | undefined
+  readonly maxBodyChars: number
+  readonly told: boolean
+}
+
+const places = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `?${i + 1}`).join(', ')
+const textColumns = [
+  ...['n', 'summary', 'usage', 'error', 'trail', 'dropped', 'metadata', 'trace', 'block'],
+  ...['request_at', 'request_kept', 'request_chars', 'answer_at', 'answer_kept', 'answer_chars'],
+]
+const factPlaces = FACTS.map(({ name }) => CALL_COLUMNS.indexOf(name))
+
+type Value = string | number | null
+
+/** For a file that is open for writing. After a transaction that failed a new one is needed. */
+export function openInsertion(sqlite: Database): Insertion {
+  const call = sqlite.prepare<unknown, SQLQueryBindings[]>(
+    `INSERT INTO calls (${CALL_COLUMNS.join(', ')}) VALUES (${places(CALL_COLUMNS.length)})`,
+  )
+  const texts = sqlite.prepare<unknown, SQLQueryBindings[]>(
+    `INSERT INTO texts (${textColumns.join(', ')}) VALUES (${places(textColumns.length)})`,
+  )
+  const metadata = sqlite.prepare<unknown, [string, string, number]>(
+    'INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)',
+  )
+  const words = sqlite.prepare<unknown, [number, string]>(
+    'INSERT INTO words (rowid, text) VALUES (?1, ?2)',
+  )
+  const names = openNames(sqlite)
+  const tail = openTail(sqlite)
+  const find = createWords()
+  let last = lastOf(sqlite)
+
+  function insert(row: LogRow, blocks: BlockWriter, how: How): string | undefined {
+    const secrets = how.secretsFor(row)
+    const clean = (text: string): string => (secrets ? secrets.clean(text) : text).toWellFormed()
+    const tidied = (text: string | undefined): string | null =>
+      text === undefined ? null : clean(text)
+    const isStream = row.answer !== undefined && typeof row.answer !== 'string'
+    const said = isStream ? assembled(row.answer as Uint8Array, row.object) : row.answer
+    const request = row.request === undefined ? undefined : clean(row.request)
+    const answer = said === undefined ? undefined : clean(said as string)
+    const found = find({
+      object: row.object,
+      asked: row.asked === undefined ? undefined : clean(row.asked),
+      request,
+      answer,
+    })
+    const n = ++last
+    if (n % rowsInSegment === 0) names.settle(n)
+    const shown: readonly (string | null)[] = namesOf(row, found.stopReason).map((text) =>
+      text === undefined ? null : clean(text),
+    )
+    const isSuccess = row.status === 'success' ? 1 : 0
+    const values: Value[] = [n, clean(row.id), tidied(row.sessionId), row.atMs, isSuccess]
+    for (const text of shown) values.push(text === null ? null : names.numberOf(text, n))
+    const numbers = numbersOf(row)
+    for (const value of numbers) values.push(value)
+    call.run(...values)
+    tail.add(
+      n,
+      factPlaces.map((place) =>
+        place < 0 ? Number(values[2] !== null) : (values[place] as number),
+      ),
+    )
+    const beside = {
+      summary: found.summary ?? null,
+      usage: row.usage ?? null,
+      error: tidied(row.error),
+      trail: row.trail ?? null,
+      dropped: tidied(row.dropped),
+      metadata: tidied(row.metadata),
+      trace: tidied(row.trace),
+    }
+    const { block } = blocks
+    const { maxBodyChars } = how
+    texts.run(
+      n,
+      ...Object.values(beside),
+      request === undefined && answer === undefined ? null : block,
+      ...body(request, maxBodyChars, blocks),
+      ...body(answer, maxBodyChars, blocks),
+    )
+    blocks.end(n)
+    if (beside.metadata !== null) {
+      for (const [name, value] of Object.entries(parsed(beside.metadata) ?? {})) {
+        if (typeof value === 'string') metadata.run(name, value, n)
+      }
+    }
+    if (found.text !== '') words.run(n, found.text)
+    if (!how.told) return undefined
+    const stored: Record<string, Value> = { n, id: values[1]!, session_id: values[2]! }
+    NAMED.forEach((name, i) => (stored[name] = shown[i]!))
+    NUMBERS.forEach((name, i) => (stored[name] = numbers[i]!))
+    const { atMs: at_ms, status } = row
+    return JSON.stringify(listed({ ...stored, ...beside, at_ms, status } as unknown as StoredRow))
+  }
+
+  return {
+    insert(rows, how) {
+      const blocks = openBlocks(sqlite)
+      const lines: string[] = []
+      for (const row of rows) {
+        const line = insert(row, blocks, how)
+        if (line !== undefined) lines.push(line)
+      }
+      blocks.flush()
+      return lines
+    },
+    prune: (floor) => names.prune(floor, last),
+    close() {
+      // A statement that is still there keeps the file open.
+      for (const statement of [call, texts, metadata, words]) statement.finalize()
+      names.close()
+    },
+  }
+}
+
+/** The number of the newest row that is there or was. */
+function lastOf(sqlite: Database): number {
+  const of = (table: string): number =>
+    sqlite.query<{ n: number | null }, []>(`SELECT MAX(n) AS n FROM ${table}`).get()?.n ?? 0
+  return Math.max(of('calls'), of('gone'), floorOf(sqlite))
+}
+
+/** In the order of `NAMED`. */
+function namesOf(row: LogRow, stopReason: string | undefined): (string | undefined)[] {
+  return [
+    ...[row.object, row.provider, row.model, row.modelUsed, row.keyId, row.keyName],
+    ...[row.virtualKeyId, row.virtualKeyName, row.teamId, row.teamName, row.customerId],
+    ...[row.customerName, row.userId, row.userName, row.ruleId, row.ruleName, row.engines],
+    ...[row.cacheHitType, stopReason, row.userAgent, appOf(row.userAgent)],
+  ]
+}
+
+/** The first product that a user agent names. */
+function appOf(userAgent: string | undefined): string | undefined {
+  return userAgent === undefined ? undefined : /^[^\s/(;,]{1,60}/.exec(userAgent)?.[0]
+}
+
+/** In the order of `NUMBERS`. */
+function numbersOf(row: LogRow): (number | null)[] {
+  return [
+    ...[row.stream ? 1 : 0, row.statusCode, round(row.latencyMs), round(row.queuedMs)],
+    ...[round(row.upstreamMs), row.firstTokenMs === undefined ? null : round(row.firstTokenMs)],
+    ...[row.promptTokens ?? null, row.completionTokens ?? null, row.totalTokens ?? null],
+    ...[row.cachedTokens ?? null, row.cost ?? null, row.fallbackIndex, row.retries],
+    row.attempts,
+  ]
+}
+
+/** To a thousandth of a millisecond. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}
+
+/** Where a body stands, how much of it is kept, and how long it was. */
+function body(
+  text: string | undefined,
+  maxChars: number,
+  blocks: BlockWriter,
+): [number | null, number | null, number | null] {
+  if (text === undefined) return [null, null, null]
+  const kept = text.length > maxChars ? text.slice(0, maxChars).toWellFormed() : text
+  return [blocks.add(kept), kept.length, text.length]
+}

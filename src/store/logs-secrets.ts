@@ -1,0 +1,89 @@
+// Secrets in texts: found fast, because nearly no text holds one, and taken out in every spelling.
+
+const hidden = '[redacted]'
+/** Shorter ones are words as well. */
+const minSecretChars = 8
+
+export interface Secrets {
+  /** Whether one of them stands in the text; false is certain. */
+  isIn(text: string): boolean
+  /** The text without them. */
+  clean(text: string): string
+}
+
+/** Finds secrets in the spellings that JSON and URLs give them. */
+export function secretsOf(secrets: readonly string[]): Secrets {
+  const spellings = new Set<string>()
+  for (const secret of secrets) {
+    if (secret.length < minSecretChars) continue
+    spellings.add(secret)
+    const quoted = JSON.stringify(secret).slice(1, -1)
+    spellings.add(quoted)
+    // In a JSON text inside of another.
+    spellings.add(JSON.stringify(quoted).slice(1, -1))
+    spellings.add(secret.replaceAll('/', '\\/'))
+    if (secret.isWellFormed()) spellings.add(encodeURIComponent(secret))
+  }
+  // One that holds another has to go first, or its rest would stay.
+  const ordered = [...spellings].toSorted((a, b) => b.length - a.length)
+  const isIn = finder(ordered)
+  return {
+    isIn,
+    clean(text) {
+      if (!isIn(text)) return text
+      let clean = text
+      for (const spelling of ordered) {
+        if (clean.includes(spelling)) clean = clean.replaceAll(spelling, hidden)
+      }
+      return clean
+    },
+  }
+}
+
+const bits = 13
+const size = 2 ** bits
+/** Fewer are looked for one by one: that is what the engine does fastest. */
+const fewSpellings = 2
+
+/**
+ * A search for many texts at once (after Wu and Manber): looks at every few characters only and moves on by as many as
+ * no text can begin in, so that a thousand keys take no longer than one.
+ */
+function finder(spellings: readonly string[]): (text: string) => boolean {
+  if (spellings.length === 0) return () => false
+  if (spellings.length <= fewSpellings) {
+    return (text) => spellings.some((spelling) => text.includes(spelling))
+  }
+  const window = Math.min(...spellings.map(({ length }) => length), 32)
+  // How far the window may move when these three characters stand at its end.
+  const shifts = new Uint8Array(size).fill(window - 2)
+  const ending = new Map<number, string[]>()
+  for (const spelling of spellings) {
+    for (let end = 2; end < window; end++) {
+      const hash = hashOf(spelling, end)
+      shifts[hash] = Math.min(shifts[hash]!, window - 1 - end)
+      if (end === window - 1) ending.set(hash, [...(ending.get(hash) ?? []), spelling])
+    }
+  }
+  return (text) => {
+    const { length } = text
+    for (let at = window - 1; at < length;) {
+      const hash = hashOf(text, at)
+      const shift = shifts[hash]!
+      if (shift > 0) at += shift
+      else {
+        const from = at - window + 1
+        if (ending.get(hash)?.some((spelling) => text.startsWith(spelling, from))) return true
+        at++
+      }
+    }
+    return false
+  }
+}
+
+function hashOf(text: string, end: number): number {
+  return (
+    ((text.charCodeAt(end - 2) << 9) ^ (text.charCodeAt(end - 1) << 5) ^ text.charCodeAt(end)) &
+    (size - 1)
+  )
+}

@@ -1,0 +1,161 @@
+import type { Database } from 'bun:sqlite'
+
+import { FACTS, rowsInSegment, segmentKey, segmentOf } from './logs-tables.ts'
+
+// Facts of many rows side by side, packed: what a search has to read of a million rows is a few megabytes.
+
+/** A packed fact: the least and the greatest value, and the values unless they are all the same or all missing. */
+export interface Packed {
+  readonly lo: number | null
+  readonly hi: number | null
+  readonly data: Uint8Array | null
+}
+
+/** `values` are scaled; NaN is missing. */
+export function packFact(values: Float64Array): Packed {
+  let lo = Infinity
+  let hi = -Infinity
+  let missing = 0
+  let isWhole = true
+  for (const value of values) {
+    if (value !== value) missing++
+    else {
+      if (value < lo) lo = value
+      if (value > hi) hi = value
+      if (isWhole && !Number.isSafeInteger(value)) isWhole = false
+    }
+  }
+  if (missing === values.length) return { lo: null, hi: null, data: null }
+  if (lo === hi && missing === 0) return { lo, hi, data: null }
+  const span = hi - lo + 1
+  if (!isWhole || span > 0xffffffff) return { lo, hi, data: bytesOf(values.slice()) }
+  const whole =
+    span <= 0xff
+      ? new Uint8Array(values.length)
+      : span <= 0xffff
+        ? new Uint16Array(values.length)
+        : new Uint32Array(values.length)
+  // Nothing is 0, so that the least value is 1.
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    whole[i] = value === value ? value - lo + 1 : 0
+  }
+  return { lo, hi, data: bytesOf(whole) }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
+}
+
+/** What was packed, into `values`. */
+export function unpackFact({ lo, data }: Packed, scale: number, values: Float64Array): void {
+  if (data === null) {
+    values.fill(lo === null ? Number.NaN : lo / scale)
+    return
+  }
+  const width = data.byteLength / values.length
+  if (width === 8) {
+    const doubles = new Float64Array(data.slice().buffer)
+    for (let i = 0; i < values.length; i++) values[i] = doubles[i]! / scale
+    return
+  }
+  const aligned = data.byteOffset % width === 0 ? data : data.slice()
+  const { buffer, byteOffset } = aligned
+  const whole =
+    width === 1
+      ? aligned
+      : width === 2
+        ? new Uint16Array(buffer, byteOffset, values.length)
+        : new Uint32Array(buffer, byteOffset, values.length)
+  const least = lo! - 1
+  for (let i = 0; i < values.length; i++) {
+    const value = whole[i]!
+    values[i] = value === 0 ? Number.NaN : (value + least) / scale
+  }
+}
+
+/** The rows behind the last segment, until they are one. */
+export interface Tail {
+  /** Its facts in the order of `FACTS`, unscaled, null where missing. Seals what is full. */
+  add(n: number, facts: readonly (number | null)[]): void
+}
+
+const placeOfCost = FACTS.findIndex(({ name }) => name === 'cost')
+
+const selected = FACTS.map(({ sql }) => sql).join(', ')
+
+/** Picks up where the file ends; in the same transactions as the rows. */
+export function openTail(sqlite: Database): Tail {
+  const insert = 'INSERT OR REPLACE INTO segments (k, lo, hi, data) VALUES (?1, ?2, ?3, ?4)'
+  const values = FACTS.map(() => new Float64Array(rowsInSegment).fill(Number.NaN))
+  let segment = sealedOf(sqlite)
+
+  function seal(): void {
+    const isStale = sqlite.query('DELETE FROM stale WHERE segment = ?1').run(segment).changes > 0
+    if (isStale) readCosts(sqlite, segment, values[placeOfCost]!)
+    FACTS.forEach((_, place) => {
+      const { lo, hi, data } = packFact(values[place]!)
+      sqlite.query(insert).run(segmentKey(place, segment), lo, hi, data)
+      values[place]!.fill(Number.NaN)
+    })
+    segment++
+  }
+
+  function add(n: number, facts: readonly (number | null)[]): void {
+    while (segmentOf(n) > segment) seal()
+    const at = n % rowsInSegment
+    FACTS.forEach(({ scale }, place) => {
+      const value = facts[place]
+      if (value === null || value === undefined) return
+      values[place]![at] = scale === 1 ? value : Math.round(value * scale)
+    })
+  }
+
+  const rows = sqlite
+    .query<unknown, [number]>(`SELECT n, ${selected} FROM calls WHERE n >= ?1 ORDER BY n`)
+    .values(segment * rowsInSegment) as (number | null)[][]
+  for (const [n, ...facts] of rows) add(n!, facts)
+  return { add }
+}
+
+/** How many segments are there or have been: the number of the first that is not. */
+export function sealedOf(sqlite: Database): number {
+  const row = sqlite
+    .query<{ k: number | null }, [number]>('SELECT MAX(k) AS k FROM segments WHERE k < ?1')
+    .get(segmentKey(1, 0))
+  return row?.k == null ? segmentOf(floorOf(sqlite)) : row.k + 1
+}
+
+/** Rows up to this one are gone. */
+export function floorOf(sqlite: Database): number {
+  return sqlite.query<{ floor: number }, []>('SELECT floor FROM bounds').get()?.floor ?? 0
+}
+
+function readCosts(sqlite: Database, segment: number, values: Float64Array): void {
+  values.fill(Number.NaN)
+  const from = segment * rowsInSegment
+  const rows = sqlite
+    .query('SELECT n, cost FROM calls WHERE n >= ?1 AND n < ?2 AND cost IS NOT NULL')
+    .values(from, from + rowsInSegment) as [number, number][]
+  for (const [n, cost] of rows) values[n - from] = cost
+}
+
+/** Packs the costs of up to `max` segments anew whose rows got others; whether any were. In the caller's transaction. */
+export function refreshCosts(sqlite: Database, max: number): boolean {
+  const sealed = sealedOf(sqlite)
+  const stale = sqlite
+    .query<{ segment: number }, [number, number]>(
+      'SELECT segment FROM stale WHERE segment < ?1 ORDER BY segment LIMIT ?2',
+    )
+    .all(sealed, max)
+  const values = new Float64Array(rowsInSegment)
+  for (const { segment } of stale) {
+    readCosts(sqlite, segment, values)
+    const { lo, hi, data } = packFact(values)
+    sqlite
+      .query('UPDATE segments SET lo = ?2, hi = ?3, data = ?4 WHERE k = ?1')
+      .run(segmentKey(placeOfCost, segment), lo, hi, data)
+    sqlite.query('DELETE FROM stale WHERE segment = ?1').run(segment)
+  }
+  return stale.length > 0
+}

@@ -1,0 +1,139 @@
+import { isObject, list, parsed } from './logs-content.ts'
+
+// The words of a call: what lists show of it, and what it is found by.
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface Words {
+  /** What the user said last, for lists. */
+  readonly summary: string | undefined
+  readonly stopReason: string | undefined
+  /** What can be searched for. */
+  readonly text: string
+}
+
+/** How much of a call is searchable however many there are: of what was asked, and of what was answered. */
+const leastChars = 512
+/** And with time to spare. */
+const mostChars = 8 * 1024
+const maxSummaryChars = 300
+/** Longer texts are looked through and not parsed. */
+const maxParsedChars = 64 * 1024
+
+/** Time for indexing beyond the least, in characters: so many per second, and so many at once. */
+const charsPerMs = 200
+const maxSavedChars = 1024 * 1024
+
+/** Finds the words of calls. Busy times index less of each, so that the index never takes more than a share of a core. */
+export function createWords(now: () => number = () => performance.now()): (call: Said) => Words {
+  let saved = maxSavedChars
+  let at = now()
+  return (call) => {
+    const time = now()
+    saved = Math.min(maxSavedChars, saved + (time - at) * charsPerMs)
+    at = time
+    const words = wordsOf(call, Math.max(leastChars, Math.min(mostChars, saved / 2)))
+    saved = Math.max(0, saved - words.text.length)
+    return words
+  }
+}
+
+export interface Said {
+  readonly object: string
+  /** What the user said last, where that is known already. */
+  readonly asked: string | undefined
+  /** JSON texts; one that was cut counts as it stands. */
+  readonly request: string | undefined
+  readonly answer: string | undefined
+}
+
+/** The words of a call, at most `maxChars` of the request and of the answer each. */
+export function wordsOf({ object, asked, request, answer }: Said, maxChars: number): Words {
+  const last = asked ?? (request === undefined ? undefined : lastWordsIn(request))
+  const pieces: string[] = []
+  if (last !== undefined) pieces.push(last.slice(0, maxChars))
+  let stopReason: string | undefined
+  // Numbers, and many of them.
+  if (answer !== undefined && object !== 'embedding') {
+    if (answer.length <= maxParsedChars) {
+      const said = parsed(answer)
+      stopReason = stopReasonOf(said)
+      gather(said, maxChars, pieces)
+    } else {
+      stopReason = /"(?:finish_reason|stop_reason)":\s*"(\w{1,100})"/.exec(answer)?.[1]
+      glean(answer, maxChars, pieces)
+    }
+  }
+  return {
+    summary: last?.slice(0, maxSummaryChars).toWellFormed(),
+    stopReason,
+    text: pieces.join('\n').toWellFormed(),
+  }
+}
+
+/** Members that hold what people and models say. */
+const spoken = new Set(
+  'content text output choices message arguments function tool_calls refusal reasoning reasoning_content'.split(
+    ' ',
+  ),
+)
+
+function gather(said: unknown, maxChars: number, pieces: string[]): void {
+  let left = maxChars
+  const take = (value: unknown, depth: number): void => {
+    if (left <= 0 || depth > 8) return
+    if (typeof value === 'string') {
+      if (value.length < 2 || value.startsWith('data:')) return
+      pieces.push(value.slice(0, left))
+      left -= value.length + 1
+    } else if (Array.isArray(value)) {
+      for (const item of value as unknown[]) take(item, depth + 1)
+    } else if (isObject(value)) {
+      for (const name in value) if (spoken.has(name)) take(value[name], depth + 1)
+    }
+  }
+  take(said, 0)
+}
+
+/** The beginning of what is said in a text that is too long to parse. */
+function glean(answer: string, maxChars: number, pieces: string[]): void {
+  let left = maxChars
+  const text = answer.slice(0, maxParsedChars)
+  for (const [, said = ''] of text.matchAll(/"(?:content|text)":\s*"((?:[^"\\]|\\.)*)/g)) {
+    if (left <= 0) return
+    pieces.push(said.slice(0, left).replaceAll(/\\(?:u[\da-f]{4}|.)/gi, ' '))
+    left -= said.length + 1
+  }
+}
+
+function lastWordsIn(request: string): string | undefined {
+  if (request.length > maxParsedChars) return undefined
+  const value = parsed(request)
+  if (isObject(value)) return lastWords(value)
+  return typeof value === 'string' ? value : undefined
+}
+
+/** What the user said last in a request of any endpoint. */
+export function lastWords(request: Json): string | undefined {
+  const { messages, input, prompt } = request
+  const said = messages ?? input ?? prompt ?? request['query']
+  if (typeof said === 'string') return said
+  if (!Array.isArray(said)) return undefined
+  for (let i = said.length - 1; i >= 0; i--) {
+    const item = (said as unknown[])[i]
+    if (typeof item === 'string') return item
+    if (!isObject(item) || (item['role'] !== undefined && item['role'] !== 'user')) continue
+    const { content } = item
+    if (typeof content === 'string') return content
+    const texts = list(content).flatMap(({ text }) => (typeof text === 'string' ? [text] : []))
+    if (texts.length > 0) return texts.join('\n')
+  }
+  return undefined
+}
+
+function stopReasonOf(answer: unknown): string | undefined {
+  if (!isObject(answer)) return undefined
+  const reason =
+    list(answer['choices'])[0]?.['finish_reason'] ?? answer['stop_reason'] ?? answer['status']
+  return typeof reason === 'string' ? reason.slice(0, 100) : undefined
+}
