@@ -21,6 +21,7 @@ import { takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { endsSession, roamingSession } from './sessions.ts'
 import { inOrder, nameOf } from './standing.ts'
+import { asEnded, departure, timeLeft } from './total.ts'
 import { Verdict } from './verdict.ts'
 import { pause } from './wait.ts'
 
@@ -144,7 +145,7 @@ async function tryLeg(
       }
       return outcome
     } catch (thrown) {
-      const error = toGatewayError(thrown)
+      const error = asEnded(toGatewayError(thrown), call)
       const what = failureClass(error)
       const ms = sentAt === undefined ? undefined : performance.now() - sentAt
       const { model } = targetOf(leg, keys.current)
@@ -166,6 +167,7 @@ async function tryLeg(
         retries,
         freshKeys: keys.left,
         budgetLeft: budget.hasLeft,
+        timeLeftMs: call.signal.aborted ? 0 : timeLeft(call),
         random: Math.random(),
       })
       books.failedTry({
@@ -194,7 +196,8 @@ async function tryLeg(
       else {
         budget.spend()
         retries++
-        if (!(await pause(step.waitMs, call.signal))) return new Failed(gone(), true)
+        if (!(await pause(step.waitMs, call.signal)))
+          return new Failed(departure(call.signal), true)
         if (step.otherKey) keys.rotate()
       }
     }
@@ -210,10 +213,6 @@ async function queued(waiting: Promise<void>, books: Settle['books'], call: Call
     books.queuedMs += ms
     call.trace.add('queue', `waited ${Math.round(ms)} ms`, { ms: Math.round(ms) })
   }
-}
-
-function gone(): GatewayError {
-  return new GatewayError('client_closed', 'The client closed the connection.')
 }
 
 async function once(target: Target, attempting: Attempting, settle: Settle): Promise<Outcome> {

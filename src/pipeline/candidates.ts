@@ -4,6 +4,8 @@ import type { Facts } from '#core/trace.ts'
 
 import type { KeyFacts } from './keyring.ts'
 import { isBatch, pinOf, whyNot } from './keys.ts'
+import { rankOf } from './ranks.ts'
+import { isOfAnAccount } from './retry.ts'
 import type { Leg } from './routing.ts'
 import { targetOf } from './routing.ts'
 import { fullness } from './seat.ts'
@@ -29,9 +31,11 @@ export function decidingFor(
   { gates, health, sessions }: Services,
 ): Deciding {
   const provider = leg.settings.name
-  const session = leg.keys.length > 1 ? readSession(call) : undefined
+  const rank = rankOf(leg, call, snapshot)
+  const session = leg.keys.length > 1 && !isOfAnAccount(call) ? readSession(call) : undefined
   return {
     session,
+    rank,
     isFull: fullness(leg.settings, gates.of(provider)),
     isOut: (key) => health.standing(nameOf(leg, key), performance.now()) === 'out',
     load:
@@ -60,6 +64,8 @@ function choiceOf(leg: Leg, call: Call, key: Key, deciding: Deciding): string {
     return isNamed ? 'the one that was named' : 'the only one'
   }
   if (key.id === deciding.preferred) return "the session's own"
+  if (isOfAnAccount(call)) return 'the next by id'
+  if (deciding.rank) return 'drawn by weight among the cheapest'
   return deciding.load ? 'the less busy of two drawn by weight' : 'drawn by weight'
 }
 

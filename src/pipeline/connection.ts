@@ -5,6 +5,7 @@ import type { Deadline } from '#lib/deadline.ts'
 import { SseOverflow } from '#lib/sse.ts'
 
 import type { Inflight } from './inflight.ts'
+import { departure } from './total.ts'
 
 type Phase = Extract<
   ErrorKind,
@@ -116,7 +117,7 @@ export class Connection {
   }
 
   readonly #left = (): void => {
-    this.abort(new GatewayError('client_closed', 'The client closed the connection.'))
+    this.abort(departure(this.#callSignal))
   }
 
   readonly #expired = (): void => {

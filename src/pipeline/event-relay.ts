@@ -34,6 +34,7 @@ import type { Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
+import { hasLeft } from './total.ts'
 
 type Piece = Uint8Array | string
 
@@ -139,7 +140,7 @@ export class EventRelay {
     } catch (thrown) {
       this.#breakOff(connection.explain(thrown, this.#upstream.target.settings.name))
       // A caller that has left cannot be written to.
-      if (!this.#call.signal.aborted) await this.#drain(sink)
+      if (!hasLeft(this.#call.signal)) await this.#drain(sink)
     } finally {
       release(keepAlive)
       this.#close()
@@ -384,17 +385,16 @@ export class EventRelay {
   }
 
   #close(): void {
-    const connection = this.#connection
-    connection.onAbort = undefined
+    this.#connection.onAbort = undefined
     this.#call.trace.add('stream', `${this.#chunks} chunks`)
     if (this.#error) {
       this.#settle.failure(this.#error, this.#usage)
-      connection.abort(this.#error)
+      this.#connection.abort(this.#error)
       this.#cancel()
     } else {
       this.#settle.success(this.#usage)
       if (!this.#upstreamEnded) void linger(this.#reader, this.#cancel)
     }
-    connection.close()
+    this.#connection.close()
   }
 }

@@ -1,6 +1,8 @@
 import type { Key } from '#config/snapshot.ts'
 
 import { drawKey, keyById } from './keys.ts'
+import { foremost } from './ranks.ts'
+import type { Rank } from './ranks.ts'
 
 /** What is known of the keys while a call is under way. */
 export interface KeyFacts {
@@ -10,6 +12,8 @@ export interface KeyFacts {
   readonly isFull?: ((key: Key) => boolean) | undefined
   /** Smaller is better; undefined draws by weight alone. */
   readonly load?: ((key: Key) => number) | undefined
+  /** Keys of a lower rank are asked before others; undefined where all are alike. */
+  readonly rank?: Rank | undefined
   /** Id of the key that the caller's session was served with before. */
   readonly preferred?: string | undefined
   /** In [0, 1); `Math.random` when absent. */
@@ -81,7 +85,7 @@ export class Keyring {
     const up = fresh.filter((one) => !this.#facts.isOut(one))
     const free = isFull ? fresh.filter((one) => !isFull(one)) : fresh
     if (up.length === 0 && free.length > 0) {
-      this.use(drawKey(free, this.#random()))
+      this.use(drawKey(foremost(free, this.#facts.rank), this.#random()))
       return
     }
     this.#current = undefined
@@ -90,6 +94,11 @@ export class Keyring {
 
   /** One that can be used now, by weight; undefined when there is none. */
   #choose(): Key | undefined {
+    const { rank } = this.#facts
+    if (rank) {
+      const up = this.#keys.filter((key) => this.#isUp(key))
+      return up.length === 0 ? undefined : drawKey(foremost(up, rank), this.#random())
+    }
     const one = this.#pick(undefined)
     const { load } = this.#facts
     if (!one || !load || this.left < 2) return one

@@ -20,6 +20,7 @@ import type { Services } from './services.ts'
 import { inOrder } from './standing.ts'
 import { Tap } from './tap.ts'
 import type { Spent } from './tap.ts'
+import { hasLeft } from './total.ts'
 
 // Mid-stream rescue: when a chat stream breaks after its beginning has reached the caller, the next candidate is asked
 // to go on where it stopped, and the caller gets one stream.
@@ -128,7 +129,7 @@ async function pump(rescuing: Rescuing, first: Stream, part: Part, sink: Sink): 
     const total = mayGoOn ? await spentBy(call, tap.text, usage, spent) : spent
     const next = mayGoOn ? await goOn(rescuing, served, error, tap, total) : undefined
     if (!next) {
-      if (!call.signal.aborted) {
+      if (!hasLeft(call.signal)) {
         tap.giveUp()
         await tap.flush()
       }

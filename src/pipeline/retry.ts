@@ -1,6 +1,7 @@
 import type { RetrySettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { ENDPOINTS } from '#core/endpoint.ts'
+import type { KnownEndpoint } from '#core/endpoint.ts'
 import type { GatewayError } from '#core/errors.ts'
 
 import { failureClass } from './failure.ts'
@@ -30,6 +31,8 @@ export interface Situation {
   readonly freshKeys: number
   /** The provider's retry budget has something left. */
   readonly budgetLeft: boolean
+  /** Of the call; 0 when it has ended, and endless when absent. */
+  readonly timeLeftMs?: number | undefined
   /** In [0, 1). */
   readonly random: number
 }
@@ -54,7 +57,7 @@ const rotate: Step = { kind: 'rotate' }
 export function nextStep(situation: Situation): Step {
   const { call, error, settings, retries, freshKeys, budgetLeft } = situation
   const what = failureClass(error)
-  if (endsTheCall(what, error)) return stop
+  if (endsTheCall(what, error) || situation.timeLeftMs === 0) return stop
   if (!canBeSentAgain(call)) return stop
   const mayRetry = retries < settings.maxRetries && budgetLeft
   switch (what) {
@@ -82,7 +85,7 @@ export function nextStep(situation: Situation): Step {
       return next
     case 'not_found':
       // What one account has, another does not know; asking each of them changes nothing anywhere.
-      return freshKeys > 0 && isLookup(call) ? rotate : next
+      return freshKeys > 0 && isOfAnAccount(call) ? rotate : next
   }
 }
 
@@ -100,6 +103,8 @@ function canBeSentAgain({ body }: Call): boolean {
 function patiently(situation: Situation, what: FailureClass): Step {
   const waitMs = waitBefore(situation)
   if (waitMs > (what === 'rate_limit' ? maxPatienceWithLimitMs : maxPatienceMs)) return next
+  // Who has no time to wait may still be served elsewhere.
+  if (situation.timeLeftMs !== undefined && waitMs >= situation.timeLeftMs) return next
   const { retries, freshKeys } = situation
   const otherKey = freshKeys > 0 && retries >= (retriesOfOneKey[what] ?? Number.POSITIVE_INFINITY)
   return { kind: 'retry', waitMs, otherKey }
@@ -112,9 +117,16 @@ export function waitBefore({ error, settings, retries, random }: Omit<Situation,
   return Math.max(own, error.upstream?.retryAfterMs ?? 0)
 }
 
-/** Looks for something that belongs to the account of one key. */
-function isLookup({ method, endpoint }: Call): boolean {
-  return method === 'GET' && /^(?:file|batch|container|video)_/.test(endpoint)
+/** Asks about something, or for all of its kind, that belongs to the account of one key. */
+export function isOfAnAccount({ method, endpoint }: Call): boolean {
+  if (!/^(?:file|batch|container|video|upload)_/.test(endpoint)) return false
+  return (
+    method === 'GET' || (endpoint in ENDPOINTS && pathOf(endpoint as KnownEndpoint).includes('{'))
+  )
+}
+
+function pathOf(endpoint: KnownEndpoint): string {
+  return ENDPOINTS[endpoint].path
 }
 
 /** Operations that leave something behind are repeated only when the provider cannot have seen them. */

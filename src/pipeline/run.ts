@@ -15,15 +15,23 @@ import type { Plan } from './routing.ts'
 import { route } from './rules.ts'
 import type { Services } from './services.ts'
 import { mayContinue, withStored } from './stored.ts'
+import { asEnded, limited } from './total.ts'
+import type { Limited } from './total.ts'
 
 /**
  * The story of a call: answer from the store, or plan where it may go, try, and settle. The snapshot is the one the call started with.
  * Throws only `GatewayError`, and only after the call has been settled.
  */
-export async function run(call: Call, snapshot: Snapshot, services: Services): Promise<Outcome> {
+export async function run(given: Call, snapshot: Snapshot, services: Services): Promise<Outcome> {
   const holding: Holding = { release: undefined }
-  const settle = services.recorder.open(call, () => holding.release?.())
+  let limit: Limited | undefined
+  const settle = services.recorder.open(given, () => {
+    limit?.end()
+    holding.release?.()
+  })
   try {
+    limit = limited(given)
+    const call = limit?.call ?? given
     const stored = isAboutResponse(call) && (await answerStored(call, snapshot, services))
     if (stored) {
       settle.success(undefined)
@@ -49,7 +57,7 @@ export async function run(call: Call, snapshot: Snapshot, services: Services): P
     }
     return await attempt(whole, plan, snapshot, services, settle, holding)
   } catch (thrown) {
-    const error = toGatewayError(thrown)
+    const error = asEnded(toGatewayError(thrown), limit?.call ?? given)
     settle.failure(error)
     throw error
   }

@@ -1,6 +1,7 @@
 import type { Key } from '#config/snapshot.ts'
 
 import type { KeyFacts } from './keyring.ts'
+import { foremost } from './ranks.ts'
 
 /** More keys than these are not compared with each other to say how likely each is. */
 const maxCompared = 300
@@ -24,13 +25,14 @@ export function sharesOf(keys: readonly Key[], facts: KeyFacts): ReadonlyMap<Key
 }
 
 /** The session's own key; or those that can be used now; or those that are not full; or all, to be waited for. */
-function drawnFrom(keys: readonly Key[], { isOut, isFull, preferred }: KeyFacts): readonly Key[] {
+function drawnFrom(keys: readonly Key[], facts: KeyFacts): readonly Key[] {
+  const { isOut, isFull, preferred, rank } = facts
   const free = isFull ? keys.filter((key) => !isFull(key)) : keys
   const up = free.filter((key) => !isOut(key))
   const known = preferred === undefined ? undefined : up.find(({ id }) => id === preferred)
   if (known) return [known]
-  if (up.length > 0) return up
-  return free.length > 0 && keys.every(isOut) ? free : keys
+  if (up.length > 0) return foremost(up, rank)
+  return free.length > 0 && keys.every(isOut) ? foremost(free, rank) : keys
 }
 
 /** What drawing one by weight comes to over many draws. */

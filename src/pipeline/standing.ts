@@ -55,14 +55,26 @@ function homeFirst(legs: readonly Leg[], call: Call, sessions: Sessions): readon
 function cheapestFirst(legs: readonly Leg[], call: Call, snapshot: Snapshot): readonly Leg[] {
   const costs = new Map<Leg, number>()
   for (const leg of legs) {
-    const { model } = targetOf(leg, leg.keys[0])
-    const cost = expectedCost(call, leg.settings, model, snapshot)
+    const cost = cheapestOf(leg, call, snapshot)
     if (cost !== undefined) costs.set(leg, cost)
   }
   const sorted = [...costs.keys()].toSorted((a, b) => costs.get(a)! - costs.get(b)!)
   const order = legs.map((leg) => (costs.has(leg) ? sorted.shift()! : leg))
   if (order[0] !== legs[0]) call.trace.add('route', `${order[0]!.settings.name} is the cheapest`)
   return order
+}
+
+/** What the call would cost with the key that has the cheapest model for it. */
+function cheapestOf(leg: Leg, call: Call, snapshot: Snapshot): number | undefined {
+  const models = new Set(
+    leg.keys.length === 0 ? [leg.model] : leg.keys.map((key) => targetOf(leg, key).model),
+  )
+  let lowest: number | undefined
+  for (const model of models) {
+    const cost = expectedCost(call, leg.settings, model, snapshot)
+    if (cost !== undefined && (lowest === undefined || cost < lowest)) lowest = cost
+  }
+  return lowest
 }
 
 /** Why none of its keys should be asked now; undefined when one may. */

@@ -18,8 +18,8 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h:
 /**
  * The settings with the timers this request asks for, or the very same object when it asks for none. The headers are
  * `x-bf-timeout-connect` (until a connection stands), `-headers` (from sending to the status line), `-first-token` (from
- * sending to the first event of a stream), `-idle` (between two pieces of a stream) and `-total` (each attempt as a
- * whole). A value is milliseconds, or a number with `ms`, `s`, `m` or `h`: `1500`, `1.5s`. What exceeds the provider's
+ * sending to the first event of a stream), `-idle` (between two pieces of a stream) and `-total` (the call as a whole,
+ * with all attempts and waits: see `limited`; here it cuts the time of each attempt). A value is milliseconds, or a number with `ms`, `s`, `m` or `h`: `1500`, `1.5s`. What exceeds the provider's
  * own timer is cut to it. Throws a 400 that names the header when a value is none of these, or zero.
  */
 export function withTimeouts(settings: ProviderSettings, call: Call): ProviderSettings {
@@ -53,6 +53,12 @@ export function withTimeouts(settings: ProviderSettings, call: Call): ProviderSe
   return keep(settings, timers)
 }
 
+/** Whether the timers are the caller's own, and what they end says little about who was too slow for them. */
+export function hasOwnTimers({ headers }: Call): boolean {
+  for (const name in names) if (headers[prefix + name] !== undefined) return true
+  return false
+}
+
 const maxKept = 100
 const kept = new WeakMap<ProviderSettings, Map<string, ProviderSettings>>()
 
@@ -74,7 +80,8 @@ function shorter(asked: number, limit: number): number {
   return limit === 0 ? asked : Math.min(asked, limit)
 }
 
-function readMs(name: string, value: string): number {
+/** A time as a header has it, in milliseconds. Throws a 400 that names the header. */
+export function readMs(name: string, value: string): number {
   const [, amount, unit = 'ms'] = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h)?$/.exec(value.trim()) ?? []
   const ms = Math.ceil(Number(amount) * unitMs[unit]!)
   if (ms > 0) return ms

@@ -8,6 +8,7 @@ import type { FailureClass } from './failure.ts'
 import type { Health, TargetName, Ticket } from './health.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
+import { hasOwnTimers } from './timeouts.ts'
 
 /** Why an attempt's signal aborted when another attempt of the same call was faster. */
 export class Overtaken {
@@ -85,7 +86,9 @@ export class Verdict implements Settle {
     this.#given = true
     const now = performance.now()
     const { reason } = this.#call.signal
-    if (isOfTarget(what)) {
+    // A caller's impatience is not held against the target, which others may have all the time for.
+    const isHurried = what === 'timeout' && error.upstream === undefined && hasOwnTimers(this.#call)
+    if (isOfTarget(what) && !isHurried) {
       this.broken?.()
       this.#health.failed(this.#ticket, now, what, error.upstream?.retryAfterMs)
     } else if (reason instanceof Overtaken && reason.beyondMs !== undefined) {

@@ -400,19 +400,6 @@ describe('a session', () => {
   })
 })
 
-test('a file is looked for with one key after another, and uploaded with one', async () => {
-  const unknown = refusal(404, 'not_found')
-  first.reply([unknown, unknown])
-  const found = await fetch(`${gateway.url}/openai/v1/files/file-1`)
-  await found.text()
-  expect(first.requests).toHaveLength(3)
-  expect(new Set(keysSent()).size).toBe(3)
-  first.clear()
-  first.reply([unknown])
-  await (await fetch(`${gateway.url}/openai/v1/files/file-1`, { method: 'DELETE' })).text()
-  expect(first.requests).toHaveLength(1)
-})
-
 test('a caller who asks is told every decision', async () => {
   first.reply([overloaded, badKey])
   const { text } = await ask({ model: 'openai/echo' }, { 'x-bf-explain': 'true' })
