@@ -40,6 +40,16 @@ const hook = (more: object = {}): object => ({
 const delivered = (rig: Rig): Promise<unknown> =>
   rig.gateway.logged(({ message }) => message === 'a webhook was delivered')
 
+/** Whom it was put in to tell of a job, told or not; it is put in as the job ends. */
+async function toldOf(rig: Rig, job: string): Promise<string[]> {
+  const { body } = await rig.get(`/api/webhooks/deliveries?async_job_id=${job}&limit=1000`)
+  const found = new Map<string, string>()
+  for (const each of [...body.deliveries, ...body.waiting]) {
+    if (each.async_job_id === job) found.set(each.webhook_id, each.endpoint_id)
+  }
+  return [...found.values()].toSorted()
+}
+
 /** By the book (Standard Webhooks 1.0.0) and with another library than the gateway's. */
 async function isSigned({ headers, text }: Message, key: string): Promise<boolean> {
   const raw = Uint8Array.from(atob(key.replace(/^whsec_/, '')), (char) => char.charCodeAt(0))
@@ -78,6 +88,9 @@ test('a webhook that is told of every job hears of both doors, once each, and th
     third.id,
   ])
   expect(new Set(receiver.messages.map(({ id }) => id)).size).toBe(3)
+  expect(await toldOf(rig, first.id)).toEqual(['hook'])
+  expect(await toldOf(rig, second.id)).toEqual(['hook', 'other'])
+  expect(await toldOf(rig, third.id)).toEqual(['hook'])
   expect(other.messages.map(({ body }) => body.data.job_id)).toEqual([second.id])
   for (const message of receiver.messages) {
     expect(await isSigned(message, secret)).toBe(true)
@@ -99,12 +112,13 @@ test('it is told of the events that it wants, and of none while it is disabled',
   rig.upstream.reply([{ json: { id: 'x' } }, { status: 400, json: { error: { message: 'no' } } }])
   const first = (await rig.post(path, chat)).body.id
   await rig.ended(`${path}/${first}`)
-  await rig.post(path, chat)
+  const second = (await rig.post(path, chat)).body.id
   await receiver.arrived(1)
   expect(receiver.messages.map(({ body }) => body.type)).toEqual(['async_job.failed'])
   expect(other.messages).toEqual([])
-  // Nothing was put in for events that nobody wants.
-  expect((await rig.get('/api/webhooks/off')).body).toMatchObject({ waiting_deliveries: 0 })
+  // Nothing was even put in for events that nobody wants.
+  expect(await toldOf(rig, first)).toEqual([])
+  expect(await toldOf(rig, second)).toEqual(['hook'])
 })
 
 test('a new configuration applies to jobs that were submitted before it, with the new secret', async () => {
