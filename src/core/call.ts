@@ -31,6 +31,18 @@ export interface Caller {
   readonly azureApiVersion?: string | undefined
 }
 
+/** A field of a form. */
+export interface FormPart {
+  readonly name: string
+  readonly isFile: boolean
+  /** Of the whole part, from its boundary to the next one's. */
+  readonly start: number
+  readonly end: number
+  /** Of its content. */
+  readonly contentStart: number
+  readonly contentEnd: number
+}
+
 /** A request body in the form its endpoint needs. */
 export type Body =
   | { readonly kind: 'none' }
@@ -48,6 +60,8 @@ export type Body =
       readonly kind: 'bytes'
       readonly bytes: Uint8Array<ArrayBuffer>
       readonly contentType: string
+      /** The fields of a form. */
+      readonly parts?: readonly FormPart[] | undefined
       /** Where the text of the `model` field of a form stands, if it has one. */
       readonly model?: { readonly start: number; readonly end: number } | undefined
       /** Fields of a form that only the gateway reads, cut out before sending; they do not overlap. */

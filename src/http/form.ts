@@ -1,18 +1,8 @@
+import type { FormPart } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 
 // A multipart body is read only as far as the gateway must: which fields there are, and where the few that it
 // uses stand. The bytes themselves are forwarded.
-
-export interface FormPart {
-  readonly name: string
-  readonly isFile: boolean
-  /** Of the whole part, from its boundary to the next one's. */
-  readonly start: number
-  readonly end: number
-  /** Of its content. */
-  readonly contentStart: number
-  readonly contentEnd: number
-}
 
 const maxParts = 1000
 const maxHeaderBytes = 16 * 1024

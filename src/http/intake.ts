@@ -1,5 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
-import type { Body, Call } from '#core/call.ts'
+import type { Body, Call, FormPart } from '#core/call.ts'
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -11,7 +11,6 @@ import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
 import { address, assertPlainPath, fromProblem, readFallbacks } from './address.ts'
 import { readCaller } from './caller.ts'
 import { addField, partText, readForm } from './form.ts'
-import type { FormPart } from './form.ts'
 import { headersOf } from './headers.ts'
 import { parseJson, readBytes, readText, requireJson } from './read.ts'
 import { pathOf, queryOf } from './target.ts'
@@ -262,6 +261,7 @@ function readFormBody(
       kind: 'bytes',
       bytes,
       contentType,
+      parts,
       model: model && { start: model.contentStart, end: model.contentEnd },
       cuts: parts.filter(({ name }) => gatewayFields.has(name)),
     },

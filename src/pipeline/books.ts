@@ -4,6 +4,7 @@ import type { Secret } from '#lib/secret.ts'
 import type { Usage } from '#openai/usage.ts'
 import type { Cost } from '#prices/cost.ts'
 
+import { isText } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
 
 /** A try that came to nothing, for the trail of a call that was tried more than once. */
@@ -65,6 +66,9 @@ export class Books {
   requestMs = 0
   /** When a provider was last heard of. */
   heardAt: number | undefined = undefined
+  /** The type of an answer that is relayed as bytes. */
+  answerType: string | undefined = undefined
+  #isCountedOnly = false
   #sentAt: number | undefined = undefined
   #pieces: (Uint8Array | string)[] | undefined = undefined
   #piecesLength = 0
@@ -103,6 +107,7 @@ export class Books {
     this.credential = other.credential
     this.answer = other.answer
     this.answerLength = other.answerLength
+    this.answerType = other.answerType
     this.upstreamMs += other.upstreamMs
     this.askedAt ??= other.askedAt
     this.requestMs += other.requestMs
@@ -121,11 +126,17 @@ export class Books {
     if (this.wantsContent) this.answer = text
   }
 
+  /** The answer is relayed as bytes of this type; unless they are text, they are counted and not kept. */
+  relays(contentType: string, mayBeKept: boolean): void {
+    this.answerType = contentType
+    this.#isCountedOnly = !mayBeKept || !isText(contentType)
+  }
+
   /** Something of a streamed answer was handed over, by a relay or, where there is one, by the tap behind it. */
   wrote(piece: Uint8Array | string, isTap = false): void {
     if (this.isTapped && !isTap) return
     this.answerLength += piece.length
-    if (!this.wantsContent || this.#piecesLength >= maxAnswerBytes) return
+    if (!this.wantsContent || this.#isCountedOnly || this.#piecesLength >= maxAnswerBytes) return
     this.#pieces ??= []
     this.#pieces.push(piece)
     this.#piecesLength += piece.length
@@ -198,6 +209,8 @@ export interface CallRecord {
   /** Undefined when nobody knows it, which is not the same as nothing. */
   readonly cost: Cost | undefined
   readonly answerLength: number
+  /** Of an answer that was relayed as bytes. */
+  readonly answerType?: string | undefined
   /** What was answered, when a sink asked for content. */
   readonly answer: Answer | undefined
   /** What was sent as a key by the last try. */

@@ -178,6 +178,7 @@ function recordOf(
     usage,
     cost: usage && price(call, books, usage),
     answerLength: books.answerLength,
+    answerType: books.answerType,
     answer: books.takeAnswer(),
     credential: books.credential,
   }

@@ -6,6 +6,9 @@ import type { Upstream } from './dispatch.ts'
 import type { Outcome, Sink } from './outcome.ts'
 import type { Settle } from './record.ts'
 
+/** Answers of these are files of the caller's, which are where they were. */
+const isFile: ReadonlySet<string> = new Set(['file_content', 'container_file_content'])
+
 /**
  * Relays an answer that is not ours to look into: audio, files, videos, unknown routes. When the upstream fails
  * half-way the connection is cut, because a clean end would pass off half a file as a whole one.
@@ -18,6 +21,8 @@ export function relayBytes(
   settle: Settle,
 ): Outcome {
   const { response, connection, target } = upstream
+  const { books } = settle
+  books.relays(contentType, !isFile.has(call.endpoint))
   const { idleMs, streamTotalMs } = target.settings.network.timers
   const encoded = response.headers.has('content-encoding')
   if (connection.reason) throw connection.reason
@@ -44,6 +49,7 @@ export function relayBytes(
       connection.enter('idle_timeout', idleMs)
       for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
         connection.pause()
+        books.wrote(read.value)
         const written = sink.write(read.value)
         if (written instanceof Promise) await untilAborted(written, connection.signal)
         const flushed = sink.flush()

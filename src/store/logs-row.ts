@@ -1,5 +1,6 @@
 import type { createBodies } from './logs-bodies.ts'
 import { isObject, parsed } from './logs-content.ts'
+import { inputOf, outputOf } from './logs-shapes.ts'
 
 // A row of the log as JSON, in Bifrost's names.
 
@@ -79,6 +80,7 @@ export function listed(row: StoredRow): Json {
     status_code: row.status_code,
     provider: row.provider,
     model: row.model,
+    alias: aliasOf(row),
     canonical_model_name: row.model_used,
     number_of_retries: row.retries,
     fallback_index: row.fallback_index,
@@ -115,6 +117,13 @@ export function listed(row: StoredRow): Json {
   }
 }
 
+/** What the model was called by the caller, when that is not the provider's name for it. */
+function aliasOf({ provider, model, model_used: used }: StoredRow): string | null {
+  if (model === null || used === null) return null
+  const own = model.startsWith(`${provider}/`) ? model.slice(provider.length + 1) : model
+  return own === used ? null : own
+}
+
 /** As it is shown on its own, with everything that was kept of it. */
 export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodies>): Json {
   const request = row.request === null ? undefined : bodies(row.request)
@@ -127,30 +136,12 @@ export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodie
     attempt_trail: value(row.trail) ?? [],
     dropped_params: value(row.dropped) ?? [],
     routing_engine_logs: value(row.trace) ?? [],
-    ...(isObject(asked) && inputOf(asked)),
-    ...(isObject(said) && outputOf(said)),
+    ...(isObject(asked) && inputOf(row.object, asked)),
+    ...(said !== undefined && outputOf(row.object, said)),
     raw_request: request ?? null,
     raw_response: answer ?? null,
     is_request_cut: request !== undefined && (row.request_chars ?? 0) > request.length,
     is_response_cut: answer !== undefined && (row.answer_chars ?? 0) > answer.length,
-  }
-}
-
-function inputOf({ messages, input, tools, ...rest }: Json): Json {
-  const params = Object.fromEntries(Object.entries(rest).filter(([name]) => name !== 'model'))
-  return {
-    ...(messages !== undefined && { input_history: messages }),
-    ...(input !== undefined && { responses_input_history: input }),
-    ...(tools !== undefined && { tools }),
-    params,
-  }
-}
-
-function outputOf({ choices, output }: Json): Json {
-  const [first] = Array.isArray(choices) ? (choices as unknown[]) : []
-  return {
-    ...(isObject(first) && { output_message: first['message'] ?? { content: first['text'] } }),
-    ...(output !== undefined && { responses_output: output }),
   }
 }
 
