@@ -31,6 +31,8 @@ export interface Address {
   readonly modelRequested: string | undefined
   readonly provider: string
   readonly model: string | undefined
+  /** Neither the model nor anything else says which: it is the default. */
+  readonly namesNoProvider?: boolean
 }
 
 /**
@@ -60,6 +62,7 @@ export function address(facts: EndpointFacts, from: Destination, snapshot: Snaps
     modelRequested: from.model,
     provider: choice.provider,
     model: choice.model,
+    namesNoProvider: provider === undefined && choice.model === from.model,
   }
 }
 

@@ -32,8 +32,11 @@ interface Listed {
   readonly text: string
 }
 
-let cache: Listed | undefined
-let pending: { readonly snapshot: Snapshot; readonly merged: Promise<Merged> } | undefined
+/** Virtual keys whose lists are kept; the one whose list is oldest is forgotten first. */
+const maxCached = 200
+/** By the id of the virtual key that they are for; empty for callers without one. */
+const cache = new Map<string, Listed>()
+const pending = new Map<string, { readonly snapshot: Snapshot; readonly merged: Promise<Merged> }>()
 
 /**
  * `GET /models`: every configured provider's models with prefixed ids, or one provider's when the query or a
@@ -89,7 +92,7 @@ async function explained(
 ): Promise<string> {
   const candidates: unknown[] = []
   const trace: object[] = []
-  for (const provider of listable(snapshot)) {
+  for (const provider of listable(snapshot, caller)) {
     const call = listCall(provider, arrival, caller, arrival.request.signal, '')
     try {
       const outcome = await gateway.perform!(call, snapshot, gateway.services)
@@ -116,7 +119,7 @@ function traceOf({ trace, provider }: Call): object[] {
   return trace.shown().map((decision) => ({ ...decision, provider }))
 }
 
-/** The list that is made for all callers. Who asks for an explanation gets one that was made anew, and how. */
+/** The list that is made for all callers, or all with the same virtual key. Who asks for an explanation gets one that was made anew, and how. */
 function forAnybody(
   gateway: Gateway,
   snapshot: Snapshot,
@@ -136,17 +139,22 @@ async function cached(
   arrival: Arrival,
   caller: Call['caller'],
 ): Promise<string> {
-  if (cache?.snapshot === snapshot && cache.until > performance.now()) return cache.text
-  if (pending?.snapshot === snapshot) return (await pending.merged).text
+  const owner = caller.owner?.virtualKeyId ?? ''
+  const kept = cache.get(owner)
+  if (kept?.snapshot === snapshot && kept.until > performance.now()) return kept.text
+  const coming = pending.get(owner)
+  if (coming?.snapshot === snapshot) return (await coming.merged).text
   const merged = merge(gateway, snapshot, arrival, caller)
-  pending = { snapshot, merged }
+  pending.set(owner, { snapshot, merged })
   try {
     const { text, complete } = await merged
     const until = performance.now() + (complete ? freshMs : incompleteFreshMs)
-    cache = { snapshot, until, text }
+    cache.delete(owner)
+    if (cache.size >= maxCached) cache.delete(cache.keys().next().value!)
+    cache.set(owner, { snapshot, until, text })
     return text
   } finally {
-    pending = undefined
+    pending.delete(owner)
   }
 }
 
@@ -156,7 +164,7 @@ async function merge(
   arrival: Arrival,
   caller: Call['caller'],
 ): Promise<Merged> {
-  const providers = listable(snapshot)
+  const providers = listable(snapshot, caller)
   const lists = await Promise.all(
     providers.map((name) => listOne(gateway, snapshot, name, arrival, caller)),
   )
@@ -171,8 +179,10 @@ async function merge(
   return { text, complete: failed === undefined }
 }
 
-function listable(snapshot: Snapshot): string[] {
+function listable(snapshot: Snapshot, { owner }: Call['caller']): string[] {
+  const key = owner && snapshot.governance?.byId.get(owner.virtualKeyId)
   const able = [...snapshot.providers.values()].filter((settings) => {
+    if (key && !key.allowsAllProviders && !key.grants.has(settings.name)) return false
     const provider = providerFor(settings)
     return provider?.offers.has('list_models') && (provider.keyless || hasKey(settings))
   })

@@ -87,6 +87,7 @@ function toCall(
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
   const choice = named === undefined ? undefined : parseModel(named, isProvider, 'openai')
   const provider = choice?.provider ?? query.get('provider') ?? 'openai'
+  const isOpen = choice !== undefined && !query.has('provider')
   query.delete('provider')
   query.delete('deployment')
   // `model` is set again from the target, which knows the key's alias.
@@ -102,6 +103,7 @@ function toCall(
     modelRequested: named,
     provider,
     model: choice?.model,
+    namesNoProvider: isOpen && choice?.model === named,
     stream: false,
     wantsUsage: false,
     caller: readCaller(directHeaders(arrival.headers), snapshot),

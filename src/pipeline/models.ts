@@ -1,4 +1,5 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import { isUnrestricted, whyNotModel } from '#config/virtual-key.ts'
 import type { Call } from '#core/call.ts'
 import { applyEdits, elementsAt, locate, membersAt, replaceValue, scanJson } from '#lib/json.ts'
 import type { Edit } from '#lib/json.ts'
@@ -6,6 +7,7 @@ import { catalogueEntry } from '#prices/catalogue.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { wantsExtraFields } from './extra.ts'
+import { virtualKeyOf } from './grants.ts'
 
 /**
  * Puts the provider's name in front of model ids in answers of the models endpoints, so that an id taken from
@@ -20,7 +22,9 @@ export function nameModels(call: Call, target: Target, snapshot: Snapshot, text:
   const catalogue = isTold
     ? { snapshot, atMs: Date.now(), isAlone: endpoint !== 'list_models' }
     : undefined
-  if (endpoint === 'list_models') return inList(text, target, catalogue)
+  if (endpoint === 'list_models') {
+    return inList(withoutForbidden(call, target, snapshot, text), target, catalogue)
+  }
   return applyEdits(text, editsOf(text, scanJson(text).open, target, catalogue))
 }
 
@@ -30,6 +34,30 @@ interface Catalogue {
   readonly atMs: number
   /** One model was asked for, and not a list that may be long. */
   readonly isAlone: boolean
+}
+
+/** A list without the models that the caller's virtual key may not use. */
+function withoutForbidden(
+  call: Call,
+  { settings }: Target,
+  snapshot: Snapshot,
+  text: string,
+): string {
+  const grant = virtualKeyOf(call, snapshot)?.grants.get(settings.name)
+  const data = grant && !isUnrestricted(grant) ? locate(text, ['data']) : undefined
+  if (!grant || !data || text[data.start] !== '[') return text
+  const allowed = elementsAt(text, data.start)
+    .map(({ start, end }) => text.slice(start, end))
+    .filter((element) => {
+      const { id } = (JSON.parse(element) ?? {}) as { id?: unknown }
+      return typeof id !== 'string' || whyNotModel(grant, ownName(id)) === undefined
+    })
+  return `${text.slice(0, data.start)}[${allowed.join(',')}]${text.slice(data.end)}`
+}
+
+/** Gemini lists `models/gemini-…`; the part before the slash is a path, not a name. */
+function ownName(id: string): string {
+  return id.replace(/^models\//, '')
 }
 
 function inList(text: string, target: Target, catalogue: Catalogue | undefined): string {
@@ -51,8 +79,7 @@ function editsOf(
   const members = membersAt(text, start)
   const id = members.find(({ key }) => key === 'id')
   if (!id || text[id.start] !== '"') return []
-  // Gemini lists `models/gemini-…`; the part before the slash is a path, not a name.
-  const own = (JSON.parse(text.slice(id.start, id.end)) as string).replace(/^models\//, '')
+  const own = ownName(JSON.parse(text.slice(id.start, id.end)) as string)
   const named = replaceValue(id, JSON.stringify(`${target.settings.name}/${own}`))
   const facts = catalogue && factsOf(target, own, catalogue)
   if (!facts) return [named]

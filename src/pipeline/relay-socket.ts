@@ -4,6 +4,7 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { noResources } from '#providers/provider.ts'
 import type { Target } from '#providers/provider.ts'
 
+import { allot } from './allotment.ts'
 import { authorize } from './authorize.ts'
 import { trustOf } from './fetch-session.ts'
 import { outboundHeaders } from './forward.ts'
@@ -51,7 +52,7 @@ export async function createRelay(
   const held: { release: (() => void) | undefined } = { release: undefined }
   const settle = services.recorder.open(call, () => held.release?.())
   try {
-    const routed = route(call, snapshot)
+    const routed = allot(route(call, snapshot), snapshot)
     settle.books.rule = routed.rule
     const [leg] = plan(routed, snapshot).legs
     const { settings, provider } = leg

@@ -60,6 +60,20 @@ export function plan(call: Call, snapshot: Snapshot): Plan {
   return { legs: [first, ...rest] }
 }
 
+/** Why a provider is no candidate for a call; undefined when it is one. */
+export function whyNoLeg(
+  call: Call,
+  wanted: Fallback,
+  snapshot: Snapshot,
+): GatewayError | undefined {
+  try {
+    legFor(call, wanted, 0, snapshot)
+    return undefined
+  } catch (thrown) {
+    return toGatewayError(thrown)
+  }
+}
+
 function isForbidden({ kind }: GatewayError): boolean {
   return kind === 'provider_blocked' || kind === 'model_blocked'
 }
@@ -71,6 +85,8 @@ export function targetOf({ provider, settings, model }: Leg, key: Key | undefine
 }
 
 function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot): Leg {
+  // First of all, so that who may not use a provider does not learn either whether it is there.
+  const grant = call.caller.owner && grantFor(call, wanted.provider, snapshot)
   const settings = snapshot.providers.get(wanted.provider)
   const provider = settings && providerFor(settings)
   if (!settings || !provider) throw notConfigured(wanted.provider)
@@ -82,7 +98,6 @@ function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot)
   if (allowed && !allowed.has(requestType(call.endpoint, call.stream)))
     throw unsupported(call, name)
   const { model } = wanted
-  const grant = call.caller.owner && grantFor(call, name, snapshot)
   if (grant) checkModels(call, model, grant)
   const leg = { index, provider, settings: withTimeouts(settings, call), model, grant }
 

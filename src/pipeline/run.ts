@@ -2,6 +2,7 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { toGatewayError } from '#core/errors.ts'
 
+import { allot } from './allotment.ts'
 import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { answerStored, isAboutResponse } from './lifecycle.ts'
@@ -76,7 +77,7 @@ export function planned(
   services: Services,
   settle?: Settle,
 ): Planned | Promise<Planned> {
-  const routed = route(call, snapshot)
+  const routed = allot(route(call, snapshot), snapshot)
   if (settle && routed.rule) settle.books.rule = routed.rule
   if (!mayContinue(routed)) return { whole: routed, plan: planFor(routed, snapshot) }
   return withStored(routed, snapshot, services).then((whole) => {
