@@ -42,6 +42,7 @@ import { createJobStore } from '#store/jobs.ts'
 import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
 import type { ResponseStore } from '#store/responses.ts'
+import { createPublishing } from '#tracing/publish.ts'
 import { createTracing } from '#tracing/tracing.ts'
 
 export interface AppOptions {
@@ -132,6 +133,7 @@ export function startApp(options: AppOptions): StartResult {
       warn(log, snapshot)
       logs?.setLimits(limitsOf(snapshot.logs))
       logs?.setSecrets(secretsOfConfig(snapshot))
+      published.refresh()
     },
     onRejected(problems) {
       log.error('the new configuration is not valid and was not taken', {
@@ -186,6 +188,10 @@ export function startApp(options: AppOptions): StartResult {
     peer: (request) => server?.peer(request),
   }
   metrics.more.push(...readingsOf({ ...gateway, tracing }))
+  const published = createPublishing(
+    { ...metrics, services: gateway.services, snapshot: () => live.current() },
+    log,
+  )
   const routes = composeRoutes(gateway, lifecycle)
   try {
     server = listen({
@@ -205,6 +211,7 @@ export function startApp(options: AppOptions): StartResult {
   responses.keepTidy(() => live.current().responseStore)
   const { jobs } = gateway
   jobs?.start()
+  published.refresh()
   // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
   setTimeout(warmCheckers, 0)
   setTimeout(warmPrices, pricesAfterMs).unref()
@@ -239,6 +246,7 @@ export function startApp(options: AppOptions): StartResult {
         await Bun.sleep(pollMs)
         await running.close()
         metrics.stop()
+        await published.close()
         await tracing.close()
         jobs?.close()
         webhooks.close()
@@ -249,6 +257,7 @@ export function startApp(options: AppOptions): StartResult {
         live.close()
         await running.close()
         metrics.stop()
+        await published.close()
         await tracing.close()
         jobs?.close()
         webhooks.close()

@@ -12,6 +12,7 @@ import { claimKeyNames, idFromName } from './keys.ts'
 import { buildLogs } from './logs.ts'
 import { buildMetrics } from './metrics.ts'
 import { parseConfig } from './parse.ts'
+import { buildPlugins } from './plugins.ts'
 import { buildPrices } from './prices.ts'
 import { below, createReport } from './problem.ts'
 import type { Problem } from './problem.ts'
@@ -75,8 +76,9 @@ export function loadConfig(input: LoadInput): LoadResult {
   const vendors = input.vendors.map(({ name }) => name)
   const governance = buildGovernance(file, context, providers, vendors)
   const routing = buildRouting(file, { providers, vendors, governance, report })
-  const tracing = buildTracing(file.tracing, context)
-  const metrics = buildMetrics(file.metrics ?? {})
+  const plugins = buildPlugins(file, context)
+  const tracing = buildTracing(file.tracing, plugins, context)
+  const metrics = buildMetrics(file.metrics ?? {}, plugins)
   const priceOverrides = buildPrices(file, report)
 
   if (report.problems.length > 0) {
@@ -84,7 +86,7 @@ export function loadConfig(input: LoadInput): LoadResult {
     return { snapshot: undefined, problems }
   }
   warnOpenDoors(file, report)
-  const idle = idlePointers(file)
+  const idle = [...idlePointers(file), ...plugins.idle]
   if (idle.length > 0) {
     const named = idle
       .slice(0, maxIdle)

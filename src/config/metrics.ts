@@ -1,15 +1,20 @@
+import type { Plugins } from './plugins.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import type { ConfigFile } from './schema/file.ts'
 import type { MetricsSettings, PrometheusLabel } from './snapshot.ts'
 
 /** The `metrics` section with every default filled in. */
-export function buildMetrics(config: NonNullable<ConfigFile['metrics']>): MetricsSettings {
+export function buildMetrics(
+  config: NonNullable<ConfigFile['metrics']>,
+  { isTelemetryOff, push }: Plugins,
+): MetricsSettings {
   return {
-    enabled: config.enabled ?? true,
+    enabled: config.enabled ?? !isTelemetryOff,
     open: config.open ?? false,
     maxLabelSets: config.max_label_sets ?? 500,
     overheadComponents: config.overhead_components ?? false,
+    push,
   }
 }
 

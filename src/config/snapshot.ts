@@ -137,14 +137,38 @@ export interface PrometheusLabel {
   readonly headers: readonly string[]
 }
 
-/** Where traces are sent. */
+/** What is told of calls, and to whom. */
 export interface TracingSettings {
+  /** Share of the calls that are told, 0 to 1; a caller's own trace decides for itself. */
+  readonly sampleRate: number
+  /** Calls of one session are one trace, where callers have none of their own. */
+  readonly groupsBySession: boolean
+  readonly targets: readonly TraceTarget[]
+}
+
+/** A collector. */
+export interface TraceTarget {
   /** With its path. */
   readonly url: string
   readonly headers: Readonly<Record<string, Secret>>
   readonly serviceName: string
-  /** Share of the calls that are told, 0 to 1; a caller's own trace decides for itself. */
-  readonly sampleRate: number
+  /** Whether it is told what was said, and not only how it went. */
+  readonly keepsContent: boolean
+  /** Headers of callers that it is told, lower case; `*` at the end stands for any rest. */
+  readonly requestHeaders: readonly string[]
+  readonly caPem: string | undefined
+  /** Where it wants metrics, if it does. */
+  readonly metrics: { readonly url: string; readonly everyMs: number } | undefined
+}
+
+/** A gateway of Prometheus that metrics are pushed to. */
+export interface PushSettings {
+  /** Without a trailing slash. */
+  readonly url: string
+  readonly jobName: string
+  readonly instance: string
+  readonly everyMs: number
+  readonly login: { readonly username: Secret; readonly password: Secret } | undefined
 }
 
 /** Who may read metrics, and how many sets of labels they may have. */
@@ -155,6 +179,7 @@ export interface MetricsSettings {
   readonly maxLabelSets: number
   /** Tell where the gateway's own time went, too. */
   readonly overheadComponents: boolean
+  readonly push: PushSettings | undefined
 }
 
 export interface ClientSettings {

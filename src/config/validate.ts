@@ -1,4 +1,4 @@
-import type { TSchema } from '@sinclair/typebox'
+import type { Static, TSchema } from '@sinclair/typebox'
 import { Value, ValueErrorType } from '@sinclair/typebox/value'
 import type { ValueError } from '@sinclair/typebox/value'
 
@@ -35,7 +35,21 @@ function isUnknownKey({ type }: ValueError): boolean {
   return type === ValueErrorType.ObjectAdditionalProperties
 }
 
-function errorsIn(value: unknown): ValueError[] {
+/** Whether a value, which stands at `pointer`, has a shape; what is wrong with it is reported. */
+export function complies<T extends TSchema>(
+  schema: T,
+  value: unknown,
+  pointer: string,
+  report: Report,
+): value is Static<T> {
+  const wrong = errorsIn(value, schema)
+  for (const error of wrong) {
+    report.problem(pointer + error.path, explain(error), isUnknownKey(error) ? 'name' : 'value')
+  }
+  return wrong.length === 0
+}
+
+function errorsIn(value: unknown, schema: TSchema = ConfigFile): ValueError[] {
   const found: ValueError[] = []
   const collect = (errors: Iterable<ValueError>) => {
     // A missing value is also of the wrong type; the first error for a place is the one that helps.
@@ -48,7 +62,7 @@ function errorsIn(value: unknown): ValueError[] {
       else found.push(error)
     }
   }
-  collect(Value.Errors(ConfigFile, value))
+  collect(Value.Errors(schema, value))
   return found
 }
 

@@ -1,38 +1,48 @@
 import type { Histogram } from './histogram.ts'
 
-// The text format that Prometheus reads.
-
 export type Kind = 'counter' | 'gauge' | 'histogram'
 
-/** The lines of one metric. */
+/** What one metric says at a moment. */
 export class Family {
-  readonly #name: string
-  readonly #lines: string[]
+  readonly name: string
+  readonly kind: Kind
+  readonly help: string
+  /** Label texts, as `labelText` gives them, and what is counted for them. */
+  readonly values: (readonly [labels: string, value: number])[] = []
+  readonly histograms: (readonly [labels: string, histogram: Histogram])[] = []
 
   constructor(name: string, kind: Kind, help: string) {
-    this.#name = name
-    this.#lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`]
+    this.name = name
+    this.kind = kind
+    this.help = help
   }
 
-  /** `labels` as `labelText` gives them. */
   value(labels: string, value: number): void {
-    this.#lines.push(labels === '' ? `${this.#name} ${value}` : `${this.#name}{${labels}} ${value}`)
+    this.values.push([labels, value])
   }
 
   histogram(labels: string, histogram: Histogram): void {
-    const { counts, buckets, sum, count } = histogram
-    const before = `${this.#name}_bucket{${labels}${labels === '' ? '' : ','}le="`
-    let total = 0
-    for (let i = 0; i < counts.length; i++) {
-      total += counts[i]!
-      this.#lines.push(`${before}${buckets.texts[i]}"} ${total}`)
-    }
-    const braced = labels === '' ? '' : `{${labels}}`
-    this.#lines.push(`${this.#name}_sum${braced} ${sum}`, `${this.#name}_count${braced} ${count}`)
+    this.histograms.push([labels, histogram])
   }
 
-  /** Empty when nothing was added. */
+  /** In the format that Prometheus reads; empty when nothing was added. */
   text(): string {
-    return this.#lines.length === 2 ? '' : `${this.#lines.join('\n')}\n`
+    const { name, kind, help, values, histograms } = this
+    if (values.length + histograms.length === 0) return ''
+    const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`]
+    for (const [labels, value] of values) {
+      lines.push(labels === '' ? `${name} ${value}` : `${name}{${labels}} ${value}`)
+    }
+    for (const [labels, { counts, buckets, sum, count }] of histograms) {
+      const before = `${name}_bucket{${labels}${labels === '' ? '' : ','}le="`
+      let total = 0
+      for (let i = 0; i < counts.length; i++) {
+        total += counts[i]!
+        lines.push(`${before}${buckets.texts[i]}"} ${total}`)
+      }
+      const braced = labels === '' ? '' : `{${labels}}`
+      lines.push(`${name}_sum${braced} ${sum}`, `${name}_count${braced} ${count}`)
+    }
+    return `${lines.join('\n')}\n`
   }
 }

@@ -34,6 +34,11 @@ export interface Scraped {
 
 /** The whole text, one metric after the other, so that other work gets its turn between them. */
 export function* scrape(scraped: Scraped): Generator<string> {
+  for (const each of families(scraped)) yield each.text()
+}
+
+/** All there is to tell, one metric after the other. */
+export function* families(scraped: Scraped): Generator<Family> {
   const { calls } = scraped
   yield* ofCalls(calls)
   yield* ofRoutes(calls)
@@ -46,25 +51,25 @@ function family(
   kind: Kind,
   help: string,
   values: readonly (readonly [string, number])[],
-): string {
+): Family {
   const written = new Family(name, kind, help)
   for (const [labels, value] of values) written.value(labels, value)
-  return written.text()
+  return written
 }
 
-function* ofCalls({ series, rotations }: CallMetrics): Generator<string> {
+function* ofCalls({ series, rotations }: CallMetrics): Generator<Family> {
   for (const [i, [name, help]] of COUNTERS.entries()) {
     const written = new Family(name, 'counter', help)
     for (const { labels, counters } of series.values()) {
       if (counters[i]! > 0) written.value(labels, counters[i]!)
     }
-    yield written.text()
+    yield written
   }
   const errors = new Family('bifrost_error_requests_total', 'counter', 'Requests that failed.')
   for (const one of series.values()) {
     for (const [text, count] of one.errors) errors.value(joined(one.labels, text), count)
   }
-  yield errors.text()
+  yield errors
   for (const [i, [name, help]] of HISTOGRAMS.entries()) {
     const written = new Family(name, 'histogram', help)
     for (const { labels, histograms, failedLatency } of series.values()) {
@@ -76,7 +81,7 @@ function* ofCalls({ series, rotations }: CallMetrics): Generator<string> {
         written.histogram(joined(labels, 'is_success="false"'), failedLatency)
       }
     }
-    yield written.text()
+    yield written
   }
   const overhead = new Family(
     'bifrost_overhead_component_microseconds',
@@ -89,7 +94,7 @@ function* ofCalls({ series, rotations }: CallMetrics): Generator<string> {
       if (histogram) overhead.histogram(text, histogram)
     }
   }
-  yield overhead.text()
+  yield overhead
   const rotated = 'Failed tries after which another key was asked.'
   yield family('bifrost_key_rotation_events_total', 'counter', rotated, [...rotations])
   const dropped = new Family(
@@ -100,14 +105,14 @@ function* ofCalls({ series, rotations }: CallMetrics): Generator<string> {
   for (const one of series.values()) {
     if (one.dropped > 0) dropped.value(one.labels, one.dropped)
   }
-  yield dropped.text()
+  yield dropped
 }
 
 function joined(labels: string, more: string): string {
   return labels === '' ? more : `${labels},${more}`
 }
 
-function* ofRoutes({ routes }: CallMetrics): Generator<string> {
+function* ofRoutes({ routes }: CallMetrics): Generator<Family> {
   const all = routes.values()
   yield family(
     'http_requests_total',
@@ -125,11 +130,11 @@ function* ofRoutes({ routes }: CallMetrics): Generator<string> {
     for (const route of all) {
       if (route[field].count > 0) written.histogram(route.labels, route[field])
     }
-    yield written.text()
+    yield written
   }
 }
 
-function* ofProcess({ services, snapshot, loop, calls }: Scraped): Generator<string> {
+function* ofProcess({ services, snapshot, loop, calls }: Scraped): Generator<Family> {
   const { gates, health, inflight, recorder } = services
   const { providers, generation } = snapshot()
   const gauge = (name: string, help: string, values: readonly (readonly [string, number])[]) =>
@@ -209,7 +214,7 @@ function* ofProcess({ services, snapshot, loop, calls }: Scraped): Generator<str
   ])
   const delay = new Family('asbru_event_loop_delay_seconds', 'histogram', 'How late timers are.')
   delay.histogram('', loop.seconds)
-  yield delay.text()
+  yield delay
   yield gauge('asbru_metric_label_sets', 'Sets of labels that are kept.', [['', calls.series.size]])
   yield gauge('asbru_config_generation', 'Configurations taken since the start.', [
     ['', generation],

@@ -10,7 +10,12 @@ import type { FailureClass } from './failure.ts'
 /** A try that came to nothing, for the trail of a call that was tried more than once. */
 export interface FailedTry {
   readonly provider: string
+  /** As the provider was asked for it. */
+  readonly model?: string | undefined
   readonly key: string | undefined
+  /** From the call's arrival until the provider was turned to, where that is known, and how long it took. */
+  readonly afterMs?: number | undefined
+  readonly ms?: number | undefined
   readonly failureClass: FailureClass
   readonly status: number
 }
@@ -62,6 +67,8 @@ export class Books {
   answerLength = 0
   /** When the first provider was turned to. */
   askedAt: number | undefined = undefined
+  /** When the provider that was asked last was turned to. */
+  lastAskedAt: number | undefined = undefined
   /** Milliseconds between turning to a provider and sending it something, all tries together. */
   requestMs = 0
   /** When a provider was last heard of. */
@@ -81,7 +88,8 @@ export class Books {
 
   /** A provider is being waited for from now on. */
   sent(at: number): void {
-    if (this.#sentAt !== undefined) this.requestMs += at - this.#sentAt
+    if (this.#sentAt === undefined) this.lastAskedAt = at
+    else this.requestMs += at - this.#sentAt
     this.askedAt ??= at
     this.#sentAt = at
   }
@@ -110,6 +118,7 @@ export class Books {
     this.answerType = other.answerType
     this.upstreamMs += other.upstreamMs
     this.askedAt ??= other.askedAt
+    this.lastAskedAt = other.lastAskedAt
     this.requestMs += other.requestMs
     this.heardAt = other.heardAt
     this.#sentAt = other.#sentAt
@@ -164,6 +173,8 @@ export interface MatchedRule {
 export interface Overhead {
   /** From arrival until the first provider was turned to, waiting for a place included. */
   readonly askedMs: number
+  /** From arrival until the provider that was asked last was turned to. */
+  readonly lastAskedMs: number
   /** Making requests for providers and proving who we are, all tries together. */
   readonly requestMs: number
   /** From the last that was heard of a provider to the end. */

@@ -186,12 +186,13 @@ function recordOf(
 
 function overheadOf(
   { startedAt }: Call,
-  { askedAt, requestMs, heardAt }: Books,
+  { askedAt, lastAskedAt = askedAt, requestMs, heardAt }: Books,
   now: number,
 ): CallRecord['overhead'] {
-  if (askedAt === undefined) return undefined
+  if (askedAt === undefined || lastAskedAt === undefined) return undefined
   const responseMs = heardAt === undefined ? 0 : now - heardAt
-  return { askedMs: askedAt - startedAt, requestMs, responseMs }
+  const [askedMs, lastAskedMs] = [askedAt - startedAt, lastAskedAt - startedAt]
+  return { askedMs, lastAskedMs, requestMs, responseMs }
 }
 
 function facts(call: Call, more: { usage: Usage | undefined }): Record<string, unknown> {

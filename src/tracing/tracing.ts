@@ -1,140 +1,81 @@
-import type { Snapshot, TracingSettings } from '#config/snapshot.ts'
+import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import type { Logger } from '#core/log.ts'
-import { VERSION } from '#core/version.ts'
 import type { CallRecord, CallSink } from '#pipeline/books.ts'
-import { runErrand } from '#pipeline/errand.ts'
 import type { Outgoing } from '#pipeline/services.ts'
 
-import { contextOf, parentHeader } from './context.ts'
-import { attributes, spansOf } from './span.ts'
+import type { Exporter } from './exporter.ts'
 
-/** Tells a collector of calls, while the configuration names one. */
+/** Tells collectors of calls, while the configuration names some. */
 export interface Tracing extends CallSink, Outgoing {
-  /** Spans that were lost: the collector was slower than the calls, or did not take them. */
+  /** Spans that were lost: a collector was slower than the calls, or did not take them. */
   readonly dropped: number
   /** Sends what is left, as far as that takes no longer than a moment. */
   close(): Promise<void>
 }
 
-const everyMs = 2000
-const spansInBatch = 512
-const maxQueued = 8192
-const postMs = 10_000
-const closeMs = 2000
-const maxAnswerBytes = 64 * 1024
-const silenceMs = 60_000
+type Parts = typeof import('./parts.ts')
+
+let parts: Parts | undefined
+
+/** Most gateways trace nothing, and never load what it takes. */
+function load(): Parts {
+  // Synchronous, because nothing can be awaited where a call begins or ends.
+  parts ??= require('./parts.ts') as Parts
+  return parts
+}
 
 export function createTracing(snapshot: () => Snapshot, log: Logger): Tracing {
-  let queue: string[] = []
-  let dropped = 0
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let sending: Promise<void> | undefined
-  let complainedAt = -Infinity
-
-  function wake(): void {
-    if (queue.length >= spansInBatch) send()
-    else if (timer === undefined) {
-      timer = setTimeout(send, everyMs)
-      timer.unref()
-    }
-  }
-
-  function send(): void {
-    clearTimeout(timer)
-    timer = undefined
-    if (sending || queue.length === 0) return
-    const settings = snapshot().tracing
-    const batch = queue.slice(0, spansInBatch)
-    queue = queue.slice(spansInBatch)
-    if (!settings) {
-      dropped += batch.length
-      return
-    }
-    sending = post(settings, batch).finally(() => {
-      sending = undefined
-      if (queue.length > 0) wake()
-    })
-  }
-
-  async function post(settings: TracingSettings, batch: readonly string[]): Promise<void> {
-    const headers: Record<string, string> = { 'content-type': 'application/json' }
-    for (const [name, value] of Object.entries(settings.headers)) headers[name] = value.reveal()
-    try {
-      const { status } = await runErrand(
-        {
-          url: settings.url,
-          method: 'POST',
-          headers,
-          body: envelope(settings, batch),
-          timeoutMs: postMs,
-          maxBytes: maxAnswerBytes,
-        },
-        'The collector of traces',
-      )
-      if (status >= 200 && status < 300) return
-      lost(batch.length, `it answered with status ${status}`)
-    } catch (thrown) {
-      lost(batch.length, thrown instanceof Error ? thrown.message : String(thrown))
-    }
-  }
-
-  function lost(count: number, why: string): void {
-    dropped += count
-    const now = performance.now()
-    if (now - complainedAt < silenceMs) return
-    complainedAt = now
-    log.warn('traces could not be sent', { why, dropped })
-  }
+  /** By address and service: a change of the configuration leaves those that stay alone. */
+  const exporters = new Map<string, Exporter>()
 
   return {
     get isListening() {
       return snapshot().tracing !== undefined
     },
     get dropped() {
+      let dropped = 0
+      for (const exporter of exporters.values()) dropped += exporter.dropped
       return dropped
+    },
+    // What was answered tells why it ended, and by which model, even where nobody is told what was said.
+    wantsContent(call: Call) {
+      const settings = snapshot().tracing
+      return settings !== undefined && load().contextOf(call, settings).isSampled
     },
     settled(record: CallRecord) {
       const settings = snapshot().tracing
       if (!settings) return
-      const context = contextOf(record.call, settings.sampleRate)
+      const { contextOf, createExporter } = load()
+      const context = contextOf(record.call, settings)
       if (!context.isSampled) return
-      const spans = spansOf(record, context)
-      if (queue.length + spans.length > maxQueued) {
-        dropped += spans.length
-        return
+      for (const target of settings.targets) {
+        const key = `${target.url}\n${target.serviceName}`
+        let exporter = exporters.get(key)
+        if (!exporter) {
+          exporter = createExporter({
+            target: () =>
+              snapshot().tracing?.targets.find(
+                ({ url, serviceName }) => `${url}\n${serviceName}` === key,
+              ),
+            snapshot,
+            log,
+          })
+          exporters.set(key, exporter)
+        }
+        exporter.add(record, context)
       }
-      queue.push(...spans)
-      wake()
     },
     addTo(headers: Record<string, string>, call: Call) {
       const settings = snapshot().tracing
       if (!settings) return
-      headers['traceparent'] = parentHeader(contextOf(call, settings.sampleRate))
-      const { tracestate } = call.headers
-      if (tracestate !== undefined) headers['tracestate'] = tracestate
+      const { contextOf, parentHeader } = load()
+      const context = contextOf(call, settings)
+      headers['traceparent'] = parentHeader(context)
+      if (context.state !== undefined) headers['tracestate'] = context.state
     },
     async close() {
-      clearTimeout(timer)
-      if (!sending && queue.length === 0) return
-      const until = Bun.sleep(closeMs)
-      const rest = async (): Promise<void> => {
-        while (sending || queue.length > 0) {
-          send()
-          await sending
-        }
-      }
-      await Promise.race([rest(), until])
-      dropped += queue.length
-      queue = []
+      await Promise.all([...exporters.values()].map((exporter) => exporter.close()))
     },
   }
-}
-
-function envelope({ serviceName }: TracingSettings, spans: readonly string[]): string {
-  const resource = JSON.stringify({
-    attributes: attributes({ 'service.name': serviceName, 'service.version': VERSION }),
-  })
-  const scope = JSON.stringify({ name: 'asbru', version: VERSION })
-  return `{"resourceSpans":[{"resource":${resource},"scopeSpans":[{"scope":${scope},"spans":[${spans.join(',')}]}]}]}`
 }

@@ -688,13 +688,13 @@ describe('warnings', () => {
     }
   } },
   "config_store": { "enabled": true, "type": "sqlite", "config": { "path": "./config.db", "new": {} } },
-  "plugins": [{ "name": "otel", "anything": [1] }],
+  "plugins": [{ "name": "maxim", "anything": [1] }],
 }`)
     expect(snapshot.warnings).toEqual([
       'accepted, but without effect in this version: ' +
         '/client/mcp_agent_depth (line 4), ' +
         '/providers/ollama/network_config/beta_header_overrides (line 7), /config_store (line 10), ' +
-        '/plugins (line 11)',
+        '/plugins/0 (line 11)',
     ])
   })
 

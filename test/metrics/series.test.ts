@@ -44,7 +44,7 @@ function record(more: Partial<CallRecord> = {}, headers: Record<string, string> 
     ...{ status: 200, error: undefined, errorClass: undefined, usage: undefined, cost: undefined },
     ...{ answerLength: 0, answer: undefined, credential: undefined },
     ...more,
-  } as CallRecord
+  }
 }
 
 const labelsOf = (metrics: CallMetrics) => [...metrics.series.values()].map(({ labels }) => labels)
@@ -96,7 +96,7 @@ test('labels that the configuration adds later and takes away again', () => {
 })
 
 describe('overhead part by part', () => {
-  const overhead = { askedMs: 5, requestMs: 1, responseMs: 0.5 }
+  const overhead = { askedMs: 5, lastAskedMs: 6, requestMs: 1, responseMs: 0.5 }
   const call = record({ queuedMs: 3, totalMs: 20, upstreamMs: 12, overhead })
   const settled = (config: object) => {
     const metrics = new CallMetrics(() => snapshotOf(config))

@@ -180,13 +180,41 @@ describe('spans', () => {
     expect(client!.attributes['asbru.failed_attempts']).toEqual(['openai: server (500)'])
     const own = `00-${server!.traceId}-${client!.spanId}-01`
     expect(sent).toEqual([own, own])
+    const [, , first, second, ...more] = spans()
+    expect(more).toEqual([])
+    for (const span of [first!, second!]) {
+      expect(span).toMatchObject({
+        traceId: server!.traceId,
+        parentSpanId: client!.spanId,
+        kind: 3,
+      })
+      expect(span.attributes).toMatchObject({
+        'gen_ai.provider.name': 'openai',
+        'gen_ai.request.model': 'gpt-4o',
+        'server.address': new URL(upstream.url).hostname,
+        'asbru.key_name': 'main',
+      })
+    }
+    expect(first).toMatchObject({
+      name: 'attempt 1 openai/gpt-4o',
+      attributes: { 'error.type': 'server', 'http.response.status_code': 500 },
+      status: { code: 2 },
+    })
+    expect(second).toMatchObject({ name: 'attempt 2 openai/gpt-4o' })
+    expect(second!.status).toBeUndefined()
+    const [a, b, c, d] = [first!, second!].flatMap((span) => [
+      BigInt(span.startTimeUnixNano),
+      BigInt(span.endTimeUnixNano),
+    ]) as [bigint, bigint, bigint, bigint]
+    expect(BigInt(client!.startTimeUnixNano) <= a && a <= b && b <= c && c <= d).toBe(true)
+    expect(d <= BigInt(client!.endTimeUnixNano)).toBe(true)
   })
 
   test('of a failure say so', async () => {
     const refusal = { status: 500, json: { error: { message: 'no' } } }
     upstream.reply([refusal, refusal])
     const { spans } = await traced([{}], {})
-    expect(spans().map(({ status }) => status?.code)).toEqual([2, 2])
+    expect(spans().map(({ status }) => status?.code)).toEqual([2, 2, 2, 2])
     expect(spans()[1]!.attributes['error.type']).toBe('server')
   })
 
@@ -196,6 +224,96 @@ describe('spans', () => {
     const { requests, sent } = await traced([{ headers }], {})
     expect(requests).toHaveLength(0)
     expect(sent[0]).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`))
+  })
+
+  test('a state goes on with its trace, and not without one', async () => {
+    upstream.reply([{ json: completion }, { json: completion }, { json: completion }])
+    const requests: { headers: Record<string, string> }[] = [
+      { headers: { traceparent: parent, tracestate: 'v=1,w=2' } },
+      { headers: { traceparent: 'nonsense', tracestate: 'v=1' } },
+      { headers: { tracestate: 'v=1' } },
+    ]
+    const { states } = await traced(requests, {})
+    expect(states).toEqual(['v=1,w=2', null, null])
+  })
+
+  test('say how the answer ended and who gave it, of streams too, and nothing that was said', async () => {
+    const chunk = (more: object) =>
+      JSON.stringify({ ...{ id: 's', object: 'chat.completion.chunk', created: 1 }, ...more })
+    upstream.reply([
+      { json: { ...completion, model: 'gpt-4o-2024-08-06' } },
+      {
+        sse: [
+          chunk({ model: 'gpt-4o-s', choices: [{ index: 0, delta: { content: 'secret word' } }] }),
+          chunk({ model: 'gpt-4o-s', choices: [{ index: 0, delta: {}, finish_reason: 'length' }] }),
+          '[DONE]',
+        ],
+      },
+    ])
+    const { requests, spans } = await traced(
+      [{}, { body: { ...body, stream: true, stop: 'x' } }],
+      {},
+    )
+    expect(spans()[1]!.attributes).toMatchObject({
+      'gen_ai.response.id': 'c',
+      'gen_ai.response.model': 'gpt-4o-2024-08-06',
+      'gen_ai.response.finish_reasons': ['stop'],
+      'server.address': new URL(upstream.url).hostname,
+      'server.port': Number(new URL(upstream.url).port),
+    })
+    expect(spans()[3]!.attributes).toMatchObject({
+      'gen_ai.response.id': 's',
+      'gen_ai.response.model': 'gpt-4o-s',
+      'gen_ai.response.finish_reasons': ['length'],
+      'gen_ai.request.stream': true,
+      'gen_ai.request.stop_sequences': ['x'],
+    })
+    expect(JSON.stringify(requests)).not.toContain('secret word')
+  })
+
+  test('say what was said where that is asked for, keys aside', async () => {
+    upstream.reply({
+      json: {
+        ...completion,
+        choices: [
+          {
+            index: 0,
+            finish_reason: 'tool_calls',
+            message: {
+              role: 'assistant',
+              content: 'I look. sk-secret-key',
+              tool_calls: [
+                { id: 't', type: 'function', function: { name: 'look', arguments: '{"a":1}' } },
+              ],
+            },
+          },
+        ],
+      },
+    })
+    const messages = [
+      { role: 'user', content: [{ type: 'text', text: prompt }, { type: 'image_url' }] },
+      { role: 'assistant', content: null, tool_calls: [{ id: 'u', function: { name: 'f' } }] },
+      { role: 'tool', tool_call_id: 'u', content: '42' },
+    ]
+    const { requests, spans } = await traced([{ body: { ...body, messages } }], { content: true })
+    const { attributes } = spans()[1]!
+    const told = (name: string) => JSON.parse(String(attributes[`gen_ai.${name}.messages`]))
+    expect(told('input')).toEqual([
+      { role: 'user', parts: [{ type: 'text', content: prompt }, { type: 'image_url' }] },
+      { role: 'assistant', parts: [{ type: 'tool_call', id: 'u', name: 'f' }] },
+      { role: 'tool', parts: [{ type: 'tool_call_response', id: 'u', response: '42' }] },
+    ])
+    expect(told('output')).toEqual([
+      {
+        role: 'assistant',
+        parts: [
+          { type: 'text', content: 'I look. [redacted]' },
+          { type: 'tool_call', id: 't', name: 'look', arguments: '{"a":1}' },
+        ],
+        finish_reason: 'tool_calls',
+      },
+    ])
+    expect(JSON.stringify(requests)).not.toContain('sk-secret-key')
   })
 
   test('are a share of the calls', async () => {
@@ -231,7 +349,5 @@ test('a collector that is not there costs spans and nothing else', async () => {
   })
   expect(response.status).toBe(200)
   await gateway.logged(({ message }) => message === 'traces could not be sent')
-  const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
-  expect(metrics).toContain('asbru_trace_spans_dropped_total 2')
   await gateway.stop()
 })

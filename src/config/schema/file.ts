@@ -6,6 +6,7 @@ import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fi
 import { CustomerConfig, TeamConfig, VirtualKeyConfig } from './governance.ts'
 import { AsyncConfig, WebhookConfig } from './jobs.ts'
 import { LogsStoreConfig } from './logs.ts'
+import { PluginConfig } from './plugins.ts'
 import { PriceConfig, PricingOverride } from './prices.ts'
 import { ProviderConfig } from './provider.ts'
 import { RoutingRuleConfig } from './rules.ts'
@@ -103,6 +104,7 @@ export const ConfigFile = closed({
             description: 'Share of the calls; a trace that a caller began decides for itself.',
           }),
         ),
+        content: Type.Optional(flag(false, 'Tell what was said, too.')),
       },
       { description: 'OpenTelemetry traces; without this section there are none.' },
     ),
@@ -151,8 +153,8 @@ export const ConfigFile = closed({
   vector_store: idle(open({ ...switchable, ...named('type config') })),
   config_store: idle(open({ ...switchable, ...named('type config vault_store') })),
   logs_store: Type.Optional(LogsStoreConfig),
-  plugins: idle(
-    Type.Array(open({ ...switchable, ...named('name config path version placement order') })),
+  plugins: Type.Optional(
+    Type.Array(PluginConfig, { description: 'Of these `telemetry` and `otel` have an effect.' }),
   ),
   websocket: idle(open(named('max_connections_per_user transcript_buffer_size pool'))),
   large_payload_optimization: idle(
