@@ -1,3 +1,6 @@
+// Jobs take minutes or milliseconds, so that turns alone would give nearly all places to whoever has the long ones; the
+// queue in front of a provider (queue.ts), where calls wait that nobody counts by caller once they run, goes by turns.
+
 /** What waits to be run, fair among owners: whoever has the least running is next, in turn where that is equal. */
 export interface FairQueue {
   /** Does nothing when it already waits. */

@@ -90,8 +90,8 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
   let sweptAt = 0
 
   const adoption = (): Adoption => {
-    const { onRestart, maxStarts } = settings()
-    return { onRestart, maxStarts, interrupted, keyLost }
+    const { onRestart, maxStarts, leaseMs } = settings()
+    return { onRestart, maxStarts, leaseMs, interrupted, keyLost }
   }
 
   function pump(): void {

@@ -96,6 +96,8 @@ export function createWebhooks(options: {
     for (const each of underWay.values()) if (each.webhook === name) free--
     if (free <= 0) return
     for (const delivery of deliveries.take(name, free, timeoutMs + leaseMarginMs)) {
+      // Only a clock that was put forward brings back what is under way here.
+      if (underWay.has(delivery.id)) continue
       const stop = new AbortController()
       underWay.set(delivery.id, { webhook: name, stop })
       void deliver(delivery, webhook, stop.signal).finally(() => {

@@ -8,7 +8,8 @@ import type { EndedJob, EndedRow, Ending, Job, JobState, Row } from './jobs-row.
 export type { EndedJob, Ending, Job, JobState } from './jobs-row.ts'
 
 // Jobs: requests that are answered later. A job is found by id **and** owner; what belongs to somebody else does not
-// exist, and neither does what has expired. Times are those of the wall clock, since they outlive the process.
+// exist, and neither does what has expired. What was made without a key is there for whoever knows its id, as in
+// Bifrost. Times are those of the wall clock, since they outlive the process.
 
 export interface NewJob {
   readonly id: string
@@ -47,6 +48,8 @@ export interface Bounds {
 }
 
 export interface Adoption {
+  /** How long leases are; one that goes on for much longer is of a clock that was put back since. */
+  readonly leaseMs: number
   readonly onRestart: 'retry' | 'fail'
   readonly maxStarts: number
   /** For jobs that are not run again. */
@@ -119,7 +122,7 @@ const insertJob = `
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)`
 const selectJob = `
   SELECT ${columns}, headers, result FROM jobs
-  WHERE id = ?1 AND owner = ?2 AND (expires_at_ms IS NULL OR expires_at_ms > ?3)`
+  WHERE id = ?1 AND owner IN (?2, '') AND (expires_at_ms IS NULL OR expires_at_ms > ?3)`
 const selectByKey = `
   SELECT ${columns}, body_hash FROM jobs WHERE owner = ?1 AND idempotency_key = ?2`
 const selectPage = `
@@ -148,7 +151,8 @@ const requeueJob = `
   WHERE id = ?1 AND state = 'processing'`
 const selectOrphans = `
   SELECT id, state, holds_key, starts FROM jobs
-  WHERE lease_until_ms IS NOT NULL AND (lease_until_ms < ?1 OR worker = ?2) LIMIT 500`
+  WHERE lease_until_ms IS NOT NULL AND (lease_until_ms < ?1 OR lease_until_ms > ?2 OR worker = ?3)
+  LIMIT 500`
 const deleteExpired = `
   DELETE FROM jobs WHERE seq IN (
     SELECT seq FROM jobs j WHERE expires_at_ms <= ?1
@@ -198,12 +202,16 @@ export function createJobStore(
 
   /** What is leased and orphaned either waits again or ends. */
   function recover(worker: string | null, adoption: Adoption): void {
-    const { onRestart, maxStarts, interrupted, keyLost } = adoption
+    const { onRestart, maxStarts, interrupted, keyLost, leaseMs } = adoption
     for (;;) {
       const count = within((sqlite) => {
         const orphans = sqlite
-          .query<Orphan, [number, string | null]>(selectOrphans)
-          .all(worker === null ? now() : 0, worker)
+          .query<Orphan, [number, number, string | null]>(selectOrphans)
+          .all(
+            worker === null ? now() : 0,
+            worker === null ? now() + 3 * leaseMs : Number.MAX_SAFE_INTEGER,
+            worker,
+          )
         for (const { id, state, holds_key: holdsKey, starts } of orphans) {
           if (holdsKey) end(sqlite, id, null, keyLost)
           else if (state === 'processing' && (onRestart === 'fail' || starts >= maxStarts)) {

@@ -16,7 +16,13 @@ const log = createLogger({ level: 'error', style: 'json', write() {} })
 const bounds = { maxQueued: 10, maxBytes: 1_000_000 }
 const done: Ending = { state: 'completed', statusCode: 200, headers: {}, result: '{}' }
 const lost: Ending = { state: 'failed', statusCode: 500, headers: {}, result: '{"lost":1}' }
-const adoption = { onRestart: 'retry', maxStarts: 3, interrupted: lost, keyLost: lost } as const
+const adoption = {
+  onRestart: 'retry',
+  maxStarts: 3,
+  leaseMs: 100,
+  interrupted: lost,
+  keyLost: lost,
+} as const
 
 function job(id: string, more: Partial<NewJob> = {}): NewJob {
   return {
@@ -151,6 +157,31 @@ test('room is counted over all jobs, also after they have changed and gone', () 
   clock.now += 2000
   one.sweep(10)
   expect(one.submit(job('c', { body }), 'w1', 100, small).kind).toBe('made')
+})
+
+test('a clock that is put back holds up no job of a process that died', () => {
+  using rig = stores()
+  const { one, two, clock } = rig
+  one.submit(job('a'), 'w1', 100, bounds)
+  one.claim('a', 'w1', 100)
+  clock.now -= 3_600_000
+  // Whoever is alive has renewed by its own clock.
+  two.adopt({ ...adoption, leaseMs: 3_600_000 })
+  expect(two.claim('a', 'w2', 100)).toBeUndefined()
+  two.adopt(adoption)
+  expect(two.claim('a', 'w2', 100)).toBeDefined()
+})
+
+test('what nobody owns is there for whoever knows its id; what somebody owns is not', () => {
+  using rig = stores()
+  const { one } = rig
+  one.submit(job('open'), 'w1', 100, bounds)
+  one.submit(job('mine', { owner: 'me' }), 'w1', 100, bounds)
+  expect(one.find('open', 'me')).toBeDefined()
+  expect(one.find('mine', 'me')).toBeDefined()
+  for (const other of ['', 'you']) expect(one.find('mine', other)).toBeUndefined()
+  expect(one.cancel('mine', '', lost)).toBeUndefined()
+  expect(one.list('me', { limit: 10, after: undefined, state: undefined })).toHaveLength(1)
 })
 
 test('deliveries leave a trace, which is bounded in age and in number', () => {
