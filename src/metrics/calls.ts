@@ -74,7 +74,13 @@ export class CallMetrics implements CallSink {
       const tried = failed[i]!
       const series = this.#seriesOf(record, snapshot, tried)
       series.counters[0]!++
-      addError(series, tried.status, typeOfClass(tried.failureClass))
+      // That no key is left is what a call ends with, and the last of its tries stands for it.
+      const isEnd = i === failed.length - 1 && record.error?.kind === 'credentials_exhausted'
+      addError(
+        series,
+        tried.status,
+        isEnd ? errorType(record.error, undefined) : typeOfClass(tried.failureClass),
+      )
       const next = failed[i + 1]
       const nextProvider = next?.provider ?? record.provider
       const nextKey = next ? next.key : record.keyName
