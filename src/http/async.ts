@@ -14,6 +14,7 @@ import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { arrive, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
+import { CANCELLED, FOUND, LISTED, polled, STREAMED, submitted } from './jobs-document.ts'
 import { envelope, envelopeResponse, inItsClothes, jobNotFound } from './jobs-render.ts'
 import { writeDown } from './jobs-run.ts'
 import { streamAnswer } from './jobs-stream.ts'
@@ -218,12 +219,12 @@ export function asyncSurface(gateway: Gateway): Elysia {
         const hints = { defaultProvider: defaultProvider(arrival.headers['user-agent']) }
         return submit(gateway, jobs, endpoint, arrival, hints, forUnified)
       }),
-      hidden,
+      submitted(endpoint),
     )
     app.get(
       `${prefix}${path}/:id`,
       route((jobs, arrival, id) => find(jobs, id, endpoint, owner(arrival))),
-      hidden,
+      polled(endpoint),
     )
   }
   for (const name of absent) {
@@ -249,12 +250,12 @@ export function asyncSurface(gateway: Gateway): Elysia {
     `${prefix}/jobs`,
     ({ request }) =>
       answered(gateway, request, (jobs, arrival) => list(jobs, arrival, owner(arrival))),
-    hidden,
+    LISTED,
   )
   app.get(
     `${prefix}/jobs/:id`,
     route((jobs, arrival, id) => find(jobs, id, undefined, owner(arrival))),
-    hidden,
+    FOUND,
   )
   app.get(
     `${prefix}/jobs/:id/stream`,
@@ -268,7 +269,7 @@ export function asyncSurface(gateway: Gateway): Elysia {
         gateway.patient(request)
         return streamAnswer(jobs, job, whose, arrival.headers['last-event-id'])
       }),
-    hidden,
+    STREAMED,
   )
   app.post(
     `${prefix}/jobs/:id/cancel`,
@@ -278,7 +279,7 @@ export function asyncSurface(gateway: Gateway): Elysia {
       // One that had ended already stays what it was, and says so.
       return find(jobs, id, undefined, whose)
     }),
-    hidden,
+    CANCELLED,
   )
   return app
 }

@@ -117,6 +117,41 @@ describe('the reference', () => {
     })
   })
 
+  test('jobs and the log are in it, with what they take', async () => {
+    const { paths } = (await (await get('/docs/json')).json()) as OpenApi
+    const of = (path: string): Record<string, Operation> => {
+      const found = paths[path]
+      expect(found, path).toBeDefined()
+      for (const operation of Object.values(found!)) expect(operation.summary).toBeString()
+      return found!
+    }
+    const names = (operation: Operation | undefined): string[] =>
+      operation?.parameters?.map(({ name }) => name) ?? []
+    const submit = of('/v1/async/chat/completions')['post']
+    expect(submit?.requestBody?.content['application/json']?.schema).toMatchObject({
+      required: ['model', 'messages'],
+    })
+    expect(names(submit)).toContain('idempotency-key')
+    expect(names(of('/v1/async/jobs')['get'])).toEqual(['limit', 'after', 'status'])
+    expect(names(of('/v1/async/jobs/{id}/stream')['get']).toSorted()).toEqual([
+      'id',
+      'last-event-id',
+    ])
+    for (const path of [
+      ...['/v1/async/responses/{id}', '/v1/async/jobs/{id}/cancel', '/api/logs/{id}'],
+      ...['/api/logs/stats', '/api/logs/rankings', '/api/logs/sessions/{id}/summary'],
+      ...['/api/logs/histogram/latency/by-provider', '/api/logs/recalculate-cost/cancel'],
+    ]) {
+      of(path)
+    }
+    const logs = of('/api/logs')
+    expect(names(logs['get'])).toContain('content_search')
+    expect(logs['delete']?.requestBody?.content['application/json']?.schema).toMatchObject({
+      required: ['ids'],
+    })
+    expect(names(of('/api/logs/filterdata')['get'])).toEqual(['dimensions'])
+  })
+
   test('every operation is there once', async () => {
     const document = (await (await get('/docs/json')).json()) as OpenApi
     const ids = Object.values(document.paths).flatMap((path) =>

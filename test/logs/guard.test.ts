@@ -22,6 +22,17 @@ const routes = [
   ['GET', '/api/logs/dropped'],
   ['GET', '/api/logs/export'],
   ['POST', '/api/logs/sql'],
+  ['DELETE', '/api/logs'],
+  ['GET', '/api/logs/filterdata'],
+  ['GET', '/api/logs/rankings'],
+  ['GET', '/api/logs/rankings/by-dimension'],
+  ['GET', '/api/logs/sessions/known'],
+  ['GET', '/api/logs/sessions/known/summary'],
+  ['GET', '/api/logs/histogram/tokens'],
+  ['GET', '/api/logs/histogram/cost/by-provider'],
+  ['POST', '/api/logs/recalculate-cost'],
+  ['GET', '/api/logs/recalculate-cost/status'],
+  ['POST', '/api/logs/recalculate-cost/cancel'],
   ['GET', '/ws'],
 ] as const
 
