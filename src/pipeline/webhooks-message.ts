@@ -23,7 +23,10 @@ export interface Message {
 }
 
 /** The same bytes at every try: all that it is made of was settled when the job ended. */
-export function messageOf({ job, jobId, event }: Delivery, webhook: WebhookSettings): string {
+export function messageOf(
+  { job, jobId, event, isCut }: Delivery,
+  webhook: WebhookSettings,
+): string {
   if (!job) {
     const status = event.slice(event.indexOf('.') + 1)
     const facts = JSON.stringify({ job_id: jobId, status, result_expired: true })
@@ -32,8 +35,8 @@ export function messageOf({ job, jobId, event }: Delivery, webhook: WebhookSetti
   const start = `${head(event, time(job.completedAtMs))}${factsOf(job).slice(0, -1)}`
   const name = job.state === 'completed' ? 'response' : 'error'
   if (name === 'response' && !webhook.includeResponse) return `${start}}}`
-  const answer = answerAsJson(job.ending)
-  return Buffer.byteLength(answer) > webhook.maxResponseBytes
+  const answer = isCut ? '' : answerAsJson(job.ending)
+  return isCut || Buffer.byteLength(answer) > webhook.maxResponseBytes
     ? `${start},"${name}_omitted":true}}`
     : `${start},"${name}":${answer}}}`
 }

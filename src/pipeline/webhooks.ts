@@ -28,6 +28,7 @@ export interface Webhooks {
 /** On top of the time that a try may take. */
 const leaseMarginMs = 1000
 const retryLookMs = 1000
+const busyLookMs = 250
 const maxSleepMs = 60_000
 const jitter = 0.1
 const sweepEveryMs = 60_000
@@ -49,6 +50,7 @@ export function createWebhooks(options: {
   const life = { isStopping: false, isClosed: false }
   let timer: ReturnType<typeof setTimeout> | undefined
   let sweptAt = Number.NEGATIVE_INFINITY
+  let others = { names: '', lookedAt: Number.NEGATIVE_INFINITY }
 
   function wakeIn(ms: number): void {
     if (life.isStopping) return
@@ -66,18 +68,26 @@ export function createWebhooks(options: {
     try {
       if (deliveries.nextAtMs() === undefined) return
       const webhooks = settings()
-      const removed = deliveries.giveUpOthers(
-        [...webhooks.keys()],
-        'the webhook is not configured any more',
-      )
-      if (removed > 0) log.warn(`${removed} webhook deliveries are to nobody configured any more`)
+      giveUpOthers(webhooks)
       for (const webhook of webhooks.values()) begin(webhook)
       const next = deliveries.nextAtMs()
-      if (next !== undefined) wakeIn(Math.max(next - Date.now(), 10))
+      // What is due and could not begin waits for one that is under way, whose end looks again.
+      if (next !== undefined)
+        wakeIn(Math.max(next - Date.now(), underWay.size > 0 ? busyLookMs : 10))
     } catch (thrown) {
       log.debug('the outbox of webhooks could not be looked at', { error: String(thrown) })
       wakeIn(retryLookMs)
     }
+  }
+
+  /** Looks through all there is, so not at each look. */
+  function giveUpOthers(webhooks: ReadonlyMap<string, WebhookSettings>): void {
+    const names = [...webhooks.keys()]
+    const now = performance.now()
+    if (names.join('\n') === others.names && now - others.lookedAt < sweepEveryMs) return
+    others = { names: names.join('\n'), lookedAt: now }
+    const count = deliveries.giveUpOthers(names, 'the webhook is not configured any more')
+    if (count > 0) log.warn(`${count} webhook deliveries are to nobody configured any more`)
   }
 
   async function sweep(): Promise<void> {
@@ -91,11 +101,12 @@ export function createWebhooks(options: {
   }
 
   function begin(webhook: WebhookSettings): void {
-    const { name, maxConcurrent, timeoutMs } = webhook
+    const { name, maxConcurrent, timeoutMs, maxResponseBytes } = webhook
+    const leaseMs = timeoutMs + leaseMarginMs
     let free = maxConcurrent
     for (const each of underWay.values()) if (each.webhook === name) free--
     if (free <= 0) return
-    for (const delivery of deliveries.take(name, free, timeoutMs + leaseMarginMs)) {
+    for (const delivery of deliveries.take(name, free, leaseMs, maxResponseBytes)) {
       // Only a clock that was put forward brings back what is under way here.
       if (underWay.has(delivery.id)) continue
       const stop = new AbortController()

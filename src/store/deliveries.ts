@@ -19,6 +19,8 @@ export interface Delivery {
   readonly jobId: string
   /** Undefined when it has expired, which only a delivery that is made again can meet. */
   readonly job: EndedJob | undefined
+  /** The result of the job was too long to be read; it stands empty there. */
+  readonly isCut: boolean
 }
 
 export type Outcome =
@@ -42,8 +44,8 @@ export interface Attempt {
 export interface DeliveryStore {
   /** Whether there is anything to be done, as far as can be told without making a file. */
   exists(): boolean
-  /** Takes deliveries that are due; nobody else gets them for `leaseMs`. */
-  take(webhook: string, limit: number, leaseMs: number): readonly Delivery[]
+  /** Takes deliveries that are due; nobody else gets them for `leaseMs`. Of longer results nothing is read. */
+  take(webhook: string, limit: number, leaseMs: number, maxResultBytes: number): readonly Delivery[]
   /** Notes how a try went. The delivery leaves, unless it is tried again at `nextAtMs` of the wall clock. */
   settle(delivery: Delivery, attempt: Attempt, nextAtMs?: number): void
   /** Gives back what was taken: this try was none. */
@@ -64,7 +66,8 @@ const takeOthers = `
   RETURNING id, webhook, job_id, attempts, event`
 const selectJob = `
   SELECT id, endpoint, model, provider, request_id, state, created_at_ms, completed_at_ms,
-    expires_at_ms, status_code, streams, starts, headers, result
+    expires_at_ms, status_code, streams, starts, headers,
+    CASE WHEN LENGTH(result) <= ?2 THEN result END AS result, LENGTH(result) > ?2 AS is_cut
   FROM jobs WHERE id = ?1`
 const insertAttempt = `
   INSERT INTO webhook_attempts (id, delivery_id, webhook, job_id, request_id, event, attempt, outcome,
@@ -104,7 +107,7 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
 
   function note(
     sqlite: Database,
-    { id, webhook, jobId, event, attempts }: Omit<Delivery, 'job'>,
+    { id, webhook, jobId, event, attempts }: Delivery,
     { outcome, statusCode, error }: Attempt,
   ): void {
     const at = now()
@@ -126,14 +129,16 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
 
   return {
     exists: () => !db.isInMemory && db.exists(),
-    take: (webhook, limit, leaseMs) =>
+    take: (webhook, limit, leaseMs, maxResultBytes) =>
       within((sqlite) =>
         sqlite
           .query<Taken, [string, number, number, number]>(takeDue)
           .all(webhook, now(), now() + leaseMs, limit)
           .map((taken) => {
-            const row = sqlite.query<EndedRow, [string]>(selectJob).get(taken.job_id)
-            return deliveryOf(taken, row ? endedJobOf(row) : undefined)
+            const row = sqlite
+              .query<EndedRow & { is_cut: number }, [string, number]>(selectJob)
+              .get(taken.job_id, maxResultBytes)
+            return deliveryOf(taken, row ? endedJobOf(row) : undefined, row?.is_cut === 1)
           }),
       ),
     settle: (delivery, attempt, nextAtMs) =>
@@ -184,8 +189,9 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
 function deliveryOf(
   { id, webhook, job_id: jobId, attempts, event }: Taken,
   job: EndedJob | undefined,
+  isCut = false,
 ): Delivery {
   // Rows of older versions do not say; they go with their job.
   const told = event ?? `async_job.${job?.ending.state ?? 'completed'}`
-  return { id, webhook, event: told, attempts, jobId, job }
+  return { id, webhook, event: told, attempts, jobId, job, isCut }
 }

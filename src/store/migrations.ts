@@ -78,6 +78,7 @@ export const MIGRATIONS: readonly string[] = [
    CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (webhook, next_at_ms);`,
   `ALTER TABLE jobs ADD COLUMN streams INTEGER NOT NULL DEFAULT 0`,
   `ALTER TABLE webhook_deliveries ADD COLUMN event TEXT;
+   CREATE INDEX webhook_deliveries_next ON webhook_deliveries (next_at_ms);
    CREATE TABLE webhook_attempts (
      seq INTEGER PRIMARY KEY,
      id TEXT NOT NULL UNIQUE,

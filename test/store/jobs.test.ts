@@ -193,10 +193,10 @@ test('deliveries leave a trace, which is bounded in age and in number', () => {
     clock.now += 1000
     one.submit(job(id, { webhook: 'hook', requestId: `of ${id}` }), 'w1', 100, bounds)
     one.cancel(id, '', lost)
-    const [delivery] = deliveries.take('hook', 10, 100)
+    const [delivery] = deliveries.take('hook', 10, 100, 1000)
     expect(delivery).toMatchObject({ event: 'async_job.failed', attempts: 1, jobId: id })
     // Nobody else gets it meanwhile.
-    expect(deliveries.take('hook', 10, 100)).toEqual([])
+    expect(deliveries.take('hook', 10, 100, 1000)).toEqual([])
     deliveries.settle(delivery!, { outcome: 'delivered', statusCode: 200, error: undefined })
   }
   const jobsIn = (): string[] =>
@@ -216,14 +216,14 @@ test('a delivery that is made again after its job has expired still says how tha
   const history = createDeliveryHistory(db, () => clock.now)
   one.submit(job('a', { webhook: 'hook', requestId: 'mine' }), 'w1', 100, bounds)
   one.cancel('a', '', lost)
-  const [first] = deliveries.take('hook', 10, 100)
+  const [first] = deliveries.take('hook', 10, 100, 1000)
   deliveries.settle(first!, { outcome: 'exhausted', statusCode: 500, error: 'no' })
   clock.now += 5000
   one.sweep(10)
   const [past] = history.find(first!.id)
   expect(history.again(past!)).toBe(true)
   expect(history.again(past!)).toBe(false)
-  const [again] = deliveries.take('hook', 10, 100)
+  const [again] = deliveries.take('hook', 10, 100, 1000)
   expect(again).toMatchObject({ id: first!.id, event: 'async_job.failed', job: undefined })
   expect(JSON.parse(messageOf(again!, {} as never))).toMatchObject({
     event: 'async_job.failed',
