@@ -98,6 +98,8 @@ export interface Call {
   readonly provider: string
   /** Without the provider prefix. */
   readonly model: string | undefined
+  /** The caller left the provider open: it is the default one, until somebody decides. */
+  readonly namesNoProvider?: boolean | undefined
   /** What to try, in this order, when that fails; undefined when the caller named nothing. */
   readonly fallbacks?: readonly Fallback[] | undefined
   /** The routing rule that decided where it goes. */
