@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
 
 import { assemble, type Contender, type Parts } from '#bench/contenders.ts'
+import { rareWord } from '#bench/filling.ts'
 import { createFleet, type Fleet, parseLine } from '#bench/fleet.ts'
 import { bodyOf, type Job } from '#bench/job.ts'
 import { percentile, startLoad } from '#bench/load.ts'
-import { aimed, measure, median, takeTurns, typical } from '#bench/measure.ts'
+import { aimed, measure, median, pairedRatio, takeTurns, typical } from '#bench/measure.ts'
+import type { Round } from '#bench/measure.ts'
 import { base } from '#bench/stage.ts'
 import { figure, renderRows } from '#bench/table.ts'
 import { eventsPerShortStream, eventsPerStream, startUpstream } from '#bench/upstream.ts'
@@ -78,6 +81,34 @@ describe('the roles as processes', () => {
     expect(open).toMatchObject({ streams: 20, open: 20 })
     expect(result).toMatchObject({ ok: 20, errors: 0 })
   })
+
+  test('streams with a slow beginning, and pauses between them, are all answered', async () => {
+    const { parts } = await start()
+    const floor = await parts.startFloor()
+    const tail = job({ model: 'bench-tail', kind: 'stream', requests: 64, pauseMs: 1 })
+    const result = await parts.loader.run(aimed(floor, tail))
+    expect(result).toMatchObject({ ok: 64, errors: 0, events: 64 * (eventsPerShortStream + 1) })
+  })
+
+  test('a log is filled, within its bound, and can be searched', async () => {
+    const { parts } = await start()
+    const home = parts.newFolder()
+    const order = { path: join(home, 'logs.db'), rows: 6000, maxBytes: 1e9 }
+    const filled = await parts.fillLog(order)
+    expect(filled.filled).toBe(6000)
+    const path = join(parts.newFolder(), 'logs.db')
+    const maxBytes = Math.ceil(filled.bytes / 2)
+    const bounded = await parts.fillLog({ ...order, path, maxBytes })
+    expect(bounded.peakBytes).toBeLessThanOrEqual(maxBytes + bounded.batchBytes)
+    const gateway = await parts.startGateway((usual) => ({ ...usual, client: {} }), { home })
+    const total = async (search: string): Promise<number> => {
+      const answer = await fetch(new URL(`/api/logs/stats?${search}`, gateway.url))
+      return ((await answer.json()) as { total_requests: number }).total_requests
+    }
+    expect(await total('')).toBe(6000)
+    expect(await total(`content_search=${rareWord}`)).toBe(2)
+    expect(await total('providers=openai,anthropic,gemini,mistral,groq')).toBe(6000)
+  }, 60_000)
 
   test('a body of a megabyte arrives', async () => {
     const { parts } = await start()
@@ -231,6 +262,13 @@ describe('figures', () => {
     expect([percentile(sorted, 0.5), percentile(sorted, 0.99)]).toEqual([3, 4])
     expect(percentile(new Float64Array(0), 0.5)).toBe(0)
     expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5])
+    // Each is twice its neighbour, however fast the machine was at the time.
+    const rounds = [
+      [{ cpuUs: 10 }, { cpuUs: 30 }, { cpuUs: undefined }, { cpuUs: 11 }],
+      [{ cpuUs: 20 }, { cpuUs: 60 }, { cpuUs: 5 }, { cpuUs: 99 }],
+    ] as unknown as Round[][]
+    expect(pairedRatio(rounds, ({ cpuUs }) => cpuUs)).toBe(2)
+    expect(pairedRatio([[], []], ({ cpuUs }) => cpuUs)).toBeUndefined()
     expect([1234.5, 56.78, 0.894, undefined].map(figure)).toEqual(['1,235', '56.8', '0.89', 'n/a'])
   })
 

@@ -2,10 +2,9 @@
 
 import type { Configure, Contender } from './contenders.ts'
 import type { Job } from './job.ts'
-import { takeTurns } from './measure.ts'
+import { pairedRatio, takeTurns } from './measure.ts'
 import {
   base,
-  divide,
   figures,
   pair,
   plain,
@@ -19,11 +18,13 @@ import { figure } from './table.ts'
 
 const breadthLimit = 1.1
 const logLimit = 1.3
-const warmUpRequests = 4000
+const warmUpRequests = 8000
+/** Many short ones: what is looked for is smaller than what one round is off by. */
+const manyRounds = 11
 
 /** Many keys beside one, and many routing rules beside none. */
 export function breadth(quick: boolean): Scenario[] {
-  const requests = Math.round(20_000 / (quick ? 20 : 1))
+  const requests = Math.round(10_000 / (quick ? 10 : 1))
   const keys = 1000
   const rules = 100
   return [
@@ -53,9 +54,9 @@ function compare(
           started.push(gateway)
           await warmUp(parts, gateway, { job, requests: warmUpRequests })
         }
-        const rounds = await takeTurns(parts.loader, started, job, 5)
+        const rounds = await takeTurns(parts.loader, started, job, manyRounds)
         const [few, many] = pair(rounds)
-        const ratio = divide(many.cpuUs, few.cpuUs)
+        const ratio = pairedRatio(rounds, (round) => round.cpuUs)
         return {
           rows: [
             {

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { type Filled, type FillOrder, isFilled } from './filling.ts'
 import type { Fleet, Member } from './fleet.ts'
 import { type Held, isHeld, isLoadResult, type Job, type LoadResult } from './job.ts'
 
@@ -31,9 +32,20 @@ export interface Parts {
   loader: Loader
   startFloor: () => Promise<Contender>
   /** With the usual configuration, or with what it is made into. */
-  startGateway: (configure?: Configure) => Promise<Contender>
+  startGateway: (configure?: Configure, place?: Place) => Promise<Contender>
+  /** Writes calls into a new log. */
+  fillLog: (order: FillOrder) => Promise<Filled>
+  /** A new folder, which `clean` removes. */
+  newFolder: () => string
   /** Removes the temporary folder. */
   clean: () => void
+}
+
+export interface Place {
+  /** Its app dir, which stays as it is; a new one when absent. */
+  readonly home?: string
+  /** Not held to one core: for work that its threads share. */
+  readonly isFree?: boolean
 }
 
 /** One provider of each dialect, as the scenarios have it; what it returns is what the gateway starts with. */
@@ -58,13 +70,18 @@ export interface Programs {
 }
 
 const startMs = 20_000
+const fillMs = 1_200_000
 /** Beyond the job's own limit, so that its account of what is missing arrives. */
 const graceMs = 5000
 
 /** Starts upstream and load generator. */
 export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts> {
   const folder = mkdtempSync(join(tmpdir(), 'asbru-bench-'))
-  const role = (name: string, args: readonly string[], side: 'contender' | 'ends'): Member =>
+  const role = (
+    name: string,
+    args: readonly string[],
+    side: 'contender' | 'ends' | 'anywhere',
+  ): Member =>
     fleet.start({
       name,
       command: [...programs.self, 'bench-role', ...args],
@@ -77,6 +94,13 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
   await load.hear(isReady, startMs)
   const usual = configFor(upstreamUrl)
   let starts = 0
+  let folders = 0
+  const newFolder = (): string => {
+    folders += 1
+    const home = join(folder, `home-${folders}`)
+    mkdirSync(home)
+    return home
+  }
   return {
     direct: {
       name: 'direct',
@@ -89,17 +113,24 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
       const floor = role('floor', ['floor', upstreamUrl], 'contender')
       return contender('floor', floor, `${await urlOf(floor)}/v1/chat/completions`)
     },
-    async startGateway(configure = (config) => config) {
+    newFolder,
+    async fillLog(order) {
+      const filler = role('log', ['log', JSON.stringify(order)], 'anywhere')
+      try {
+        return await filler.hear(isFilled, fillMs)
+      } finally {
+        await filler.stop()
+      }
+    },
+    async startGateway(configure = (config) => config, { home = newFolder(), isFree } = {}) {
       starts += 1
-      const home = join(folder, `home-${starts}`)
-      mkdirSync(home)
       const config = join(folder, `config-${starts}.json`)
       writeFileSync(config, JSON.stringify(configure(usual), null, 2))
       const place = ['--port', '0', '--host', '127.0.0.1', '--config', config, '--app-dir', home]
       const gateway = fleet.start({
         name: 'gateway',
         command: [...programs.gateway, 'serve', ...place, '--log-level', 'warn'],
-        side: 'contender',
+        side: isFree ? 'anywhere' : 'contender',
         // Nothing else: what it needs for many connections it must see to itself, as it must for its users.
         // Bun's own flag lets it end with this process even when that is killed outright.
         env: { HOME: home, TMPDIR: tmpdir(), BUN_OPTIONS: '--no-orphans' },

@@ -16,11 +16,11 @@ export interface Member {
 }
 
 export interface Fleet {
-  /** `side` decides the core. The member inherits nothing of the environment but `env`. */
+  /** `side` decides the core; `anywhere` is whichever is free. The member inherits nothing of the environment but `env`. */
   start: (order: {
     name: string
     command: readonly string[]
-    side: 'contender' | 'ends'
+    side: 'contender' | 'ends' | 'anywhere'
     env?: Readonly<Record<string, string>>
   }) => Member
   stopAll: () => Promise<void>
@@ -42,7 +42,8 @@ export function createFleet(pinning: Pinning | undefined): Fleet {
   const members = new Map<Member, Piped>()
   return {
     start({ name, command, side, env = {} }) {
-      const prefix = pinning === undefined ? [] : [pinning.tool, '-c', String(pinning[side])]
+      const isPinned = pinning !== undefined && side !== 'anywhere'
+      const prefix = isPinned ? [pinning.tool, '-c', String(pinning[side])] : []
       const child = Bun.spawn([...prefix, ...command], {
         stdin: 'pipe',
         stdout: 'pipe',

@@ -16,6 +16,8 @@ export interface Job {
   requests: number
   /** Connections begin one after another over this time, so that paced streams do not tick together. */
   spreadMs: number
+  /** Between an answer and the next request of a connection, so that less is asked than could be answered; absent = none. */
+  pauseMs?: number
   /** After this the job ends, whatever is missing counts as an error. */
   timeoutMs: number
 }

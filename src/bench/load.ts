@@ -98,7 +98,9 @@ export function startLoad(job: Job, onHeld: (held: number) => void = () => {}): 
       } else {
         fail(problem, connection)
       }
-      if (!connection.closes) next(connection)
+      if (connection.closes) return
+      if (job.pauseMs === undefined) next(connection)
+      else setTimeout(() => next(connection), job.pauseMs)
     },
   }
 

@@ -39,8 +39,8 @@ export function aimed(contender: Contender, job: Omit<Job, 'url'>): Job {
 }
 
 /**
- * Rounds of all contenders in turn (A B A B …), because a machine's speed drifts over seconds; each list holds
- * one contender's rounds.
+ * Rounds of all contenders in turn (A B B A …), because a machine's speed drifts over seconds and who comes second is
+ * no better off for it; each list holds one contender's rounds.
  */
 export async function takeTurns(
   loader: Loader,
@@ -50,11 +50,30 @@ export async function takeTurns(
 ): Promise<Round[][]> {
   const taken: Round[][] = contenders.map(() => [])
   for (let round = 0; round < rounds; round += 1) {
-    for (const [index, contender] of contenders.entries()) {
+    const order = [...contenders.entries()]
+    if (round % 2 === 1) order.reverse()
+    for (const [index, contender] of order) {
       taken[index]?.push(await measure(loader, contender, job))
     }
   }
   return taken
+}
+
+/**
+ * The typical ratio of two contenders that took turns: of each pair of neighbouring rounds, then the middle one. What
+ * slows down the machine for a while slows down both of a pair, where two medians may come from different times.
+ */
+export function pairedRatio(
+  rounds: readonly (readonly Round[])[],
+  pick: (round: Round) => number | undefined,
+): number | undefined {
+  const [few = [], many = []] = rounds
+  const ratios = few.flatMap((round, n) => {
+    const other = many[n]
+    const [a, b] = [pick(round), other && pick(other)]
+    return a === undefined || b === undefined || a === 0 ? [] : [b / a]
+  })
+  return ratios.length === 0 ? undefined : median(ratios)
 }
 
 /** The median of each figure; answers and errors are added up. */

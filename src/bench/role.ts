@@ -1,13 +1,14 @@
 // The parts of a benchmark that run in processes of their own, so that each can be pinned and measured alone.
 // A part lives as long as its standard input: when the parent dies, however it dies, so does the part.
 
+import { fillLog, type FillOrder } from './filling.ts'
 import { parseLine } from './fleet.ts'
 import { startFloor } from './floor.ts'
 import { isJob, isRelease } from './job.ts'
 import { type Running, startLoad } from './load.ts'
 import { startUpstream } from './upstream.ts'
 
-/** `bench-role upstream`, `bench-role floor UPSTREAM_URL` or `bench-role load`; returns the exit code. */
+/** `bench-role upstream`, `bench-role floor UPSTREAM_URL`, `bench-role load` or `bench-role log ORDER`; returns the exit code. */
 export async function runRole(args: readonly string[]): Promise<number> {
   const [role, url] = args
   switch (role) {
@@ -41,11 +42,16 @@ export async function runRole(args: readonly string[]): Promise<number> {
       })
       return 0
     }
+    case 'log': {
+      if (url === undefined) break
+      say(fillLog(JSON.parse(url) as FillOrder))
+      return 0
+    }
     case undefined:
     default:
       break
   }
-  console.error('bench-role takes one of: upstream, floor URL, load')
+  console.error('bench-role takes one of: upstream, floor URL, load, log ORDER')
   return 2
 }
 

@@ -19,6 +19,8 @@ export interface BenchOptions {
   json: boolean
   /** Only scenarios whose name has this in it. */
   only?: string | undefined
+  /** Calls in the log that is searched. */
+  rows?: number | undefined
 }
 
 /** Where a benchmark speaks: `print` the result, `progress` what it is doing. */
@@ -87,13 +89,13 @@ export async function runBench(options: BenchOptions, voice: Voice): Promise<num
 /** A scenario that fails is a line of its own; the others still count. */
 async function measureFull(
   parts: Parts,
-  { quick, only = '' }: BenchOptions,
+  { quick, only = '', rows: logRows }: BenchOptions,
   progress: (line: string) => void,
 ): Promise<Report> {
   const rows: Row[] = []
   const raw: unknown[] = []
   const problems: string[] = []
-  for (const scenario of fullScenarios(quick).filter(({ name }) => name.includes(only))) {
+  for (const scenario of fullScenarios(quick, logRows).filter(({ name }) => name.includes(only))) {
     progress(scenario.name)
     try {
       const result = await scenario.run(parts)

@@ -1,9 +1,11 @@
 // What is measured in full, and against which target. Every scenario starts its own floor and gateway and returns
 // the lines it adds to the table.
 
+import { archive } from './archive.ts'
 import { breadth } from './breadth.ts'
 import { translation } from './dialect.ts'
 import { concurrent, idle, memory, startTime } from './endurance.ts'
+import { hedging } from './hedging.ts'
 import type { Job } from './job.ts'
 import { type Round, takeTurns, typical } from './measure.ts'
 import {
@@ -29,8 +31,11 @@ interface Work {
   limit: number
 }
 
-/** All scenarios in order; `quick` divides the counts by twenty and leaves out the long memory run. */
-export function fullScenarios(quick: boolean): Scenario[] {
+/**
+ * All scenarios in order; `quick` divides the counts by twenty and leaves out the long memory run. `logRows` is how many
+ * calls the log has that is searched.
+ */
+export function fullScenarios(quick: boolean, logRows?: number): Scenario[] {
   const n = (count: number): number => Math.max(1, Math.round(quick ? count / 20 : count))
   const unary = { warmUp: 5000, rounds: 3, per: 'request', limit: 2 } as const
   const streams = { warmUp: 400, per: 'stream', limit: 1.6 } as const
@@ -74,6 +79,8 @@ export function fullScenarios(quick: boolean): Scenario[] {
     concurrent(n(2000)),
     ...translation(quick),
     ...breadth(quick),
+    hedging(quick),
+    archive(logRows ?? n(1_000_000), quick),
     startTime(5),
     ...(quick ? [] : [memory(200_000)]),
   ]

@@ -23,6 +23,10 @@ export const eventsPerStream = 100
 export const eventsPerShortStream = 10
 
 const pacedMs = 20
+/** Before the first byte of a `bench-tail` stream: nearly always, and for the share of them that is slow. */
+const usualMs = 10
+export const tailMs = 500
+export const tailShare = 0.05
 const idleMs = 5000
 /** Enough to see the model, `stream` and `stream_options`, without reading a megabyte of image. */
 const inspectBytes = 64 * 1024
@@ -37,7 +41,7 @@ interface Connection {
   /** What the kernel did not take yet. */
   unsent: Buffer[]
   streaming: boolean
-  timer: ReturnType<typeof setInterval> | undefined
+  timer: ReturnType<typeof setTimeout> | undefined
 }
 
 const unary = unaryAnswer()
@@ -154,21 +158,31 @@ export function startUpstream(): { url: string; stats: Stats; stop: () => void }
 }
 
 function stream(connection: Connection, stats: Stats): void {
-  const { text } = connection
-  const short = text.includes('bench-short')
-  const { before, word, after, others } = connection.speech
-  const ending = after(text)
-  const words = (short ? eventsPerShortStream : eventsPerStream) - others
   stats.streams += 1
   stats.open += 1
   connection.streaming = true
+  if (!connection.text.includes('bench-tail')) {
+    begin(connection, stats)
+    return
+  }
+  const waitMs = Math.random() < tailShare ? tailMs : usualMs
+  connection.timer = setTimeout(() => begin(connection, stats), waitMs)
+}
+
+function begin(connection: Connection, stats: Stats): void {
+  const { text } = connection
+  const tail = text.includes('bench-tail')
+  const short = tail || text.includes('bench-short')
+  const { before, word, after, others } = connection.speech
+  const ending = after(text)
+  const words = (short ? eventsPerShortStream : eventsPerStream) - others
   send(connection, streamHead)
   for (const bytes of before) send(connection, bytes)
   if (text.includes('bench-idle')) {
     connection.timer = setInterval(() => send(connection, word), idleMs)
     return
   }
-  if (!short && !text.includes('bench-paced')) {
+  if (tail || (!short && !text.includes('bench-paced'))) {
     for (let sent = 0; sent < words; sent += 1) send(connection, word)
     for (const bytes of ending) send(connection, bytes)
     endStream(connection, stats)

@@ -7,12 +7,13 @@ import { parseArgs } from 'node:util'
 import { runRole } from '#bench/role.ts'
 import { runBench } from '#bench/run.ts'
 
-export const benchUsage = `asbru bench [--full [--only WORD]] [--quick] [--json] [--binary FILE] [--source]
+export const benchUsage = `asbru bench [--full [--only WORD] [--rows N]] [--quick] [--json] [--binary FILE] [--source]
 
 Measures this machine: chat requests straight to a local fake upstream, and through the gateway.
 
-  --full         against a bare proxy, with every scenario and target (about five minutes)
+  --full         against a bare proxy, with every scenario and target (about ten minutes)
   --only WORD    with --full: only scenarios that have the word in their name
+  --rows N       with --full: so many calls in the log that is searched (a million)
   --quick        a twentieth of the work: a look, not a measurement
   --json         the raw figures instead of a table
   --binary FILE  measure this compiled gateway
@@ -27,6 +28,7 @@ const options = {
   help: { type: 'boolean', default: false },
   binary: { type: 'string' },
   only: { type: 'string' },
+  rows: { type: 'string' },
 } as const
 
 /** The command `bench`; takes what follows it and returns the exit code. */
@@ -43,6 +45,11 @@ export async function bench(args: readonly string[]): Promise<number> {
     console.log(benchUsage)
     return 0
   }
+  const rows = values.rows === undefined ? undefined : Number(values.rows)
+  if (rows !== undefined && !(Number.isSafeInteger(rows) && rows > 0)) {
+    console.error('--rows takes a number of calls')
+    return 2
+  }
   const self = ownProgram()
   const binary = values.binary ?? (values.source ? undefined : builtBinary())
   if (binary !== undefined && !existsSync(binary)) {
@@ -53,7 +60,7 @@ export async function bench(args: readonly string[]): Promise<number> {
   const gatewayIs = gateway.length === 1 ? 'compiled' : 'from source'
   try {
     return await runBench(
-      { ...values, programs: { self, gateway }, gatewayIs },
+      { ...values, rows, programs: { self, gateway }, gatewayIs },
       { print: (text) => console.log(text), progress: (line) => console.error(`… ${line}`) },
     )
   } catch (error) {
