@@ -19,7 +19,8 @@ export function checkCertificates(
   }
   for (const [n, certificate] of found.entries()) {
     try {
-      new X509Certificate(certificate)
+      // Throws when it is none.
+      void new X509Certificate(certificate).subject
     } catch {
       report.problem(pointer, `certificate ${n + 1} of ${found.length} cannot be read`)
       return undefined

@@ -22,14 +22,14 @@ interface Rig extends AsyncDisposable {
   readonly program: Serving
   readonly dir: string
   /** A file beside the folder that fills up. */
-  outside(name: string): string
-  ask(path: string, body?: object): Promise<Answer>
-  call(more?: object): Promise<Answer>
-  submit(): Promise<Answer>
+  readonly outside: (name: string) => string
+  readonly ask: (path: string, body?: object) => Promise<Answer>
+  readonly call: (more?: object) => Promise<Answer>
+  readonly submit: () => Promise<Answer>
   /** What the log says is wrong after one more call; the question waits for what was logged before it. */
-  failure(): Promise<string | null>
+  readonly failure: () => Promise<string | null>
   /** How many lines the program wrote that have these words. */
-  said(words: RegExp): number
+  readonly said: (words: RegExp) => number
 }
 
 interface Answer {
@@ -63,7 +63,7 @@ async function startRig(within: (dir: string) => readonly string[]): Promise<Rig
     upstream,
     program,
     dir: dir.path,
-    outside: outside.file,
+    outside: (name) => outside.file(name),
     ask,
     call,
     submit: () => ask('/v1/async/chat/completions', chat),

@@ -7,13 +7,13 @@ import type { Serving } from '../cli/program.ts'
 export interface Disk {
   readonly name: string
   /** What the program is started within, when its folder is `dir`. */
-  within(dir: string): readonly string[]
+  readonly within: (dir: string) => readonly string[]
   /** The same, with a disk that is full already. */
-  withinFull(dir: string): readonly string[]
+  readonly withinFull: (dir: string) => readonly string[]
   /** The folder as this process sees it. */
-  seen(dir: string, program: Serving): string
-  fill(dir: string, program: Serving): void
-  free(dir: string, program: Serving): void
+  readonly seen: (dir: string, program: Serving) => string
+  readonly fill: (dir: string, program: Serving) => void
+  readonly free: (dir: string, program: Serving) => void
 }
 
 /** No file may be written at all: what the kernel calls a file size limit, here of nothing. */
@@ -32,7 +32,7 @@ const full: Disk = {
   within: (dir) => mounting(dir),
   withinFull: (dir) => mounting(dir, 'head -c 9m /dev/zero >"$0/ballast" 2>/dev/null; '),
   seen: (dir, { pid }) => `/proc/${pid}/root${dir}`,
-  fill(dir, program) {
+  fill: (dir, program) => {
     const file = openSync(join(full.seen(dir, program), 'ballast'), 'w')
     try {
       for (const bytes of [2 ** 20, 4096]) fillWith(file, Buffer.alloc(bytes))

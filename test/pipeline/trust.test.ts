@@ -219,8 +219,8 @@ test('a session is made once for a pool, and none where nothing is said', async 
   const kept = { ...plain, network: { ...plain.network, keepAliveMs: 4000 } }
   const session = sessionOf(kept, 0)
   expect(session).toBeInstanceOf(Bun.FetchSession)
-  expect(sessionOf(kept, 0)).toBe(session!)
-  expect(sessionOf(kept, 1)).not.toBe(session!)
+  expect(sessionOf(kept, 0)).toBe(session)
+  expect(sessionOf(kept, 1)).not.toBe(session)
 })
 
 test.each([
