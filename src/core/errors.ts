@@ -38,6 +38,7 @@ export type ErrorKind =
   | 'provider_blocked'
   | 'model_blocked'
   | 'upstream_error'
+  | 'credentials_exhausted'
   | 'upstream_unreachable'
   | 'upstream_reset'
   | 'upstream_malformed'
@@ -98,6 +99,7 @@ const ROWS = {
   provider_blocked: { status: 403, type: 'provider_blocked', code: 'provider_blocked', retryable: false, fault: 'caller', level: 'info' },
   model_blocked: { status: 403, type: 'model_blocked', code: 'model_blocked', retryable: false, fault: 'caller', level: 'info' },
   upstream_error: { status: 502, type: 'api_error', code: 'provider_error', retryable: true, fault: 'provider', level: 'warn' },
+  credentials_exhausted: { status: 502, type: 'api_error', code: 'upstream_credentials_exhausted', retryable: false, fault: 'provider', level: 'error' },
   upstream_unreachable: { status: 502, type: 'api_error', code: 'provider_unreachable', retryable: true, fault: 'provider', level: 'error' },
   upstream_reset: { status: 502, type: 'api_error', code: 'provider_connection_reset', retryable: true, fault: 'provider', level: 'error' },
   upstream_malformed: { status: 502, type: 'api_error', code: 'bad_gateway', retryable: true, fault: 'provider', level: 'error' },

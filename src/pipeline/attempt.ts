@@ -7,6 +7,7 @@ import { readAnswer } from './answer.ts'
 import { decidingFor, noteCandidates, noteKey } from './candidates.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
+import { exhausted, isRefusal } from './exhausted.ts'
 import { failureClass } from './failure.ts'
 import { sendParts } from './fan-out.ts'
 import { hedged, hedgeDelay } from './hedge.ts'
@@ -109,6 +110,7 @@ async function tryLeg(
   const { books } = attempting.settle
   books.fallbackIndex = leg.index
   books.provider = settings.name
+  let refused = 0
   for (let retries = 0; ;) {
     let verdict: Verdict | undefined
     let sentAt: number | undefined
@@ -190,8 +192,11 @@ async function tryLeg(
         other_key: step.kind === 'retry' ? step.otherKey : undefined,
       })
       if (step.kind === 'stop' || step.kind === 'next') {
-        return new Failed(error, step.kind === 'stop')
+        // The refusal of an only key is the provider's answer, in its own words.
+        const isOver = refused > 1 && refused === leg.keys.length
+        return new Failed(isOver ? exhausted(error) : error, step.kind === 'stop')
       }
+      if (isRefusal(error, what)) refused++
       if (step.kind === 'rotate') keys.rotate()
       else {
         budget.spend()

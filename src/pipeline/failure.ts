@@ -1,4 +1,4 @@
-import type { ErrorKind, GatewayError } from '#core/errors.ts'
+import type { ErrorKind, GatewayError, UpstreamFailure } from '#core/errors.ts'
 
 /**
  * What a failure means for the next step, whoever the provider was.
@@ -71,6 +71,7 @@ const byKind: Readonly<Record<Exclude<ErrorKind, 'upstream_error'>, FailureClass
   virtual_key_blocked: 'caller',
   provider_blocked: 'caller',
   model_blocked: 'caller',
+  credentials_exhausted: 'auth',
   upstream_unreachable: 'network',
   upstream_reset: 'network',
   upstream_malformed: 'malformed',
@@ -127,7 +128,23 @@ export function failureClass(error: GatewayError): FailureClass {
   const { status, code, type } = upstream
   const named = byCode.get(code ?? '') ?? byCode.get(type ?? '')
   if (named) return named
+  if (!keepsStatus.has(status) && saysTooFast(upstream)) return 'rate_limit'
   return byStatus.get(status) ?? (status >= 500 ? 'server' : 'caller')
+}
+
+/** What these say is plain, whatever words come with them. */
+const keepsStatus: ReadonlySet<number> = new Set([401, 402, 403, 404, 429, 499])
+
+/** Words of providers that say "too fast" with some other status. */
+const tooFast =
+  /rate[ _]?limit|too many requests|quota[ _]exceeded|requests? limit|throttl(?:ed|ing)|rate exceeded|limit exceeded|requests per|[rt]pm exceeded|tokens per minute|usage limit|burst_rate|rate increased/i
+/** A prompt may exceed limits as well, and is no shorter with another key. */
+const tooLong = /context|prompt|input|too long|length|maximum|max_tokens|size/i
+
+function saysTooFast({ message, code, type, status }: UpstreamFailure): boolean {
+  const isTold = tooFast.test(code ?? '') || tooFast.test(type ?? '')
+  if (isTold || !tooFast.test(message)) return isTold
+  return status >= 500 || !tooLong.test(message)
 }
 
 function byOwnKind(error: GatewayError, kind: ErrorKind): FailureClass {

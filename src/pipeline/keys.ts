@@ -40,11 +40,8 @@ export function eligibleKeys(
 ): readonly Key[] {
   const { keys, name } = settings
   if (keys.length === 0) {
-    const which = model === undefined ? '' : ` and model '${model}'`
-    throw new GatewayError(
-      'no_key_for_model',
-      `No keys are configured for provider '${name}'${which}.`,
-    )
+    const which = model === undefined ? '' : ` and model: ${model}`
+    throw new GatewayError('no_key_for_model', `No keys found for provider: ${name}${which}.`)
   }
   const forBatch = isBatch(call)
   const pinned = pin ? pinnedKeys(keys, pin) : keys
@@ -71,10 +68,10 @@ export function eligibleKeys(
         ? modelBlocked(call, model, grant)
         : noKeyGranted(call, name)
     }
-    const what = model === undefined ? 'this request' : `model '${model}'`
+    const what = model === undefined ? 'this request' : `model: ${model}`
     throw new GatewayError(
       'no_key_for_model',
-      `No enabled key of provider '${name}' supports ${what}.`,
+      `No keys found that support ${what}. Provider '${name}' has none that is enabled for it.`,
       { param: model === undefined ? undefined : 'model' },
     )
   }
@@ -232,8 +229,11 @@ function pinnedKeys(keys: readonly Key[], { keyId: id, keyName: name }: Pin): re
   if (id === undefined && name === undefined) return keys
   const found = keys.filter((key) => (id === undefined ? key.name === name : key.id === id))
   if (found.length === 0) {
-    const pin = id === undefined ? `name '${name}'` : `id '${id}'`
-    throw new GatewayError('no_key_for_model', `No key with ${pin} is configured.`)
+    const pin =
+      id === undefined
+        ? `No key found with name '${name}'`
+        : `No supported key found with id '${id}'`
+    throw new GatewayError('no_key_for_model', `${pin}.`)
   }
   return found
 }

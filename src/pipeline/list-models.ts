@@ -9,7 +9,9 @@ import { attempt } from './attempt.ts'
 import type { Holding } from './attempt.ts'
 import { Books } from './books.ts'
 import { noteCandidates } from './candidates.ts'
+import { exhausted, isRefusal } from './exhausted.ts'
 import { extraFields, wantsExtraFields, withExtraFields } from './extra.ts'
+import { failureClass } from './failure.ts'
 import { listElements } from './models.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
@@ -66,7 +68,11 @@ export async function listEveryKey(
     settle.books.attempts += books.attempts
     for (const failed of books.failed ?? []) settle.books.failedTry(failed)
   }
-  if (first.error) throw first.error
+  if (first.error) {
+    const errors = listed.flatMap(({ error }) => error ?? [])
+    const isOver = errors.length > 1 && errors.every((one) => isRefusal(one, failureClass(one)))
+    throw isOver ? exhausted(errors.at(-1)!) : first.error
+  }
   const text = merged(served.map(({ outcome }) => outcome.text))
   settle.books.answered(text)
   settle.success(undefined)

@@ -4,12 +4,17 @@ import { GatewayError } from '#core/errors.ts'
 import type { UpstreamFailure } from '#core/errors.ts'
 import { failureClass } from '#pipeline/failure.ts'
 
-function refusal(status: number, code: string | null = null, type: string | null = null) {
+function refusal(
+  status: number,
+  code: string | null = null,
+  type: string | null = null,
+  message = 'no',
+) {
   const upstream: UpstreamFailure = {
     status,
     code,
     type,
-    message: 'no',
+    message,
     param: null,
     retryAfterMs: undefined,
     extra: {},
@@ -44,6 +49,56 @@ describe('the class of a refusal', () => {
 
   test('a type counts where there is no code', () => {
     expect(failureClass(refusal(429, null, 'insufficient_quota'))).toBe('quota')
+  })
+})
+
+describe('words that say "too fast"', () => {
+  test.each([
+    'Rate limit reached',
+    'rate_limit',
+    'RateLimit',
+    'Too many requests',
+    'Quota exceeded',
+    'quota_exceeded',
+    'request limit of this account',
+    'This call was throttled',
+    'Throttling',
+    'Rate exceeded',
+    'limit exceeded',
+    '60 requests per hour are allowed',
+    'RPM exceeded',
+    'tpm exceeded',
+    'tokens per minute',
+    'requests per minute',
+    'requests per second',
+    'API rate limit',
+    'usage limit',
+    'concurrent requests limit',
+    'burst_rate',
+    'rate increased too quickly',
+  ])('%s', (words) => {
+    for (const status of [400, 409, 422, 500, 503]) {
+      expect([status, failureClass(refusal(status, null, null, words))]).toEqual([
+        status,
+        'rate_limit',
+      ])
+    }
+    expect(failureClass(refusal(400, words))).toBe('rate_limit')
+    expect(failureClass(refusal(400, null, words))).toBe('rate_limit')
+  })
+
+  test('do not make a refused key, a missing thing or a long prompt anything else', () => {
+    const words = 'limit exceeded'
+    const classes = [401, 402, 403, 404].map((status) =>
+      failureClass(refusal(status, null, null, words)),
+    )
+    expect(classes).toEqual(['auth', 'quota', 'permission', 'not_found'])
+    expect(failureClass(refusal(400, 'context_length_exceeded', null, words))).toBe(
+      'context_length',
+    )
+    for (const text of ['prompt token limit exceeded', 'maximum size limit exceeded']) {
+      expect(failureClass(refusal(400, null, null, text))).toBe('caller')
+    }
   })
 })
 

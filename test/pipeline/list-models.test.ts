@@ -107,7 +107,8 @@ describe('the models of a provider', () => {
   test('are an error when every key is refused', async () => {
     lists = { k1: 401, k2: 401 }
     const { status, body } = await list()
-    expect([status >= 400, body.error.message]).toEqual([true, 'refused'])
+    expect([status, body.error.code]).toEqual([502, 'upstream_credentials_exhausted'])
+    expect(body.error.message).toEndWith('refused')
     expect(upstream.requests).toHaveLength(2)
     const health = (await (await fetch(`${gateway.url}/health`)).json()) as any
     expect(health.components.in_flight).toBe(0)
