@@ -37,8 +37,9 @@ interface Written {
 const maxBodyBytes = 32 * 1024 * 1024
 const maxResultBytes = 64 * 1024 * 1024
 
+/** Of one transfer, or of the trace of whoever submitted, which has ended by then. */
 const framing =
-  /^(?:host|connection|keep-alive|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*|sec-.*|cookie|x-bf-async.*)$/
+  /^(?:traceparent|tracestate|host|connection|keep-alive|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*|sec-.*|cookie|x-bf-async.*)$/
 const credential = /^(?:authorization|api-key|x-api-key|x-goog-api-key|x-bf-vk)$/
 /** What a header of the caller's own choice may be called when it carries a secret. */
 const secretName = /auth|token|secret|password|credential|signature|(?:^|[-_])key$/

@@ -1,5 +1,6 @@
 import type { Jobs } from '#pipeline/jobs.ts'
 import type { Services } from '#pipeline/services.ts'
+import type { Webhooks } from '#pipeline/webhooks.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import type { Reading } from './scrape.ts'
@@ -7,19 +8,31 @@ import type { Reading } from './scrape.ts'
 /** Parts of the process that are not always there. */
 interface Parts {
   readonly services?: Pick<Services, 'hedges' | 'rescues'> | undefined
-  readonly jobs?: Pick<Jobs, 'running'> | undefined
+  readonly jobs?: Pick<Jobs, 'running' | 'waiting'> | undefined
+  readonly webhooks?: Pick<Webhooks, 'waiting'> | undefined
   readonly tracing?: { readonly dropped: number } | undefined
   readonly logs?: Pick<LogStore, 'dropped' | 'failure'> | undefined
 }
 
 /** What can be told of those that are there. */
-export function readingsOf({ jobs, logs, services, tracing }: Parts): Reading[] {
+export function readingsOf({ jobs, logs, services, tracing, webhooks }: Parts): Reading[] {
   const readings: Reading[] = []
   if (services) readings.push(...ofSecondChances(services))
+  const gauge = (name: string, help: string, read: () => number): Reading => ({
+    name,
+    kind: 'gauge',
+    help,
+    read: () => [['', read()]],
+  })
   if (jobs) {
-    const help = 'Jobs that run now.'
-    const read = () => [['', jobs.running]] as const
-    readings.push({ name: 'asbru_jobs_running', kind: 'gauge', help, read })
+    readings.push(
+      gauge('asbru_jobs_running', 'Jobs that run now.', () => jobs.running),
+      gauge('asbru_jobs_waiting', 'Jobs that wait to be run here.', () => jobs.waiting),
+    )
+  }
+  if (webhooks) {
+    const help = 'Deliveries of webhooks that are still to be made.'
+    readings.push(gauge('asbru_webhook_deliveries_waiting', help, () => webhooks.waiting))
   }
   if (logs) {
     readings.push(

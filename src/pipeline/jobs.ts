@@ -53,6 +53,8 @@ export interface Jobs {
   readonly isStopping: boolean
   /** Jobs that run now. */
   readonly running: number
+  /** Jobs that wait to be run here. */
+  readonly waiting: number
   /** Looks for what earlier processes left, now and from then on. */
   start(): void
   /** Starts no more jobs; those that run go on. */
@@ -232,6 +234,9 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
     },
     get running() {
       return running.size
+    },
+    get waiting() {
+      return queue.size
     },
     start: tick,
     drain() {

@@ -15,6 +15,8 @@ export interface Webhooks {
   wake(): void
   /** Deliveries under way. */
   readonly running: number
+  /** Deliveries that are still to be made, those under way included. Reads the store. */
+  readonly waiting: number
   /** How deliveries went. */
   readonly history: DeliveryHistory
   /** Sends a message about a job that never was, once, and notes nothing; the status of the answer, or what went wrong. */
@@ -148,6 +150,14 @@ export function createWebhooks(options: {
     wake: () => wakeIn(0),
     get running() {
       return underWay.size
+    },
+    get waiting() {
+      try {
+        return deliveries.exists() ? deliveries.count() : 0
+      } catch {
+        // What cannot be read cannot be counted; the log has said why.
+        return 0
+      }
     },
     history,
     async try(webhook, event) {

@@ -52,6 +52,8 @@ export interface DeliveryStore {
   giveBack(id: string): void
   /** Gives up the deliveries to all but these; returns how many. */
   giveUpOthers(webhooks: readonly string[], why: string): number
+  /** How many there are. */
+  count(): number
   /** When the next one is due, by the wall clock; undefined when there is none. */
   nextAtMs(): number | undefined
 }
@@ -174,6 +176,13 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
         }
         return removed.length
       }),
+    count: () =>
+      db.use(
+        (sqlite) =>
+          sqlite
+            .query<{ count: number }, []>(`SELECT COUNT(*) AS count FROM webhook_deliveries`)
+            .get()?.count ?? 0,
+      ),
     nextAtMs: () =>
       db.use(
         (sqlite) =>

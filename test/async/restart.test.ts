@@ -117,6 +117,27 @@ test(
 )
 
 test(
+  'a job is no part of the trace of whoever submitted it',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url)
+    const gateway = await folder.start()
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const headers = {
+      traceparent: `00-${trace}-00f067aa0ba902b7-01`,
+      tracestate: 'mine=canary-of-the-state',
+      'x-kept': 'canary-of-others',
+    }
+    const { id } = (await gateway.post(path, ask('one'), headers)).body
+    await upstream.waitFor(1)
+    expect(folder.holds('canary-of-others')).toBe(true)
+    expect([folder.holds(trace), folder.holds('canary-of-the-state')]).toEqual([false, false])
+    await gateway.ended(`${path}/${id}`)
+  },
+  timeoutMs,
+)
+
+test(
   'SIGTERM lets a running job end, and leaves the waiting ones to the next start',
   async () => {
     await using upstream = await startUpstream()
