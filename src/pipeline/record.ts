@@ -151,6 +151,8 @@ function recordOf(
   books.received(now)
   const totalMs = now - call.startedAt
   const { firstTokenAt } = books
+  // What is looked up again tells its usage again, which has been counted.
+  const used = usage && !isLookedUp(call) ? usage : undefined
   return {
     call,
     requestType: requestType(call.endpoint, call.stream),
@@ -175,13 +177,21 @@ function recordOf(
     status: error?.status ?? books.status ?? 200,
     error,
     errorClass: error && failureClass(error),
-    usage,
-    cost: usage && price(call, books, usage),
+    usage: used,
+    cost: used && price(call, books, used),
     answerLength: books.answerLength,
     answerType: books.answerType,
     answer: books.takeAnswer(),
     credential: books.credential,
   }
+}
+
+/** Whether the call asks about work that is, or will be, another call's. */
+function isLookedUp({ method, endpoint }: Call): boolean {
+  if (method !== 'POST') return true
+  return (
+    endpoint === 'chat_update' || endpoint === 'batch_cancel' || endpoint === 'responses_cancel'
+  )
 }
 
 function overheadOf(
