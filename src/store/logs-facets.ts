@@ -2,9 +2,12 @@ import type { Database } from 'bun:sqlite'
 
 import { BadFilter } from './logs-filter.ts'
 import type { Filters } from './logs-schema.ts'
+import { sealedOf, unpackFact } from './logs-segments.ts'
+import type { Packed } from './logs-segments.ts'
+import { FACTS, rowsInSegment, segmentKey } from './logs-tables.ts'
 
-// What can be filtered by: the values that occur. Where an index has them, it is asked from value to value; of the
-// others, the newest rows tell. Nothing here looks at every row.
+// What can be filtered by: the values that occur. The packed facts have them; of a million rows that is a megabyte to
+// look through. Rows behind the last segment are looked at themselves.
 
 export interface Facets {
   /** By the names of `dimensions`, or all. Throws `BadFilter`. */
@@ -13,37 +16,37 @@ export interface Facets {
 
 const freshMs = 30_000
 const maxValues = 1000
-/** So many of the newest rows are looked at. */
-const maxRows = 20_000
+/** So many of the newest rows tell the names of ids. */
+const maxNamedRows = 20_000
 
 interface Column {
   readonly id: string
   /** Shown as `{id, name}`. */
   readonly name?: string
-  /** An index begins with it. */
-  readonly isIndexed?: boolean
+  /** Texts hold several values, separated by commas. */
+  readonly isList?: boolean
 }
 
-const columns: Readonly<Record<string, Column | undefined>> = {
-  providers: { id: 'provider', isIndexed: true },
-  models: { id: 'model', isIndexed: true },
+const columns: Readonly<Record<string, Column>> = {
+  providers: { id: 'provider' },
+  models: { id: 'model' },
   aliases: { id: 'model_used' },
-  status: { id: 'status', isIndexed: true },
   objects: { id: 'object' },
   selected_keys: { id: 'key_id', name: 'key_name' },
   virtual_keys: { id: 'virtual_key_id', name: 'virtual_key_name' },
+  teams: { id: 'team_id', name: 'team_name' },
+  customers: { id: 'customer_id', name: 'customer_name' },
+  users: { id: 'user_id', name: 'user_name' },
+  routing_rules: { id: 'routing_rule_id', name: 'routing_rule_name' },
+  routing_engines: { id: 'routing_engines', isList: true },
+  cache_hit_types: { id: 'cache_hit_type' },
   stop_reasons: { id: 'stop_reason' },
   user_agents: { id: 'user_agent' },
-  // Nothing tells calls apart by these.
-  routing_rules: undefined,
-  routing_engines: undefined,
-  apps: undefined,
-  teams: undefined,
-  customers: undefined,
-  users: undefined,
-  business_units: undefined,
+  apps: { id: 'app' },
 }
-const names = [...Object.keys(columns), 'metadata_keys']
+/** Nothing tells calls apart by these. */
+const unknown = ['business_units']
+const names = [...Object.keys(columns), ...unknown, 'metadata_keys']
 
 /** Remembers what it found for half a minute. */
 export function createFacets(now: () => number = () => performance.now()): Facets {
@@ -53,10 +56,8 @@ export function createFacets(now: () => number = () => performance.now()): Facet
       const [extra] = Object.keys(more)
       if (extra !== undefined) throw new BadFilter(`'${extra.slice(0, 100)}' is no parameter here.`)
       const wanted = dimensions ? dimensions.split(',').map((name) => name.trim()) : names
-      for (const name of wanted) {
-        if (!names.includes(name)) {
-          throw new BadFilter(`'dimensions' may hold ${names.join(', ')}.`)
-        }
+      if (!wanted.every((name) => names.includes(name))) {
+        throw new BadFilter(`'dimensions' may hold ${names.join(', ')}.`)
       }
       return Object.fromEntries(
         wanted.map((name) => {
@@ -73,33 +74,73 @@ export function createFacets(now: () => number = () => performance.now()): Facet
 }
 
 function valuesOf(db: Database, name: string): readonly unknown[] {
-  if (name === 'metadata_keys') return stepped(db, 'metadata', 'name')
+  if (name === 'metadata_keys') return metadataKeys(db)
   const column = columns[name]
   if (!column) return []
-  if (column.isIndexed) return stepped(db, 'logs', column.id)
-  const { id, name: shown } = column
-  const rows = db
-    .query<{ id: string; name: string | null }, []>(
-      `SELECT id, MAX(name) AS name FROM (
-         SELECT ${id} AS id, ${shown ?? 'NULL'} AS name FROM logs ORDER BY n DESC LIMIT ${maxRows}
-       ) WHERE id IS NOT NULL AND id <> '' GROUP BY id ORDER BY id LIMIT ${maxValues}`,
-    )
-    .all()
-  return shown ? rows : rows.map((row) => row.id)
+  const find = db.query<{ text: string }, [number]>('SELECT text FROM names WHERE k = ?1')
+  const textOf = (k: number): string => find.get(k)?.text ?? ''
+  const numbers = numbersOf(db, column.id)
+  const shown = column.name === undefined ? undefined : namesOf(db, column.id, column.name)
+  const found = [...numbers].slice(0, maxValues).flatMap((k) => {
+    const id = textOf(k)
+    if (id === '') return []
+    if (column.isList) return id.split(',').map((each) => ({ id: each, name: each }))
+    const named = shown?.get(k)
+    return [{ id, name: named === undefined ? id : textOf(named) || id }]
+  })
+  const sorted = found.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  return shown ? sorted : [...new Set(sorted.map(({ id }) => id))]
 }
 
-/** Each step asks the index for the next larger value. */
-function stepped(db: Database, table: string, column: string): string[] {
-  return db
-    .query<{ value: string }, []>(
-      `WITH RECURSIVE steps (step) AS (
-         SELECT MIN(${column}) FROM ${table} WHERE ${column} > ''
-         UNION ALL
-         SELECT (SELECT MIN(${column}) FROM ${table} WHERE ${column} > step)
-         FROM steps WHERE step IS NOT NULL
-       )
-       SELECT step AS value FROM steps WHERE step IS NOT NULL LIMIT ${maxValues}`,
+/** The numbers of the names in a column. */
+function numbersOf(db: Database, column: string): ReadonlySet<number> {
+  const place = FACTS.findIndex(({ name }) => name === `${column}_k`)
+  const seen = new Set<number>()
+  const values = new Float64Array(rowsInSegment)
+  const packed = db
+    .query<Packed, [number, number]>('SELECT lo, hi, data FROM segments WHERE k >= ?1 AND k < ?2')
+    .all(segmentKey(place, 0), segmentKey(place + 1, 0))
+  for (const one of packed) {
+    if (one.data === null) {
+      if (one.lo !== null) seen.add(one.lo)
+      continue
+    }
+    unpackFact(one, 1, values)
+    for (const value of values) if (value === value) seen.add(value)
+  }
+  const rest = db
+    .query<{ k: number }, [number]>(
+      `SELECT DISTINCT ${column}_k AS k FROM calls WHERE n >= ?1 AND ${column}_k IS NOT NULL`,
+    )
+    .all(sealedOf(db) * rowsInSegment)
+  for (const { k } of rest) seen.add(k)
+  return seen
+}
+
+/** Numbers of names by the numbers of their ids, the newest last. */
+function namesOf(db: Database, id: string, name: string): ReadonlyMap<number, number> {
+  const rows = db
+    .query<{ id: number; name: number }, []>(
+      `SELECT ${id}_k AS id, ${name}_k AS name, MAX(n) FROM calls
+       WHERE n > (SELECT MAX(n) FROM calls) - ${maxNamedRows}
+         AND ${id}_k IS NOT NULL AND ${name}_k IS NOT NULL GROUP BY 1`,
     )
     .all()
-    .map(({ value }) => value)
+  return new Map(rows.map((row) => [row.id, row.name]))
+}
+
+/** Each step asks the index for the next larger name. */
+function metadataKeys(db: Database): string[] {
+  return db
+    .query<{ name: string }, []>(
+      `WITH RECURSIVE steps (step) AS (
+         SELECT MIN(name) FROM metadata
+         UNION ALL
+         SELECT (SELECT MIN(name) FROM metadata WHERE name > step)
+         FROM steps WHERE step IS NOT NULL
+       )
+       SELECT step AS name FROM steps WHERE step IS NOT NULL LIMIT ${maxValues}`,
+    )
+    .all()
+    .map(({ name }) => name)
 }

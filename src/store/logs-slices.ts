@@ -3,6 +3,8 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 import { BadFilter, iso, isSearch, spanOf, whereOf, wholeOf } from './logs-filter.ts'
 import type { Where } from './logs-filter.ts'
 import type { Filters } from './logs-schema.ts'
+import { sealedOf } from './logs-segments.ts'
+import { rowsInSegment, segmentKey } from './logs-tables.ts'
 
 // Sums over many rows, a slice at a time: a question that takes too long is given up between two slices, because
 // SQLite cannot be told to stop from its own thread.
@@ -46,12 +48,9 @@ export function* scanRows(
   sql: (condition: string) => string,
 ): Generator {
   const until = performance.now() + maxMs
-  const { low, high } = db
-    .query<{ low: number | null; high: number | null }, [number, number]>(
-      'SELECT MIN(n) AS low, MAX(n) AS high FROM logs WHERE at_ms >= ?1 AND at_ms <= ?2',
-    )
-    .get(startMs, endMs) ?? { low: null, high: null }
-  if (low === null || high === null) return
+  const bounds = boundsOf(db, startMs, endMs)
+  if (!bounds) return
+  const { low, high } = bounds
   const step = isWhole ? high - low + 1 : rowsInSlice
   const query = db.query<unknown, SQLQueryBindings[]>(
     sql(`${where.sql} AND logs.n >= ? AND logs.n < ?`),
@@ -64,6 +63,29 @@ export function* scanRows(
     }
     yield* query.all(...where.values, from, from + step)
   }
+}
+
+/** The least and the greatest number that rows of this time may have; undefined when there are none. */
+function boundsOf(
+  db: Database,
+  startMs: number,
+  endMs: number,
+): { low: number; high: number } | undefined {
+  type Range = { low: number | null; high: number | null }
+  // The time is the first of the packed facts.
+  const packed = db
+    .query<Range, [number, number, number]>(
+      'SELECT MIN(k) AS low, MAX(k) AS high FROM segments WHERE k < ?1 AND hi >= ?2 AND lo <= ?3',
+    )
+    .get(segmentKey(1, 0), startMs, endMs)
+  const rest = db
+    .query<Range, [number, number, number]>(
+      'SELECT MIN(n) AS low, MAX(n) AS high FROM calls WHERE n >= ?1 AND at_ms >= ?2 AND at_ms <= ?3',
+    )
+    .get(sealedOf(db) * rowsInSegment, startMs, endMs)
+  const first = packed?.low == null ? rest?.low : packed.low * rowsInSegment
+  const last = rest?.high ?? (packed?.high == null ? null : (packed.high + 1) * rowsInSegment - 1)
+  return first == null || last == null ? undefined : { low: first, high: last }
 }
 
 /** The buckets of a histogram over the time that a scan is about. */
@@ -105,6 +127,13 @@ const dimensions: Readonly<Record<string, Dimension>> = {
   stop_reason: { id: 'stop_reason' },
   user_agent: { id: 'user_agent' },
   session: { id: 'session_id' },
+  team: { id: 'team_id', name: 'team_name' },
+  customer: { id: 'customer_id', name: 'customer_name' },
+  user: { id: 'user_id', name: 'user_name' },
+  routing_rule: { id: 'routing_rule_id', name: 'routing_rule_name' },
+  routing_engine: { id: 'routing_engines' },
+  cache_hit_type: { id: 'cache_hit_type' },
+  app: { id: 'app' },
 }
 
 /** The one that `dimension` names, as in `selected_key` or `selected_key_id`. Throws `BadFilter`. */

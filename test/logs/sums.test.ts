@@ -288,10 +288,9 @@ describe('what can be filtered by', () => {
       stop_reasons: ['stop'],
       metadata_keys: ['team'],
       teams: [],
-      apps: [],
     })
-    const some = await rig.get('/api/logs/filterdata?dimensions=status,metadata_keys')
-    expect(some).toEqual({ status: ['error', 'success'], metadata_keys: ['team'] })
+    const some = await rig.get('/api/logs/filterdata?dimensions=objects,metadata_keys')
+    expect(some).toEqual({ objects: ['chat_completion'], metadata_keys: ['team'] })
   })
 
   test('is looked up once in half a minute', () => {
@@ -304,7 +303,7 @@ describe('what can be filtered by', () => {
       },
     }
     const facets = createFacets(() => now)
-    const read = (): unknown => facets.read(db as never, { dimensions: 'aliases' })
+    const read = (): unknown => facets.read(db as never, { dimensions: 'metadata_keys' })
     read()
     read()
     expect(asked).toBe(1)

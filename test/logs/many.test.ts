@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { createLogReader } from '#store/logs-query.ts'
+import type { Filters, LogRow } from '#store/logs-schema.ts'
+import type { About } from '#store/logs-sums.ts'
+import { createLogWriter } from '#store/logs-writer.ts'
+
+// Sums over more rows than stand apart: most of them are in packed segments, the last ones are not.
+
+const count = 5000
+const hour = 3_600_000
+const start = Math.floor(Date.now() / hour) * hour - 10 * hour
+
+interface Known {
+  readonly at: number
+  readonly model: string
+  readonly key: string
+  readonly isServed: boolean
+  readonly tokens: number
+  readonly latency: number
+  readonly cost: number | undefined
+}
+
+const calls: readonly Known[] = Array.from({ length: count }, (_, i) => ({
+  // Rows are written when calls end, so that their arrivals are only nearly in order.
+  at: start + Math.floor((i / count) * 8 * hour) + ((i * 37) % 11) * 1000,
+  // The rarest ones are only in segments that are sealed, or only behind them.
+  model: i === 7 ? 'first' : i === count - 3 ? 'last' : `m${i % 30}`,
+  key: `k${i % 3}`,
+  isServed: i % 7 !== 0,
+  tokens: i % 100,
+  latency: (i * 7919) % 1000,
+  cost: i % 5 === 0 ? undefined : 0.001,
+}))
+
+const dir = mkdtempSync(join(tmpdir(), 'asbru-many-'))
+const path = join(dir, 'logs.db')
+let reader: ReturnType<typeof createLogReader>
+
+function rowOf(call: Known, i: number): LogRow {
+  const { at, model, key, isServed, tokens, latency, cost } = call
+  return {
+    ...{ id: `id-${i}`, atMs: at, object: 'chat_completion', stream: false },
+    ...{ status: isServed ? 'success' : 'error', statusCode: isServed ? 200 : 500 },
+    ...{ provider: 'openai', model: `openai/${model}`, modelUsed: model, keyId: key },
+    ...{ keyName: `name of ${key}`, virtualKeyId: undefined, virtualKeyName: undefined },
+    ...{ sessionId: undefined, userAgent: undefined, latencyMs: latency, queuedMs: 0 },
+    ...{ upstreamMs: latency, firstTokenMs: undefined, promptTokens: tokens, completionTokens: 1 },
+    ...{ totalTokens: tokens + 1, cachedTokens: 0, cost, fallbackIndex: 0, retries: 0 },
+    ...{ attempts: 1, usage: '{"prompt_tokens":1}', error: undefined, trail: undefined },
+    ...{ dropped: undefined, metadata: undefined, trace: undefined, request: undefined },
+    ...{ answer: undefined, secrets: [] },
+  }
+}
+
+beforeAll(() => {
+  const limits = { maxAgeMs: 1e12, maxBytes: 1e9, maxBodyChars: 1000 }
+  const writer = createLogWriter({ path, limits, onAside() {} })
+  for (let at = 0; at < count; at += 700) {
+    writer.write(
+      calls.slice(at, at + 700).map((call, i) => rowOf(call, at + i)),
+      false,
+    )
+  }
+  writer.close()
+  reader = createLogReader(path)
+})
+afterAll(() => {
+  reader.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+const ask = (about: About, filters: Filters = {}): any =>
+  reader.ask({ kind: 'sums', about, filters })
+const iso = (ms: number): string => new Date(ms).toISOString()
+const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0)
+
+/** Times that begin and end within segments, or hold all or nothing of them. */
+const windows: readonly (readonly [number, number])[] = [
+  [start - hour, start + 12 * hour],
+  [start + hour, start + 3 * hour],
+  [start + 3.5 * hour, start + 9 * hour],
+  [start + 7.9 * hour, start + 9 * hour],
+  [start - 3 * hour, start - hour],
+]
+
+test.each(windows)('tokens and latency from %d to %d', (from, until) => {
+  const filters = { start_time: iso(from), end_time: iso(until) }
+  const within = calls.filter(({ at }) => at >= from && at <= until)
+  const { buckets } = ask({ of: 'series', measure: 'tokens' }, filters)
+  expect(sum(buckets.map((one: any) => one.total_tokens))).toBe(
+    sum(within.map(({ tokens }) => tokens + 1)),
+  )
+  const latency = ask({ of: 'series', measure: 'latency' }, filters)
+  for (const { timestamp, total_requests: requests, p99_latency: p99 } of latency.buckets) {
+    const first = Date.parse(timestamp)
+    const sorted = within
+      .filter(({ at }) => at >= first && at < first + latency.bucket_size_seconds * 1000)
+      .filter(({ isServed }) => isServed)
+      .map((one) => one.latency)
+      .toSorted((one, other) => one - other)
+    expect(requests).toBe(sorted.length)
+    expect(p99).toBe(sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0)
+  }
+})
+
+test('values beyond the largest twenty are one', () => {
+  const filters = { start_time: iso(start), end_time: iso(start + 10 * hour) }
+  const { models, buckets } = ask({ of: 'series', measure: 'models' }, filters)
+  expect(models.length).toBe(21)
+  expect(models.at(-1)).toBe('other')
+  const all = buckets.flatMap((one: any) => Object.values(one.by_model)) as { total: number }[]
+  expect(sum(all.map(({ total }) => total))).toBe(count)
+})
+
+test('a ranking beside the time before', () => {
+  const middle = start + 4 * hour
+  const until = start + 8 * hour
+  const filters = { start_time: iso(middle), end_time: iso(until), dimension: 'selected_key' }
+  const { rankings } = ask({ of: 'ranking', byDimension: true }, filters)
+  expect(rankings.length).toBe(3)
+  for (const { id, name, total_requests: now, trend, total_cost: cost } of rankings) {
+    const own = calls.filter(({ key }) => key === id)
+    const [before, since] = [
+      own.filter(({ at }) => at < middle && at >= start),
+      own.filter(({ at }) => at >= middle && at <= until),
+    ]
+    expect(name).toBe(`name of ${id}`)
+    expect(now).toBe(since.length)
+    expect(cost).toBeCloseTo(sum(since.map((one) => one.cost ?? 0)), 8)
+    expect(trend.requests_trend).toBeCloseTo((100 * (now - before.length)) / before.length, 8)
+  }
+})
+
+test('what can be filtered by is found wherever it stands', () => {
+  const { aliases, selected_keys: keys } = ask(
+    { of: 'facets' },
+    { dimensions: 'aliases,selected_keys' },
+  )
+  expect(aliases.length).toBe(32)
+  expect(aliases).toContain('first')
+  expect(aliases).toContain('last')
+  expect(keys).toEqual([0, 1, 2].map((i) => ({ id: `k${i}`, name: `name of k${i}` })))
+})
+
+test('what has no cost, a page after the other', () => {
+  const seen: number[] = []
+  for (let after = 0; ;) {
+    const rows = ask({ of: 'unpriced', after, limit: 300 }) as { n: number }[]
+    seen.push(...rows.map(({ n }) => n))
+    if (rows.length < 300) break
+    after = rows.at(-1)!.n
+  }
+  expect(seen.length).toBe(count / 5)
+  expect(new Set(seen).size).toBe(seen.length)
+})
