@@ -237,13 +237,13 @@ describe('an explanation', () => {
 
   test('of a HEAD is of what the provider is sent for it', async () => {
     await using rig = await twoProviders()
-    const path = '/v1/files/file-1?provider=openai'
-    const explanation = await explained(rig, { method: 'HEAD', path, body: 'no part of it' })
+    const file = '/v1/files/file-1?provider=openai'
+    const explanation = await explained(rig, { method: 'HEAD', path: file, body: 'no part of it' })
     const request = requestOf(explanation)
     expect(request).toMatchObject({ method: 'HEAD', url: `${rig.upstream.url}/v1/files/file-1` })
     expect(request.body ?? null).toBeNull()
     const headers = { 'x-bf-explain': 'true' }
-    const url = `${rig.gateway.url}/openai${path}`
+    const url = `${rig.gateway.url}/openai${file}`
     rig.upstream.reply({ json: {} })
     const answer = await fetch(url, { method: 'HEAD', headers })
     expect(rig.upstream.requests.at(-1)!.method).toBe('HEAD')

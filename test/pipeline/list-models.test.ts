@@ -18,13 +18,13 @@ beforeEach(async () => {
   upstream = await startUpstream()
   other = await startUpstream()
   const answer = ({ headers }: Request): Response => {
-    const list = lists[headers.get('authorization')!.replace('Bearer ', '')]!
-    if (typeof list === 'number') {
+    const own = lists[headers.get('authorization')!.replace('Bearer ', '')]!
+    if (typeof own === 'number') {
       const error = { message: 'refused', code: 'invalid_api_key' }
-      return Response.json({ error }, { status: list })
+      return Response.json({ error }, { status: own })
     }
     // No serialiser would write it like this.
-    const data = list.map((id) => `{"id" :"${id}","n":1.0}`).join()
+    const data = own.map((id) => `{"id" :"${id}","n":1.0}`).join()
     return new Response(`{"object": "list", "data":[${data}] }`, {
       headers: { 'content-type': 'application/json' },
     })
