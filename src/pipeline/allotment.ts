@@ -36,8 +36,6 @@ export function allot(call: Call, snapshot: Snapshot, random: () => number = Mat
     ...call,
     provider,
     fallbacks: fallbacksFor(call, provider, others, snapshot),
-    // A key that the caller picked is one of the provider it would have gone to.
-    ...(provider !== call.provider && pinOf(call) && { pin: { keyId: undefined } }),
   }
 }
 

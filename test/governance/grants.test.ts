@@ -298,8 +298,8 @@ test('the models of all providers are those of the providers that it may use', a
   const owners = new Set(body.data.map(({ id }: { id: string }) => id.split('/')[0]))
   expect([...owners]).toEqual(['groq'])
   const all = await rig.get('/openai/v1/models')
-  const known = new Set(all.body.data.map(({ id }: { id: string }) => id.split('/')[0]))
-  expect([...known].toSorted()).toEqual(['groq', 'mock', 'openai'])
+  const known = new Set<string>(all.body.data.map(({ id }: { id: string }) => id.split('/')[0]))
+  expect(known).toEqual(new Set(['groq', 'mock', 'openai']))
   // Neither is the list that another one gets.
   const again = await rig.get('/openai/v1/models', vk('groq'))
   expect(again.body.data).toEqual(body.data)

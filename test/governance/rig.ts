@@ -64,7 +64,7 @@ export async function governanceRig(
     return {
       status: answer.status,
       headers: answer.headers,
-      body: text.startsWith('{') ? JSON.parse(text) : text,
+      body: answer.headers.get('content-type') === 'application/json' ? JSON.parse(text) : text,
     }
   }
   const rig: GovernanceRig = {
