@@ -125,17 +125,19 @@ test('a name that is unknown or disabled fails the submission', async () => {
   expect(rig.upstream.requests).toHaveLength(0)
 })
 
-test('a name that leads into this machine is not called, whatever it looks like', async () => {
-  receiver.clear()
-  const gone = Promise.withResolvers<string>()
-  const log = { level: 'error', debug() {}, info() {}, warn() {}, error: gone.resolve } as const
+/** One message to `url` in an outbox of its own, under a clock that can be put forward. */
+function alone(url: string, more: object) {
+  const failed = Promise.withResolvers<string>()
+  const log = { level: 'error', debug() {}, info() {}, warn() {}, error: failed.resolve } as const
   const { webhooks } = accepted({
-    webhooks: [{ name: 'hook', url: 'https://example.com/', secret, max_retries: 0 }],
+    webhooks: [{ name: 'hook', url: 'https://example.com/', secret, max_retries: 0, ...more }],
   })
-  const settings = { ...webhooks.get('hook')!, url: receiver.url }
+  const settings = { ...webhooks.get('hook')!, url }
   const dir = mkdtempSync(join(tmpdir(), 'asbru-hooks-'))
   const db = createDb({ path: join(dir, 'asbru.db'), log })
-  const jobs = createJobStore(db)
+  const clock = { ahead: 0 }
+  const now = (): number => Date.now() + clock.ahead
+  const jobs = createJobStore(db, now)
   const job = {
     id: 'a',
     owner: '',
@@ -154,19 +156,62 @@ test('a name that leads into this machine is not called, whatever it looks like'
   }
   jobs.submit(job, 'w', 1000, { maxQueued: 1, maxBytes: 10_000 })
   jobs.cancel('a', '', { state: 'failed', statusCode: 409, headers: {}, result: '{}' })
+  const deliveries = createDeliveryStore(db, now)
+  const history = createDeliveryHistory(db, now)
+  const looks = { taken: 0 }
   const sender = createWebhooks({
-    deliveries: createDeliveryStore(db),
-    history: createDeliveryHistory(db),
-    historyMs: () => 1000,
+    deliveries: {
+      ...deliveries,
+      take(...wanted) {
+        const taken = deliveries.take(...wanted)
+        looks.taken += taken.length
+        return taken
+      },
+    },
+    history,
+    historyMs: () => 1_000_000_000,
     settings: () => new Map([['hook', settings]]),
     log,
   })
-  sender.wake()
-  expect(await gone.promise).toContain('not on the public internet')
-  sender.close()
-  db.close()
-  rmSync(dir, { recursive: true })
+  return {
+    sender,
+    history,
+    clock,
+    looks,
+    failed: failed.promise,
+    [Symbol.dispose]() {
+      sender.close()
+      db.close()
+      rmSync(dir, { recursive: true })
+    },
+  }
+}
+
+test('a name that leads into this machine is not called, whatever it looks like', async () => {
+  receiver.clear()
+  using one = alone(receiver.url, {})
+  one.sender.wake()
+  expect(await one.failed).toContain('not on the public internet')
   expect(receiver.messages).toHaveLength(0)
+})
+
+test('a clock that is put forward sends nothing a second time that is on its way', async () => {
+  receiver.clear()
+  const hold = gate()
+  receiver.statuses.push(hold.opened.then(() => 0))
+  using one = alone(receiver.url, { allow_private_network: true })
+  one.sender.wake()
+  await receiver.arrived(1)
+  one.clock.ahead = 3_600_000
+  one.sender.wake()
+  while (one.looks.taken < 2) await Bun.sleep(1)
+  hold.open()
+  while (one.sender.running > 0) await Bun.sleep(1)
+  expect(receiver.messages).toHaveLength(1)
+  expect(one.history.attempts('hook', { limit: 10, offset: 0 }).attempts).toMatchObject([
+    { outcome: 'delivered', attempt: 1 },
+  ])
+  expect(one.sender.waiting).toBe(0)
 })
 
 test('a message that was not delivered when the process was killed is delivered by the next one', async () => {
