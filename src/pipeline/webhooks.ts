@@ -108,7 +108,8 @@ export function createWebhooks(options: {
     let free = maxConcurrent
     for (const each of underWay.values()) if (each.webhook === name) free--
     if (free <= 0) return
-    for (const delivery of deliveries.take(name, free, leaseMs, maxResponseBytes)) {
+    const longestMs = 2 * Math.max(leaseMs, webhook.maxBackoffMs)
+    for (const delivery of deliveries.take(name, free, leaseMs, maxResponseBytes, longestMs)) {
       // Only a clock that was put forward brings back what is under way here.
       if (underWay.has(delivery.id)) continue
       const stop = new AbortController()

@@ -44,8 +44,17 @@ export interface Attempt {
 export interface DeliveryStore {
   /** Whether there is anything to be done, as far as can be told without making a file. */
   exists(): boolean
-  /** Takes deliveries that are due; nobody else gets them for `leaseMs`. Of longer results nothing is read. */
-  take(webhook: string, limit: number, leaseMs: number, maxResultBytes: number): readonly Delivery[]
+  /**
+   * Takes deliveries that are due; nobody else gets them for `leaseMs`. Of longer results nothing is read. One that is
+   * due in more than `longestMs` is due now: the clock has been put back since.
+   */
+  take(
+    webhook: string,
+    limit: number,
+    leaseMs: number,
+    maxResultBytes: number,
+    longestMs?: number,
+  ): readonly Delivery[]
   /** Notes how a try went. The delivery leaves, unless it is tried again at `nextAtMs` of the wall clock. */
   settle(delivery: Delivery, attempt: Attempt, nextAtMs?: number): void
   /** Gives back what was taken: this try was none. */
@@ -61,7 +70,7 @@ export interface DeliveryStore {
 const takeDue = `
   UPDATE webhook_deliveries SET attempts = attempts + 1, next_at_ms = ?3
   WHERE id IN (
-    SELECT id FROM webhook_deliveries WHERE webhook = ?1 AND next_at_ms <= ?2 ORDER BY next_at_ms LIMIT ?4)
+    SELECT id FROM webhook_deliveries WHERE webhook = ?1 AND (next_at_ms <= ?2 OR next_at_ms > ?5) ORDER BY next_at_ms LIMIT ?4)
   RETURNING id, webhook, job_id, attempts, event`
 const takeOthers = `
   DELETE FROM webhook_deliveries WHERE webhook NOT IN (SELECT value FROM json_each(?1))
@@ -131,11 +140,11 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
 
   return {
     exists: () => !db.isInMemory && db.exists(),
-    take: (webhook, limit, leaseMs, maxResultBytes) =>
+    take: (webhook, limit, leaseMs, maxResultBytes, longestMs = Number.MAX_SAFE_INTEGER / 2) =>
       within((sqlite) =>
         sqlite
-          .query<Taken, [string, number, number, number]>(takeDue)
-          .all(webhook, now(), now() + leaseMs, limit)
+          .query<Taken, [string, number, number, number, number]>(takeDue)
+          .all(webhook, now(), now() + leaseMs, limit, now() + longestMs)
           .map((taken) => {
             const row = sqlite
               .query<EndedRow & { is_cut: number }, [string, number]>(selectJob)
