@@ -141,6 +141,8 @@ function ofPush({ url, jobName, instance, everyMs, login }: PushSettings): Json 
 
 function ofPrice({
   provider,
+  keyId,
+  virtualKeyId,
   model,
   isPrefix,
   fromMs,
@@ -151,6 +153,8 @@ function ofPrice({
 }: PriceOverride): Json {
   return {
     ...(provider !== undefined && { provider }),
+    ...(keyId !== undefined && { provider_key_id: keyId }),
+    ...(virtualKeyId !== undefined && { virtual_key_id: virtualKeyId }),
     model: isPrefix ? `${model}*` : model,
     ...(fromMs !== undefined && { from: new Date(fromMs).toISOString() }),
     ...(untilMs !== undefined && { until: new Date(untilMs).toISOString() }),

@@ -21,6 +21,10 @@ export const RATE_NAMES = {
   audio_hour: 'audioHour',
   request: 'request',
   search: 'search',
+  character: 'character',
+  image: 'image',
+  pixel: 'pixel',
+  video_second: 'videoSecond',
 } as const satisfies Readonly<Record<string, keyof PriceRates>>
 
 type Rates = { -readonly [K in keyof PriceRates]: PriceRate }
@@ -89,9 +93,14 @@ const patchNames: Readonly<Record<string, readonly [keyof PriceRates, number]>> 
   input_cost_per_audio_per_second: ['audioHour', 3600],
   cost_per_request: ['request', 1],
   search_context_cost_per_query: ['search', 1],
+  input_cost_per_character: ['character', 1e6],
+  output_cost_per_image: ['image', 1],
+  output_cost_per_pixel: ['pixel', 1e6],
+  input_cost_per_pixel: ['pixel', 1e6],
+  output_cost_per_video_per_second: ['videoSecond', 1],
 }
 
-const suffixed = /^(.*?)(?:_above_(128|200|272)k_tokens)?(?:_(flex|priority))?$/
+const suffixed = /^(.*?)(?:_above_(128|200|272)k_tokens)?(?:_(flex|priority|fast))?$/
 
 /** Rates and the tiers of them, by name, while they are collected. */
 interface Collected {
@@ -99,22 +108,41 @@ interface Collected {
   readonly tiers: Partial<Record<keyof PriceRates, { above: number; rate: number }[]>>
 }
 
+type Need = 'provider' | 'provider_key_id' | 'virtual_key_id'
+
+/** What has to be said of whom a price concerns. Who uses a virtual key is not known, so there are no users. */
+const scopes: Readonly<Record<string, readonly Need[]>> = {
+  global: [],
+  provider: ['provider'],
+  provider_key: ['provider_key_id'],
+  virtual_key: ['virtual_key_id'],
+  virtual_key_provider: ['virtual_key_id', 'provider'],
+  virtual_key_provider_key: ['virtual_key_id', 'provider', 'provider_key_id'],
+}
+
 /** One entry is one price, and one more for each service tier that it names. */
 function bifrostPrices(entry: PricingOverride, pointer: string, report: Report): PriceOverride[] {
   const patch = patchOf(entry, pointer, report)
-  const { scope = 'global' } = entry
-  if (scope !== 'global' && scope !== 'provider') {
+  const scope = entry.scope ?? entry.scope_kind ?? 'global'
+  const needs = Object.hasOwn(scopes, scope) ? scopes[scope] : undefined
+  if (!needs) {
     report.warn(pointer, `scope "${scope}" has no effect in this version`)
     return []
   }
-  const named = entry.provider ?? entry.provider_id
-  const provider = named ? named.toLowerCase() : undefined
-  if (scope === 'provider' && provider === undefined) {
-    report.problem(pointer, 'scope "provider" needs "provider"')
+  const given: Readonly<Record<Need, string | undefined>> = {
+    provider: (entry.provider || entry.provider_id)?.toLowerCase(),
+    provider_key_id: entry.provider_key_id,
+    virtual_key_id: entry.virtual_key_id,
+  }
+  const of = (need: Need): string | undefined => (needs.includes(need) ? given[need] : undefined)
+  for (const need of needs) {
+    if (!given[need]) report.problem(pointer, `scope "${scope}" needs "${need}"`)
   }
   const isPrefix = entry.match_type === 'wildcard'
   const common = {
-    provider: scope === 'provider' ? provider : undefined,
+    provider: of('provider'),
+    keyId: of('provider_key_id'),
+    virtualKeyId: of('virtual_key_id'),
     model: isPrefix ? entry.pattern.replace(/\*$/, '') : entry.pattern,
     isPrefix,
     fromMs: undefined,

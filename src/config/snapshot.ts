@@ -317,12 +317,24 @@ export interface PriceRates {
   readonly request?: PriceRate
   /** For one search of the web. */
   readonly search?: PriceRate
+  /** For a million characters of a text that is spoken. */
+  readonly character?: PriceRate
+  /** For one picture that is made. */
+  readonly image?: PriceRate
+  /** For a million pixels of pictures that are made. */
+  readonly pixel?: PriceRate
+  /** For a second of film that is made. */
+  readonly videoSecond?: PriceRate
 }
 
 /** Prices that stand instead of the built-in ones; what they do not name stays. */
 export interface PriceOverride {
   /** `undefined` concerns every provider. */
   readonly provider: string | undefined
+  /** Id of a provider's key; `undefined` concerns all of them. */
+  readonly keyId?: string | undefined
+  /** Id of a virtual key; `undefined` concerns all, and calls without one. */
+  readonly virtualKeyId?: string | undefined
   /** A model's name, or with `isPrefix` what it begins with. */
   readonly model: string
   readonly isPrefix: boolean

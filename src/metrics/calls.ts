@@ -204,10 +204,9 @@ function success(series: Series, { usage, cost, firstTokenMs, totalMs }: CallRec
       observe(series, 3, INTER_TOKEN_SECONDS, seconds)
     }
   }
-  if (!usage) return
-  tokens(counters, usage)
+  if (usage) tokens(counters, usage)
   if (cost) counters[8]! += cost.total
-  else counters[10]!++
+  else if (usage) counters[10]!++
 }
 
 function failure(series: Series, record: CallRecord, isCounted: boolean): void {

@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 import { appendMember, locate, scanJson } from '#lib/json.ts'
 import type { Usage } from '#openai/usage.ts'
 import { costJson } from '#prices/cost.ts'
-import type { Cost } from '#prices/cost.ts'
+import type { Cost, Units } from '#prices/cost.ts'
 import { priceOf } from '#prices/price.ts'
 import type { Target } from '#providers/provider.ts'
 
@@ -19,13 +19,51 @@ export function callCost(
   call: Call,
   settings: ProviderSettings,
   model: string | undefined,
-  usage: Usage,
+  usage: Usage | undefined,
   snapshot: Snapshot,
+  keyId?: string,
 ): Cost | undefined {
-  const models = call.model === model ? [model] : [model, call.model]
-  const serviceTier = call.body.kind === 'json' ? call.body.value['service_tier'] : undefined
-  const work = { settings, models, endpoint: call.endpoint, atMs: Date.now(), serviceTier }
+  const { endpoint, caller } = call
+  const work = {
+    settings,
+    models: call.model === model ? [model] : [model, call.model],
+    endpoint,
+    atMs: Date.now(),
+    serviceTier: tierOf(call),
+    keyId,
+    virtualKeyId: caller.owner?.virtualKeyId,
+    units: isMade.has(endpoint) ? unitsOf(call) : undefined,
+  }
   return priceOf(work, usage, snapshot)
+}
+
+/** What decides about the price of a token beside the model. */
+export function tierOf({ body }: Call): unknown {
+  if (body.kind !== 'json') return undefined
+  const { service_tier: tier, speed } = body.value
+  return speed === 'fast' ? speed : tier
+}
+
+/** Where something is made that has no tokens. */
+const isMade: ReadonlySet<string> = new Set([
+  ...['speech', 'image_generation', 'image_edit', 'image_variation', 'video_generation'],
+])
+
+/** What the request asks for; forms are not looked into. */
+function unitsOf({ endpoint, body }: Call): Units | undefined {
+  if (body.kind !== 'json') return undefined
+  const { input, n, size, seconds } = body.value
+  if (endpoint === 'speech') {
+    return typeof input === 'string' ? { characters: Array.from(input).length } : undefined
+  }
+  if (endpoint === 'video_generation') {
+    const length = Number(seconds)
+    return Number.isFinite(length) && length > 0 ? { videoSeconds: length } : undefined
+  }
+  const images = typeof n === 'number' && n >= 1 ? Math.floor(n) : 1
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(String(size)) ?? []
+  const pixels = width === undefined ? undefined : images * Number(width) * Number(height)
+  return { images, pixels }
 }
 
 /** A call of usual proportions; only what it costs here and there is compared. */
@@ -60,12 +98,13 @@ export function expectedCost(
 /** What a call cost that is being settled. */
 export function bookedCost(
   call: Call,
-  { provider, model }: Books,
-  usage: Usage,
+  { provider, model, keyId }: Books,
+  usage: Usage | undefined,
   snapshot: Snapshot,
 ): Cost | undefined {
+  if (!usage && !isMade.has(call.endpoint)) return undefined
   const settings = snapshot.providers.get(provider)
-  return settings && callCost(call, settings, model, usage, snapshot)
+  return settings && callCost(call, settings, model, usage, snapshot, keyId)
 }
 
 /** Whether the answer's usage gets a `cost`. */
@@ -78,11 +117,11 @@ export function wantsCost(call: Call, snapshot: Snapshot): boolean {
 /** How to price a usage for the answer; undefined when nobody wants that. */
 export function pricing(
   call: Call,
-  { settings, model }: Target,
+  { settings, model, key }: Target,
   snapshot: Snapshot,
 ): Pricing | undefined {
   if (!wantsCost(call, snapshot)) return undefined
-  return (usage) => callCost(call, settings, model, usage, snapshot)
+  return (usage) => callCost(call, settings, model, usage, snapshot, key?.id)
 }
 
 export type Pricing = (usage: Usage) => Cost | undefined
@@ -90,13 +129,13 @@ export type Pricing = (usage: Usage) => Cost | undefined
 /** The answer with the cost in its usage, when that is wanted and known. */
 export function pricedAnswer(
   call: Call,
-  { settings, model }: Target,
+  { settings, model, key }: Target,
   snapshot: Snapshot,
   text: string,
   usage: Usage | undefined,
 ): string {
   if (!usage || !wantsCost(call, snapshot)) return text
-  const cost = callCost(call, settings, model, usage, snapshot)
+  const cost = callCost(call, settings, model, usage, snapshot, key?.id)
   return cost ? withCost(text, ['usage'], cost) : text
 }
 

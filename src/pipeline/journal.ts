@@ -8,6 +8,7 @@ import { lastWords } from '#store/logs-words.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import type { CallRecord, CallSink } from './books.ts'
+import { tierOf } from './costs.ts'
 import { describeBody, describeBytes } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
 
@@ -133,8 +134,8 @@ function cut(text: string, maxChars: number): string {
 }
 
 /** In the names of OpenAI's `usage`, the details flat. */
-function usageOf(usage: Usage, { body }: Call): Record<string, unknown> {
-  const tier = body.kind === 'json' ? body.value['service_tier'] : undefined
+function usageOf(usage: Usage, call: Call): Record<string, unknown> {
+  const tier = tierOf(call)
   return {
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
@@ -160,7 +161,7 @@ function usageOf(usage: Usage, { body }: Call): Record<string, unknown> {
     ...(usage.citationTokens !== undefined && { citation_tokens: usage.citationTokens }),
     ...(usage.webSearches !== undefined && { num_search_queries: usage.webSearches }),
     ...(usage.costUsd !== undefined && { cost: usage.costUsd }),
-    ...((tier === 'flex' || tier === 'priority') && { service_tier: tier }),
+    ...((tier === 'flex' || tier === 'priority' || tier === 'fast') && { service_tier: tier }),
   }
 }
 
@@ -183,13 +184,17 @@ export function errorDetails(
 function tryOf(failed: CallRecord['failed'][number]): Record<string, unknown> {
   return {
     provider: failed.provider,
+    model: failed.model,
     key_name: failed.key,
     class: failed.failureClass,
     status_code: failed.status,
+    at_ms: failed.afterMs && Math.round(failed.afterMs),
+    latency: failed.ms && Math.round(failed.ms),
   }
 }
 
-const prefix = 'x-bf-lh-'
+/** Headers whose names begin so are kept under the rest of their names. */
+const prefixes = ['x-bf-lh-', 'x-bf-dim-'] as const
 const maxMetadata = 50
 const maxValueChars = 1000
 /** What these hold is a key whoever asks for them. */
@@ -212,8 +217,11 @@ export function metadataOf(
     if (value !== undefined) keep(name, value)
   }
   for (const name in headers) {
-    if (name.startsWith(prefix) && name.length > prefix.length) {
-      keep(name.slice(prefix.length), headers[name]!)
+    if (!name.startsWith('x-bf-')) continue
+    for (const prefix of prefixes) {
+      if (name.startsWith(prefix) && name.length > prefix.length) {
+        keep(name.slice(prefix.length), headers[name]!)
+      }
     }
   }
   return found && JSON.stringify(found)

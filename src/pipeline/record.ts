@@ -52,7 +52,7 @@ export function createRecorder(
 }
 
 /** What a call cost; undefined when that is not known. */
-export type Price = (call: Call, books: Books, usage: Usage) => Cost | undefined
+export type Price = (call: Call, books: Books, usage: Usage | undefined) => Cost | undefined
 
 /** What all settlements of a process share. */
 interface Desk {
@@ -178,7 +178,8 @@ function recordOf(
     error,
     errorClass: error && failureClass(error),
     usage: used,
-    cost: used && price(call, books, used),
+    // A failure that used nothing cost nothing, and what is looked up has been paid for.
+    cost: used || (!error && !usage) ? price(call, books, used) : undefined,
     answerLength: books.answerLength,
     answerType: books.answerType,
     answer: books.takeAnswer(),

@@ -21,7 +21,8 @@ export function costOfRow(row: PricedRow, snapshot: Snapshot): number | null | u
   const asked = model?.startsWith(prefix) ? model.slice(prefix.length) : model
   const models = [modelUsed ?? undefined, asked ?? undefined]
   const serviceTier = isRecord(written) ? written['service_tier'] : undefined
-  const work = { settings, models, endpoint: object, atMs, serviceTier }
+  const whose = { keyId: row.keyId ?? undefined, virtualKeyId: row.virtualKeyId ?? undefined }
+  const work = { settings, models, endpoint: object, atMs, serviceTier, ...whose }
   return priceOf(work, usage, snapshot)?.total ?? null
 }
 

@@ -30,6 +30,17 @@ export function providersOwn(total: number): Cost {
   }
 }
 
+/** What may be charged for apart from what a usage counts, as far as the request tells. */
+export interface Units {
+  /** Of a text that is spoken. */
+  readonly characters?: number | undefined
+  /** Pictures that are made, and all of their pixels. */
+  readonly images?: number | undefined
+  readonly pixels?: number | undefined
+  /** Seconds of film that is made. */
+  readonly videoSeconds?: number | undefined
+}
+
 const million = 1_000_000
 
 /**
@@ -37,7 +48,14 @@ const million = 1_000_000
  * believed. Cached, audio, image and reasoning tokens without a rate of their own cost what plain ones do; what is
  * cached for an hour always costs more, so that it needs a rate.
  */
-export function costBy(rates: PriceRates, usage: Usage, source: Cost['source']): Cost | undefined {
+export function costBy(
+  rates: PriceRates,
+  usage: Usage | undefined,
+  source: Cost['source'],
+  units?: Units,
+): Cost | undefined {
+  const byUnits = units && costOfUnits(rates, units, source)
+  if (byUnits || !usage) return byUnits
   const { audioSeconds } = usage
   const allInput = usage.inputTokens
   const allOutput = outputOf(usage)
@@ -97,6 +115,31 @@ export function costBy(rates: PriceRates, usage: Usage, source: Cost['source']):
   const { citation, search, request } = parts
   const total = exact(parts.input + parts.output + parts.reasoning + citation + search + request)
   return { ...parts, total, source }
+}
+
+/** What the rates charge by units they charge by nothing else. */
+function costOfUnits(
+  { character, image, pixel, videoSecond, request }: PriceRates,
+  { characters, images, pixels, videoSeconds }: Units,
+  source: Cost['source'],
+): Cost | undefined {
+  const of = (rate: PriceRate | undefined, count: number | undefined): number | undefined =>
+    rate === undefined || count === undefined ? undefined : pick(rate, 0) * count
+  const input = of(character, characters && characters / million)
+  const made = [
+    of(image, images),
+    of(pixel, pixels && pixels / million),
+    of(videoSecond, videoSeconds),
+  ]
+  const output = made.find((each) => each !== undefined)
+  if (input === undefined && output === undefined) return undefined
+  const parts = {
+    input: exact(input ?? 0),
+    output: exact(output ?? 0),
+    ...{ reasoning: 0, citation: 0, search: 0 },
+    request: exact(of(request, 1) ?? 0),
+  }
+  return { ...parts, total: exact(parts.input + parts.output + parts.request), source }
 }
 
 /** Some providers count reasoning beside the output and not in it; then only the total tells. */

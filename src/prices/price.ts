@@ -4,7 +4,7 @@ import type { PriceOverride, PriceRates, ProviderSettings, Snapshot } from '#con
 import type { Usage } from '#openai/usage.ts'
 
 import { costBy, providersOwn } from './cost.ts'
-import type { Cost } from './cost.ts'
+import type { Cost, Units } from './cost.ts'
 import { findModel } from './data.ts'
 import { pricesAt, ratesOf } from './rates.ts'
 
@@ -19,6 +19,11 @@ export interface Work {
   readonly atMs: number
   /** The `service_tier` that the caller asked for. */
   readonly serviceTier?: unknown
+  /** Whose account it was done with, and for whom. */
+  readonly keyId?: string | undefined
+  readonly virtualKeyId?: string | undefined
+  /** What may be charged for apart from tokens. */
+  readonly units?: Units | undefined
 }
 
 /** What is known of the price of a provider's model. */
@@ -33,13 +38,20 @@ const maxKept = 2000
 const maxNameLength = 300
 const kept = new WeakMap<Snapshot, Map<string, Map<string, Known>>>()
 
-/** What a usage cost; undefined when nobody knows its price, which is not the same as nothing. */
-export function priceOf(work: Work, usage: Usage, snapshot: Snapshot): Cost | undefined {
-  if (usage.costUsd !== undefined) return providersOwn(usage.costUsd)
+/**
+ * What a usage cost; undefined when nobody knows its price, which is not the same as nothing. Without a usage only
+ * what is charged by other units than tokens has a price.
+ */
+export function priceOf(
+  work: Work,
+  usage: Usage | undefined,
+  snapshot: Snapshot,
+): Cost | undefined {
+  if (usage?.costUsd !== undefined) return providersOwn(usage.costUsd)
   for (const model of work.models) {
     if (model === undefined || model === '' || model.length > maxNameLength) continue
     const found = ratesAt(work, model, snapshot)
-    if (found) return costBy(found.rates, usage, found.source)
+    if (found) return costBy(found.rates, usage, found.source, work.units)
   }
   return undefined
 }
@@ -70,6 +82,7 @@ const pricedTiers: ReadonlyMap<string, ReadonlySet<unknown>> = new Map([
   ['gemini', new Set(['flex', 'priority'])],
   ['vertex', new Set(['flex', 'priority'])],
   ['bedrock', new Set(['flex', 'priority'])],
+  ['anthropic', new Set(['fast'])],
 ])
 
 function isPricedTier({ settings, serviceTier }: Work): boolean {
@@ -112,10 +125,13 @@ function concerns(override: PriceOverride, provider: string, model: string): boo
   return override.isPrefix ? model.startsWith(override.model) : model === override.model
 }
 
-/** Named providers before all, whole names before beginnings, longer ones before shorter, later ones before earlier. */
+/**
+ * Those for few before those for many, whole names before beginnings, longer ones before shorter, later ones before
+ * earlier.
+ */
 function byWeight(a: PriceOverride, b: PriceOverride): number {
   return (
-    Number(b.provider !== undefined) - Number(a.provider !== undefined) ||
+    reach(a) - reach(b) ||
     Number(a.isPrefix) - Number(b.isPrefix) ||
     b.model.length - a.model.length ||
     (b.fromMs ?? -Infinity) - (a.fromMs ?? -Infinity) ||
@@ -123,7 +139,19 @@ function byWeight(a: PriceOverride, b: PriceOverride): number {
   )
 }
 
-function isFor({ fromMs, untilMs, operations }: PriceOverride, work: Work): boolean {
+/** The less, the fewer calls it concerns: a virtual key says more than a provider's key, and that more than a provider. */
+function reach({ provider, keyId, virtualKeyId }: PriceOverride): number {
+  return (
+    Number(provider === undefined) +
+    2 * Number(keyId === undefined) +
+    4 * Number(virtualKeyId === undefined)
+  )
+}
+
+function isFor(override: PriceOverride, work: Work): boolean {
+  const { fromMs, untilMs, operations, keyId, virtualKeyId } = override
+  if (keyId !== undefined && keyId !== work.keyId) return false
+  if (virtualKeyId !== undefined && virtualKeyId !== work.virtualKeyId) return false
   if (fromMs !== undefined && work.atMs < fromMs) return false
   if (untilMs !== undefined && work.atMs >= untilMs) return false
   return operations === undefined || operations.has(work.endpoint)

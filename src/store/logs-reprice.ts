@@ -15,6 +15,8 @@ export interface PricedRow {
   readonly model: string | null
   /** As the provider was asked for it. */
   readonly modelUsed: string | null
+  readonly keyId: string | null
+  readonly virtualKeyId: string | null
   /** US dollars; null when it was not known. */
   readonly cost: number | null
   /** JSON text in the form of OpenAI's `usage`. */
@@ -42,7 +44,8 @@ const busyMs = 10_000
 const pauseMs = 5
 
 const slice = `
-  SELECT logs.n AS n, at_ms AS atMs, object, provider, model, model_used AS modelUsed, cost, usage
+  SELECT logs.n AS n, at_ms AS atMs, object, provider, model, model_used AS modelUsed, key_id AS keyId,
+         virtual_key_id AS virtualKeyId, cost, usage
   FROM logs JOIN details ON details.n = logs.n
   WHERE logs.n > ?1 AND usage IS NOT NULL AND (?2 = 0 OR cost IS NULL)
   ORDER BY logs.n LIMIT ?3`

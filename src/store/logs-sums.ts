@@ -51,7 +51,8 @@ export function answerSums(
 function unpriced(db: Database, after: number, limit: number): readonly PricedRow[] {
   return db
     .query<PricedRow, [number, number]>(
-      `SELECT logs.n AS n, at_ms AS atMs, object, provider, model, model_used AS modelUsed, cost, usage
+      `SELECT logs.n AS n, at_ms AS atMs, object, provider, model, model_used AS modelUsed, key_id AS keyId,
+         virtual_key_id AS virtualKeyId, cost, usage
        FROM logs JOIN details ON details.n = logs.n
        WHERE cost IS NULL AND logs.n > ?1 AND usage IS NOT NULL ORDER BY logs.n LIMIT ?2`,
     )

@@ -43,7 +43,7 @@ export const PriceConfig = closed({
   from: date('First moment, UTC unless it says otherwise.'),
   until: date('Moment from which it no longer counts.'),
   service_tier: Type.Optional(
-    oneOf(['flex', 'priority'], {
+    oneOf(['flex', 'priority', 'fast'], {
       description:
         'Only for calls that ask for this tier; without it, for those that ask for none.',
     }),
@@ -62,12 +62,19 @@ export const PriceConfig = closed({
   audio_hour: rate('For an hour of recorded input.'),
   request: rate('For one request.'),
   search: rate('For one search of the web.'),
+  character: rate('For a million characters of a text that is spoken.'),
+  image: rate('For one picture that is made.'),
+  pixel: rate('For a million pixels of pictures that are made.'),
+  video_second: rate('For a second of film that is made.'),
 })
 
 /** One entry of Bifrost's `governance.pricing_overrides`. */
 export const PricingOverride = open({
-  ...named('id name provider_key_id virtual_key_id scope_kind'),
+  ...named('id name'),
   scope: Type.Optional(Type.String()),
+  scope_kind: Type.Optional(Type.String()),
+  provider_key_id: Type.Optional(Type.String()),
+  virtual_key_id: Type.Optional(Type.String()),
   provider: Type.Optional(Type.String()),
   provider_id: Type.Optional(Type.String()),
   match_type: Type.Optional(oneOf(['exact', 'wildcard'])),
