@@ -99,7 +99,7 @@ export function keysOf(
   const mayServe = new Set(leg.keys)
   const verdicts = settings.keys.map((key): KeyVerdict => {
     const { name, id } = key
-    if (!mayServe.has(key)) return { name, id, verdict: exclusion(key, call, model) }
+    if (!mayServe.has(key)) return { name, id, verdict: exclusion(key, call, leg) }
     const share = shares?.get(key)
     const known = targetOf(leg, key).model
     return {
@@ -122,8 +122,8 @@ export function keysOf(
 }
 
 /** Why a key of the provider may not serve this call. */
-function exclusion(key: Key, call: Call, model: string | undefined): string {
-  const why = whyNot(key, model)
+function exclusion(key: Key, call: Call, { model, grant }: Leg): string {
+  const why = whyNot(key, model, grant)
   if (why !== undefined) return why
   if (call.caller.directKey) return 'the caller brought a key'
   return isBatch(call) && !key.useForBatchApi ? 'not marked for the batch API' : 'another was named'
