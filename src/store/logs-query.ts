@@ -103,9 +103,13 @@ export function createLogReader(path: string): { ask(question: Question): unknow
 
   function stats(db: Database | undefined, filters: Filters): unknown {
     const now = Date.now()
-    const found = db ? statsOf(db, whereOf(filters, now)) : noStats
-    if (filters['compare_to_previous'] !== 'true') return found
+    if (filters['compare_to_previous'] !== 'true') {
+      return db ? statsOf(db, whereOf(filters, now)) : noStats
+    }
+    // Two times are compared that are equally long: the last day, where the filters name none.
     const { start, end } = spanOf(filters, now)
+    const own = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
+    const found = db ? statsOf(db, whereOf(own, now)) : noStats
     const before = {
       ...filters,
       period: '',
@@ -274,6 +278,9 @@ const noStats = {
   average_latency: 0,
   total_tokens: 0,
   total_cost: 0,
+  cache_hit_rate_total_requests: 0,
+  direct_cache_hits: 0,
+  semantic_cache_hits: 0,
 }
 
 function statsOf(db: Database, where: Where): typeof noStats {
@@ -286,13 +293,17 @@ function statsOf(db: Database, where: Where): typeof noStats {
         latency: number
         tokens: number
         cost: number
+        direct: number
+        semantic: number
       },
       SQLQueryBindings[]
     >(
       `SELECT COUNT(*) AS total, COALESCE(SUM(status = 'success'), 0) AS success,
               COALESCE(SUM(status_code <> 499), 0) AS facing,
               COALESCE(AVG(latency_ms), 0) AS latency, COALESCE(SUM(total_tokens), 0) AS tokens,
-              COALESCE(SUM(cost), 0) AS cost
+              COALESCE(SUM(cost), 0) AS cost,
+              COALESCE(SUM(cache_hit_type = 'direct'), 0) AS direct,
+              COALESCE(SUM(cache_hit_type = 'semantic'), 0) AS semantic
        FROM logs ${where.sql}`,
     )
     .get(...where.values)
@@ -306,6 +317,9 @@ function statsOf(db: Database, where: Where): typeof noStats {
     average_latency: row.latency,
     total_tokens: row.tokens,
     total_cost: row.cost,
+    cache_hit_rate_total_requests: (100 * (row.direct + row.semantic)) / row.total,
+    direct_cache_hits: row.direct,
+    semantic_cache_hits: row.semantic,
   }
 }
 

@@ -43,7 +43,13 @@ describe('a call leaves a row', () => {
     const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }]
     await rig.chat(
       { temperature: 0.5, tools },
-      { 'x-request-id': 'whole-1', 'x-team': 'blue', 'x-bf-lh-tenant': 'acme', 'x-other': 'no' },
+      {
+        'x-request-id': 'whole-1',
+        'x-team': 'blue',
+        'x-bf-lh-tenant': 'acme',
+        'x-bf-dim-region': 'eu',
+        'x-other': 'no',
+      },
     )
     expect(await one('whole-1')).toMatchObject({
       id: 'whole-1',
@@ -66,7 +72,7 @@ describe('a call leaves a row', () => {
       stop_reason: 'stop',
       content_summary: 'Hello there',
       error_details: null,
-      metadata: { 'x-team': 'blue', tenant: 'acme' },
+      metadata: { 'x-team': 'blue', tenant: 'acme', region: 'eu' },
       input_history: [{ role: 'user', content: 'Hello there' }],
       params: { temperature: 0.5 },
       tools,

@@ -5,6 +5,7 @@ import { GatewayError } from '#core/errors.ts'
 import { createRefusals } from '#pipeline/refusals.ts'
 import type { LogRow } from '#store/logs-schema.ts'
 
+import { startUpstream } from '../helpers/upstream.ts'
 import { logRig } from './rig.ts'
 import type { LogRig } from './rig.ts'
 
@@ -148,6 +149,54 @@ describe('a refused request leaves a row', () => {
     expect(JSON.stringify(rows)).not.toContain(key)
     expect(JSON.stringify(await rig.get('/api/logs?limit=100'))).not.toContain(key)
   })
+})
+
+test('callers without a right to call leave a row, without their key', async () => {
+  const key = 'sk-bf-unknown-canary-0123456789'
+  await using other = await logRig({
+    client: { enforce_auth_on_inference: true },
+    governance: {
+      virtual_keys: [{ name: 'team', value: 'sk-bf-team-0123456789', allow_all_providers: true }],
+    },
+  })
+  const refusedHow = async (headers: Record<string, string>): Promise<any> => {
+    const { status } = await other.chat({}, headers)
+    const { logs } = await other.get('/api/logs?limit=1')
+    expect(logs[0]).toMatchObject({ status: 'error', status_code: status, provider: '' })
+    return logs[0]
+  }
+  expect((await refusedHow({})).status_code).toBe(401)
+  const unknown = await refusedHow({ 'x-bf-vk': key, 'x-bf-lh-key': key })
+  expect(unknown.status_code).toBeWithin(401, 404)
+  expect(unknown.metadata).toEqual({ key: '[redacted]' })
+  expect((await other.get('/api/logs/stats')).total_requests).toBe(2)
+})
+
+test('a call that no queue had room for has a row', async () => {
+  const upstream = await startUpstream()
+  await using other = await logRig({
+    client: { drop_excess_requests: true },
+    providers: {
+      openai: {
+        keys: [{ name: 'main', value: 'sk-queue-0123456789' }],
+        network_config: { base_url: upstream.url, allow_private_network: true },
+        concurrency_and_buffer_size: { concurrency: 1, buffer_size: 1 },
+      },
+    },
+  })
+  const gate = Promise.withResolvers<void>()
+  upstream.reply({ json: { id: 'x', choices: [] }, gate: gate.promise })
+  const first = other.chat()
+  await upstream.waitFor(1)
+  expect((await other.chat({}, { 'x-request-id': 'late' })).status).toBe(503)
+  gate.resolve()
+  await first
+  expect(await other.get('/api/logs/late')).toMatchObject({
+    provider: 'openai',
+    status: 'error',
+    error_details: { code: 'queue_full' },
+  })
+  await upstream.stop()
 })
 
 describe('a flood of refusals', () => {

@@ -158,8 +158,14 @@ test('sums', async () => {
     user_facing_success_rate: 75,
     user_facing_total_requests: 4,
     total_tokens: 62,
+    cache_hit_rate_total_requests: 0,
     previous: { total_requests: 0 },
   })
+  // What is compared is equally long.
+  const at = encodeURIComponent(new Date(Date.now() - 2 * 86_400_000).toISOString())
+  const past = await rig.get(`/api/logs/stats?compare_to_previous=true&end_time=${at}`)
+  expect(past).toMatchObject({ total_requests: 0, previous: { total_requests: 0 } })
+  expect(await rig.get('/api/logs/stats?period=1h')).toMatchObject({ total_requests: 4 })
   expect(stats.average_latency).toBeGreaterThan(0)
   expect(await rig.get('/api/logs/stats?providers=groq')).toMatchObject({ total_requests: 0 })
 })
