@@ -4,6 +4,8 @@
 const tailChars = 4000
 /** Fewer characters than this may be the same by chance. */
 const minOverlap = 8
+/** The same where all of it is repeated: some providers give the beginning back with what follows it. */
+const minWhole = 4
 
 /** The beginning of a continuation, held back until it is known whether it repeats what is there. */
 export interface Seam {
@@ -26,7 +28,8 @@ export function createSeam(before: string): Seam {
     isDecided = true
     const text = held
     held = ''
-    cut = repeated(tail, text)
+    const isWhole = before.length >= minWhole && text.startsWith(before)
+    cut = isWhole ? before.length : repeated(tail, text)
     return text.slice(cut)
   }
 
@@ -34,7 +37,8 @@ export function createSeam(before: string): Seam {
     push(text) {
       if (isDecided) return text
       held += text
-      return mayGoOn(tail, held) ? '' : decide()
+      const isEcho = held.length < before.length && before.startsWith(held)
+      return isEcho || mayGoOn(tail, held) ? '' : decide()
     },
     end: () => (isDecided ? '' : decide()),
     get cut() {

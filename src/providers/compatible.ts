@@ -45,6 +45,8 @@ export interface Vendor {
   /** Of other operations. */
   readonly quirksOf?: Readonly<Partial<Record<KnownEndpoint, Quirks>>>
   readonly mends?: Mends
+  /** Models that take the beginning of an answer as an assistant message that comes last. */
+  readonly prefills?: (model: string) => boolean
 }
 
 const everything = new Set(Object.keys(ENDPOINTS) as KnownEndpoint[])
@@ -84,6 +86,7 @@ export function compatible(vendor: Vendor): Provider {
     composesResponses: bridges,
     passthrough: vendor.passthrough ?? false,
     fates: fatesOf(vendor, native),
+    ...(vendor.prefills && { prefills: vendor.prefills }),
     request,
     authorize({ headers }, credential) {
       if (keyHeader === undefined) headers['authorization'] = `Bearer ${credential}`

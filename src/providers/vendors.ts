@@ -21,7 +21,7 @@ import {
   togetherMends,
   vllm,
 } from './vendors/hosts.ts'
-import { mistral, mistralEmbeddings, mistralMends } from './vendors/mistral.ts'
+import { mistral, mistralEmbeddings, mistralMends, mistralPrefills } from './vendors/mistral.ts'
 import { openai } from './vendors/openai.ts'
 import {
   deepseek,
@@ -76,6 +76,7 @@ export const VENDORS: readonly Vendor[] = [
     quirks: mistral,
     quirksOf: { embedding: mistralEmbeddings },
     mends: mistralMends,
+    prefills: mistralPrefills,
   },
   {
     name: 'groq',

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 
 import OpenAI, { APIError } from 'openai'
 
+import { PROVIDERS } from '#providers/registry.ts'
+
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
 import { startUpstream } from '../helpers/upstream.ts'
@@ -51,6 +53,12 @@ beforeEach(async () => {
         openai: { keys: [{ value: 'k1' }], network_config: { base_url: first.url } },
         groq: { keys: [{ value: 'k2' }], network_config: { base_url: second.url } },
         anthropic: { keys: [{ value: 'k3' }], network_config: { base_url: second.url } },
+        mistral: {
+          keys: [
+            { value: 'k4', aliases: { mine: 'mistral-large-latest', other: 'magistral-small' } },
+          ],
+          network_config: { base_url: second.url },
+        },
       },
     },
   })
@@ -328,6 +336,40 @@ describe('between dialects', () => {
       role: 'assistant',
       content: [{ type: 'text', text: 'The cat' }],
     })
+  })
+
+  test.each(['mistral-large-latest', 'mine'])(
+    'a vendor that wants the beginning marked gets it marked, and what it gives back is cut: %s',
+    async (model) => {
+      first.reply(broken('The cat '))
+      second.reply(rest('The cat sat on', ' the mat.'))
+      const stream = await strictStream(await raw({ fallbacks: [`mistral/${model}`] }))
+      expect([stream.end, textOf(stream.events)]).toEqual(['done', 'The cat sat on the mat.'])
+      const sent = second.requests[0]!.json().messages
+      expect(sent.at(-1)).toEqual({ role: 'assistant', content: 'The cat ', prefix: true })
+    },
+  )
+
+  test.each(['magistral-medium-latest', 'other'])(
+    'a model that always thinks is asked to go on: %s',
+    async (model) => {
+      first.reply(broken('The cat '))
+      second.reply(rest('sat.'))
+      const stream = await strictStream(await raw({ fallbacks: [`mistral/${model}`] }))
+      expect([stream.end, textOf(stream.events)]).toEqual(['done', 'The cat sat.'])
+      expect(second.requests[0]!.json().messages.at(-1).role).toBe('user')
+    },
+  )
+
+  test('Claude takes it in all of its homes, and no other model there', () => {
+    const takes = (provider: string, model: string) => PROVIDERS.get(provider)!.prefills!(model)
+    for (const provider of ['anthropic', 'bedrock', 'vertex']) {
+      expect(takes(provider, 'claude-sonnet-4-5')).toBe(true)
+      expect(takes(provider, 'claude-opus-4-6')).toBe(false)
+    }
+    expect(takes('bedrock', 'eu.anthropic.claude-3-5-sonnet-20241022-v2:0')).toBe(true)
+    expect(takes('bedrock', 'amazon.nova-pro-v1:0')).toBe(false)
+    expect(takes('vertex', 'gemini-2.5-pro')).toBe(false)
   })
 
   test.each([

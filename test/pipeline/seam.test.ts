@@ -26,6 +26,8 @@ describe('a continuation', () => {
     ],
     ['begins with the blank that is there', 'The cat ', [' ', 'sat'], 'sat'],
     ['says nothing new', 'The cat sat on the mat.', ['sat on the mat.'], ''],
+    ['gives back all there is, be it little', 'The cat', ['The', ' cat sat'], ' sat'],
+    ['begins like the little there is', 'The', ['The', 'me'], 'Theme'],
     ['is empty', 'The cat', [], ''],
     ['is everything', '', ['The ', 'cat'], 'The cat'],
     [
@@ -36,6 +38,16 @@ describe('a continuation', () => {
     ],
   ])('that %s', (_, before, pieces, wanted) => {
     expect(shown(before, pieces)).toBe(wanted)
+  })
+
+  test('that gives back a long text is cut where that ends, and held back only as long', () => {
+    const before = Array.from({ length: 3000 }, (_, n) => `word ${n}`).join(' ')
+    const again = `${before} and the end.`
+    const pieces = again.match(/[^]{1,50}/g)!
+    expect(shown(before, pieces)).toBe(' and the end.')
+    const seam = createSeam(before)
+    expect(seam.push(before.slice(0, 100))).toBe('')
+    expect(seam.push('something else')).toBe(`${before.slice(0, 100)}something else`)
   })
 
   test('is shown as soon as it cannot be a repetition any more', () => {

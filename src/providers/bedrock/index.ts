@@ -1,6 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { integer, record } from '#openai/conversation/fields.ts'
 
+import { classOf } from '../anthropic/models.ts'
 import type { Dialect } from '../dialect.ts'
 import { AMBIENT, credentialSource } from './credentials.ts'
 import { embedding } from './embeddings.ts'
@@ -39,6 +40,8 @@ export const bedrock: Dialect = {
       throw new GatewayError('upstream_malformed', 'The provider counted no tokens.')
     },
   },
+  // Claude takes it here as it does at home; what other models make of it is nowhere said.
+  prefills: (model) => classOf(model).prefill,
   credential: credentialSource,
   authorize(request, credential, nowMs) {
     const keys = unpack(credential)

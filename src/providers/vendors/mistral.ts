@@ -36,6 +36,9 @@ export const mistral: Quirks = family(
   ['prediction'],
 )
 
+/** Models that always think do so before they answer, whatever stands there. */
+export const mistralPrefills = (model: string): boolean => !model.startsWith('magistral')
+
 export const mistralEmbeddings: Quirks = {
   rename: { dimensions: 'output_dimension' },
   drop: ['user'],

@@ -5,6 +5,7 @@ import { GatewayError } from '#core/errors.ts'
 import { modelObject, modelsAnswer } from '#openai/answer/models.ts'
 
 import { anthropic, parseAnthropicError } from '../anthropic/index.ts'
+import { classOf } from '../anthropic/models.ts'
 import { translated } from '../dialect.ts'
 import type { EmbeddingDialect } from '../dialect.ts'
 import { parseGoogleError } from '../gemini/errors.ts'
@@ -63,6 +64,8 @@ export const vertexProvider: Provider = {
   fates: geminiChat.fates,
   composesResponses: true,
   passthrough: false,
+  // Of all models here only Claude is said to.
+  prefills: (model) => classOf(model).prefill,
   resources: (call, target) => speakerOf(call, target)?.resources?.(call, target) ?? [],
   fanOut: (call, target) => speakerOf(call, target)?.fanOut?.(call, target),
   request(call, target, resources) {
