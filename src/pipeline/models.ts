@@ -82,9 +82,13 @@ function editsOf(
   const own = ownName(JSON.parse(text.slice(id.start, id.end)) as string)
   const named = replaceValue(id, JSON.stringify(`${target.settings.name}/${own}`))
   const facts = catalogue && factsOf(target, own, catalogue)
-  if (!facts) return [named]
+  const window = catalogue && members.find(({ key }) => key === 'context_window')
+  if (!facts && !window) return [named]
   let more = ''
-  for (const [name, value] of Object.entries(facts)) {
+  // Under this name it is found whoever the provider is, and the provider knows it best.
+  const length = window && /^\d+$/.exec(text.slice(window.start, window.end))?.[0]
+  const told = length === undefined ? facts : { ...facts, context_length: Number(length) }
+  for (const [name, value] of Object.entries(told ?? {})) {
     // What the provider says of its own model stands.
     if (value === undefined || members.some(({ key }) => key === name)) continue
     more += `,"${name}":${JSON.stringify(value)}`

@@ -56,6 +56,17 @@ test('one model: what may be asked of it as well', async () => {
   expect(model.supported_parameters ?? []).not.toContain('own')
 })
 
+test('what a provider calls its context window is its context length, known to the list or not', async () => {
+  const list =
+    '{"object":"list","data":[{"id":"gpt-5","context_window":7},{"id":"x","context_window":9}]}'
+  upstream.reply({ text: list, headers })
+  const { data } = JSON.parse(await get('/models?provider=openai'))
+  expect(data).toMatchObject([
+    { id: 'openai/gpt-5', context_window: 7, context_length: 7, name: 'GPT-5' },
+    { id: 'openai/x', context_window: 9, context_length: 9 },
+  ])
+})
+
 test('nothing is added for those who want no extra fields', async () => {
   const text = '{"id":"gpt-5","object":"model"}'
   upstream.reply({ text, headers })
