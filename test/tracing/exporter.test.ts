@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
 
 import { loadConfig } from '#config/load.ts'
 import type { TraceTarget } from '#config/snapshot.ts'
@@ -31,13 +32,18 @@ function record(text = ''): CallRecord {
 }
 
 /** A collector that answers with these statuses, the last one for ever, and counts the spans it took. */
-function startCollector(
-  ...answers: ({ status: number; headers?: Record<string, string> } | Promise<void>)[]
-) {
+function startCollector(...answers: CollectorAnswer[]) {
+  return secureCollector(answers)
+}
+
+type CollectorAnswer = { status: number; headers?: Record<string, string> } | Promise<void>
+
+function secureCollector(answers: readonly CollectorAnswer[], tls?: { cert: string; key: string }) {
   const asked: number[] = []
   const server = Bun.serve({
     port: 0,
-    hostname: '127.0.0.1',
+    hostname: tls ? 'localhost' : '127.0.0.1',
+    ...(tls && { tls }),
     async fetch(request) {
       const { resourceSpans } = (await request.json()) as any
       const { length } = resourceSpans[0].scopeSpans[0].spans
@@ -48,10 +54,11 @@ function startCollector(
       return new Response('')
     },
   })
-  return { url: `http://127.0.0.1:${server.port}`, asked, stop: () => server.stop(true) }
+  const url = tls ? `https://localhost:${server.port}` : `http://127.0.0.1:${server.port}`
+  return { url, asked, stop: () => server.stop(true) }
 }
 
-function exporterFor(url: string, more: Partial<ExporterOptions> = {}) {
+function exporterFor(url: string, more: Partial<ExporterOptions> = {}, caPem?: string) {
   const lines: string[] = []
   const first = Promise.withResolvers<void>()
   const log = createLogger({
@@ -64,7 +71,7 @@ function exporterFor(url: string, more: Partial<ExporterOptions> = {}) {
   })
   const target: TraceTarget = {
     ...{ url, headers: {}, serviceName: 's', keepsContent: false, requestHeaders: [] },
-    ...{ caPem: undefined, metrics: undefined },
+    ...{ caPem, metrics: undefined },
   }
   const exporter = createExporter({
     ...{ target: () => target, snapshot: () => snapshot!, log, everyMs: 1, backoffMs: 1 },
@@ -151,4 +158,21 @@ test('what was queued for a collector that the configuration names no more is dr
   exporter.add(record(), context)
   await until(() => exporter.dropped > 0)
   await exporter.close()
+})
+
+test('a collector whose certificate only the configuration knows', async () => {
+  const fixture = (name: string) => Bun.file(join(import.meta.dir, '../fixtures/tls', name)).text()
+  const [cert, key, other] = await Promise.all(['name.pem', 'key.pem', 'other.pem'].map(fixture))
+  const collector = secureCollector([{ status: 200 }], { cert: cert!, key: key! })
+  for (const [caPem, dropped] of [
+    [cert, 0],
+    [other, 2],
+  ] as const) {
+    const { exporter } = exporterFor(collector.url, {}, caPem)
+    exporter.add(record(), context)
+    await exporter.close()
+    expect(exporter.dropped).toBe(dropped)
+  }
+  expect(collector.asked).toEqual([2])
+  await collector.stop()
 })
