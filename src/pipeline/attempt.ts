@@ -174,9 +174,12 @@ async function tryLeg(
       })
       books.failedTry({
         provider: settings.name,
+        model,
         key: keys.current?.name,
         failureClass: what,
         status: error.status,
+        afterMs: sentAt && sentAt - call.startedAt,
+        ms,
       })
       call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`, {
         provider: settings.name,
@@ -191,12 +194,12 @@ async function tryLeg(
         wait_ms: step.kind === 'retry' ? step.waitMs : undefined,
         other_key: step.kind === 'retry' ? step.otherKey : undefined,
       })
+      if (isRefusal(error, what)) refused++
       if (step.kind === 'stop' || step.kind === 'next') {
         // The refusal of an only key is the provider's answer, in its own words.
         const isOver = refused > 1 && refused === leg.keys.length
         return new Failed(isOver ? exhausted(error) : error, step.kind === 'stop')
       }
-      if (isRefusal(error, what)) refused++
       if (step.kind === 'rotate') keys.rotate()
       else {
         budget.spend()
