@@ -13,8 +13,8 @@ export function noteRefusal(
   requestType: string,
   error: GatewayError,
 ): void {
-  // Whoever only explains calls refuses none, and whoever asks for a job that is not there asks again.
-  if (gateway.perform || error.kind === 'job_not_found') return
+  // Whoever asks for a job that is not there asks again and again.
+  if (error.kind === 'job_not_found') return
   gateway.refusals?.note({ id, requestType, error, headers, startedAt, model })
 }
 

@@ -1,5 +1,11 @@
+import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
+
+import type { Snapshot } from '#config/snapshot.ts'
+import { createRepricing } from '#pipeline/reprice.ts'
+import type { Question } from '#store/logs-schema.ts'
+import type { LogStore } from '#store/logs.ts'
 
 import { isSound, logRig } from './rig.ts'
 import type { LogRig } from './rig.ts'
@@ -59,6 +65,13 @@ describe('a call that is deleted', () => {
     const again = await send(rig, 'DELETE', '/api/logs', { ids: ['drop'] })
     expect(again.body).toMatchObject({ deleted_count: 0 })
     expect(isSound(rig.dbPath)).toBe(true)
+    using file = new Database(rig.dbPath, { readonly: true })
+    const blocks = file.query<{ data: Uint8Array }, []>('SELECT data FROM blocks').all()
+    const kept = blocks.map(({ data }) => Bun.zstdDecompressSync(new Uint8Array(data)).toString())
+    expect(kept.join()).toContain('of keep')
+    expect(kept.join()).not.toContain('of drop')
+    const words = file.query(`SELECT rowid FROM words WHERE words MATCH 'zanzibar'`).all()
+    expect(words.length).toBe(1)
     for (const end of ['', '-wal']) {
       const bytes = readFileSync(rig.dbPath + end).toString('latin1')
       expect(bytes).not.toContain('of drop')
@@ -137,6 +150,41 @@ describe('costs that are computed later', () => {
     expect((await rig.get('/api/logs/stats')).total_cost).toBeCloseTo(0.008, 10)
     const cancelled = await send(rig, 'POST', '/api/logs/recalculate-cost/cancel')
     expect(cancelled.body).toMatchObject({ status: 'completed' })
+  })
+
+  test('stop when they are told to, and go on from the beginning', async () => {
+    const asked: number[] = []
+    let step = Promise.withResolvers<void>()
+    const row = { atMs: 0, object: 'chat_completion', provider: 'gone', usage: '{}' }
+    const repricing = createRepricing(
+      {
+        async ask(question: Question) {
+          const about = question.kind === 'sums' ? question.about : undefined
+          asked.push(about?.of === 'unpriced' ? about.after : -1)
+          await step.promise
+          return JSON.stringify([{ ...row, n: asked.length }])
+        },
+      } as unknown as LogStore,
+      () => ({ providers: new Map() }) as unknown as Snapshot,
+    )
+    const ended = async (): Promise<void> => {
+      while (repricing.status.state === 'running') await Bun.sleep(1)
+    }
+    expect(repricing.start(1)).toBe(true)
+    expect(repricing.start(1)).toBe(false)
+    repricing.cancel()
+    expect(repricing.status.state).toBe('running')
+    step.resolve()
+    await ended()
+    expect(repricing.status).toMatchObject({ state: 'cancelled', processed: 1, skipped: 1 })
+    step = Promise.withResolvers()
+    expect(repricing.start(1)).toBe(true)
+    expect(repricing.status).toMatchObject({ state: 'running', processed: 0 })
+    repricing.cancel()
+    step.reject(new Error('the log is gone'))
+    await ended()
+    expect(repricing.status).toMatchObject({ state: 'failed', failure: 'the log is gone' })
+    expect(asked).toEqual([0, 0])
   })
 
   test.each(['{"limit":0}', '{"limit":1001}', '{"limit":"x"}'])('%s is a 400', async (body) => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -156,4 +156,14 @@ test('what has no cost, a page after the other', () => {
   }
   expect(seen.length).toBe(count / 5)
   expect(new Set(seen).size).toBe(seen.length)
+})
+
+test('a question that takes too long is given up', () => {
+  const clock = spyOn(performance, 'now').mockReturnValueOnce(0).mockReturnValue(5001)
+  try {
+    const filters = { start_time: iso(start), end_time: iso(start + 10 * hour) }
+    expect(() => ask({ of: 'series', measure: 'tokens' }, filters)).toThrow("'period' is too long")
+  } finally {
+    clock.mockRestore()
+  }
 })

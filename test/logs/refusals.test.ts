@@ -139,6 +139,28 @@ describe('a refused request leaves a row', () => {
     expect(told).not.toContain('/api/nothing')
   })
 
+  test('nor what is only to be explained', async () => {
+    const answer = await fetch(`${rig.gateway.url}/api/explain`, {
+      method: 'POST',
+      headers: json,
+      body: JSON.stringify({ method: 'POST', path: chat, body: { model: 'openai/explained' } }),
+    })
+    expect(await answer.text()).toContain('messages')
+    expect((await rig.get('/api/logs?models=openai/explained')).logs).toEqual([])
+  })
+
+  test('and a WebSocket that is none leaves one too', async () => {
+    const answer = await fetch(`${rig.gateway.url}/openai/v1/realtime?model=nobody/at-all`, {
+      headers: {
+        ...{ upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-version': '13' },
+        ...{ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'x-request-id': 'socket' },
+      },
+    })
+    expect(answer.status).toBeGreaterThanOrEqual(400)
+    const { logs } = await rig.get('/api/logs?objects=realtime')
+    expect(logs).toMatchObject([{ id: 'socket', status: 'error', status_code: answer.status }])
+  })
+
   test('and a caller key is in none of them', async () => {
     const key = 'sk-caller-canary-0123456789'
     await fetch(`${rig.gateway.url}/openai/${key}/../nothing-${key}`, {
