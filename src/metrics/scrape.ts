@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+
 import type { Snapshot } from '#config/snapshot.ts'
 import { VERSION } from '#core/version.ts'
 import type { Recorder } from '#pipeline/record.ts'
@@ -230,7 +232,21 @@ function* ofProcess({ services, snapshot, loop, calls }: Scraped): Generator<Fam
     ['', (user + system) / 1e6],
   ])
   yield gauge('process_resident_memory_bytes', 'Memory in use.', [['', process.memoryUsage.rss()]])
+  yield gauge('process_heap_bytes', 'Memory that objects take.', [
+    ['', process.memoryUsage().heapUsed],
+  ])
+  const open = openFiles()
+  yield gauge('process_open_fds', 'Open files and sockets.', open === undefined ? [] : [['', open]])
   yield gauge('process_start_time_seconds', 'Seconds of the epoch.', [['', startedAtSeconds]])
+}
+
+/** Undefined where the system does not tell. */
+function openFiles(): number | undefined {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return undefined
+  }
 }
 
 const startedAtSeconds = Math.round(Date.now() / 1000 - process.uptime())

@@ -216,6 +216,8 @@ describe('after mixed traffic', () => {
     expect(count('bifrost_provider_key_up', { key_name: 'main' })).toBe(1)
     expect(count('asbru_build_info')).toBe(1)
     expect(count('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+    expect(count('process_heap_bytes')).toBeGreaterThan(1e5)
+    if (process.platform === 'linux') expect(count('process_open_fds')).toBeGreaterThan(3)
     expect(count('asbru_jobs_running')).toBe(0)
     const names = new Set(samples.map(({ name }) => name))
     expect(names).toContain('asbru_jobs_running')
@@ -246,7 +248,7 @@ test('calls under way and open streams are seen', async () => {
 
 test('another key after a failure is a rotation, and a refused key is not up', async () => {
   const keys = [
-    { name: 'bad', value: 'b', weight: 1 },
+    { id: 'id-of-bad', name: 'bad', value: 'b', weight: 1 },
     { name: 'good', value: 'g', weight: 0 },
   ]
   await using gateway = await disposable({
@@ -256,7 +258,10 @@ test('another key after a failure is a rotation, and a refused key is not up', a
   upstream.reply([refusal(401), { json: completion }])
   await post(gateway, {})
   const samples = await scrape(gateway)
-  const rotation = { provider: 'openai', key_name: 'bad', fail_reason: 'provider_auth_failed' }
+  const rotation = {
+    ...{ provider: 'openai', requested_model: 'gpt-4o', key_id: 'id-of-bad', key_name: 'bad' },
+    fail_reason: 'provider_auth_failed',
+  }
   expect(sum(samples, 'bifrost_key_rotation_events_total', rotation)).toBe(1)
   expect(sum(samples, 'bifrost_provider_key_up', { key_name: 'bad' })).toBe(0)
   expect(sum(samples, 'bifrost_provider_key_up', { key_name: 'good' })).toBe(1)
