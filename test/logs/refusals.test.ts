@@ -150,7 +150,7 @@ describe('a refused request leaves a row', () => {
   })
 
   test('and a WebSocket that is none leaves one too', async () => {
-    const answer = await fetch(`${rig.gateway.url}/openai/v1/realtime?model=nobody/at-all`, {
+    const answer = await fetch(`${rig.gateway.url}/openai/v1/nothing`, {
       headers: {
         ...{ upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-version': '13' },
         ...{ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'x-request-id': 'socket' },
