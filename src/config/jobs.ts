@@ -71,7 +71,12 @@ function buildWebhook(
     )
     return undefined
   }
-  if (!allowPrivateNetwork && !/^(?:name|public)$/.test(addressKind(url.hostname))) {
+  const kind = addressKind(url.hostname)
+  if (kind === 'forbidden') {
+    report.problem(below(pointer, 'url'), 'is an address that nothing is ever sent to')
+    return undefined
+  }
+  if (!allowPrivateNetwork && !/^(?:name|public)$/.test(kind)) {
     report.problem(
       below(pointer, 'url'),
       'is not on the public internet; set allow_private_network to permit it',

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 
+import { addressKind } from '#config/address.ts'
 import type { WebhookSettings } from '#config/snapshot.ts'
 import { VERSION } from '#core/version.ts'
 import type { Delivery } from '#store/deliveries.ts'
@@ -140,6 +141,10 @@ async function addressFor(url: URL, webhook: WebhookSettings): Promise<string> {
   const addresses = await addressesOf(url.hostname.replace(/^\[|\]$/g, ''))
   if (!webhook.allowPrivateNetwork && !addresses.every(isPublic)) {
     throw new Error('its address is not on the public internet (allow_private_network)')
+  }
+  // Where machines keep what they know about themselves; no receiver is there.
+  if (addresses.some((address) => addressKind(address) === 'forbidden')) {
+    throw new Error('its address is one that nothing is ever sent to')
   }
   // Those of the older protocol first: the newer one is often there in name only.
   const [first] = addresses.toSorted((a, b) => Number(a.includes(':')) - Number(b.includes(':')))

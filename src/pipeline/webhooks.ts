@@ -52,7 +52,6 @@ export function createWebhooks(options: {
   const life = { isStopping: false, isClosed: false }
   let timer: ReturnType<typeof setTimeout> | undefined
   let sweptAt = Number.NEGATIVE_INFINITY
-  let others = { names: '', lookedAt: Number.NEGATIVE_INFINITY }
 
   function wakeIn(ms: number): void {
     if (life.isStopping) return
@@ -70,7 +69,11 @@ export function createWebhooks(options: {
     try {
       if (deliveries.nextAtMs() === undefined) return
       const webhooks = settings()
-      giveUpOthers(webhooks)
+      const removed = deliveries.giveUpOthers(
+        [...webhooks.keys()],
+        'the webhook is not configured any more',
+      )
+      if (removed > 0) log.warn(`${removed} webhook deliveries are to nobody configured any more`)
       for (const webhook of webhooks.values()) begin(webhook)
       const next = deliveries.nextAtMs()
       // What is due and could not begin waits for one that is under way, whose end looks again.
@@ -80,16 +83,6 @@ export function createWebhooks(options: {
       log.debug('the outbox of webhooks could not be looked at', { error: String(thrown) })
       wakeIn(retryLookMs)
     }
-  }
-
-  /** Looks through all there is, so not at each look. */
-  function giveUpOthers(webhooks: ReadonlyMap<string, WebhookSettings>): void {
-    const names = [...webhooks.keys()]
-    const now = performance.now()
-    if (names.join('\n') === others.names && now - others.lookedAt < sweepEveryMs) return
-    others = { names: names.join('\n'), lookedAt: now }
-    const count = deliveries.giveUpOthers(names, 'the webhook is not configured any more')
-    if (count > 0) log.warn(`${count} webhook deliveries are to nobody configured any more`)
   }
 
   async function sweep(): Promise<void> {

@@ -72,9 +72,16 @@ const takeDue = `
   WHERE id IN (
     SELECT id FROM webhook_deliveries WHERE webhook = ?1 AND (next_at_ms <= ?2 OR next_at_ms > ?5) ORDER BY next_at_ms LIMIT ?4)
   RETURNING id, webhook, job_id, attempts, event`
-const takeOthers = `
-  DELETE FROM webhook_deliveries WHERE webhook NOT IN (SELECT value FROM json_each(?1))
-  RETURNING id, webhook, job_id, attempts, event`
+/** Goes from name to name and not from row to row, so that it may be asked at any time. */
+const selectOthers = `
+  WITH RECURSIVE names (name) AS (
+    SELECT MIN(webhook) FROM webhook_deliveries
+    UNION ALL
+    SELECT (SELECT MIN(webhook) FROM webhook_deliveries WHERE webhook > name) FROM names
+    WHERE name IS NOT NULL)
+  SELECT name FROM names WHERE name IS NOT NULL AND name NOT IN (SELECT value FROM json_each(?1))`
+const takeAll = `
+  DELETE FROM webhook_deliveries WHERE webhook = ?1 RETURNING id, webhook, job_id, attempts, event`
 const selectJob = `
   SELECT id, endpoint, model, provider, request_id, state, created_at_ms, completed_at_ms,
     expires_at_ms, status_code, streams, starts, headers,
@@ -172,9 +179,15 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
           )
           .run(id, now())
       }),
-    giveUpOthers: (webhooks, why) =>
-      within((sqlite) => {
-        const removed = sqlite.query<Taken, [string]>(takeOthers).all(JSON.stringify(webhooks))
+    giveUpOthers(webhooks, why) {
+      const others = db.use((sqlite) =>
+        sqlite.query<{ name: string }, [string]>(selectOthers).all(JSON.stringify(webhooks)),
+      )
+      if (others.length === 0) return 0
+      return within((sqlite) => {
+        const removed = others.flatMap(({ name }) =>
+          sqlite.query<Taken, [string]>(takeAll).all(name),
+        )
         for (const taken of removed) {
           const attempt = {
             outcome: 'permanent_failure',
@@ -184,7 +197,8 @@ export function createDeliveryStore(db: Db, now: () => number = Date.now): Deliv
           note(sqlite, deliveryOf({ ...taken, attempts: taken.attempts + 1 }, undefined), attempt)
         }
         return removed.length
-      }),
+      })
+    },
     count: () =>
       db.use(
         (sqlite) =>

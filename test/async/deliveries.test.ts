@@ -141,6 +141,32 @@ test('a new configuration applies to jobs that were submitted before it, with th
   expect(await isSigned(receiver.messages[0]!, secret)).toBe(false)
 })
 
+test('a webhook that a new configuration has no more is given up, and its history stays', async () => {
+  receiver.clear()
+  await using rig = await startRig({ webhooks: [hook({ every_job: false })] })
+  const hold = gate()
+  rig.upstream.reply({ gate: hold.opened, json: { id: 'x' } })
+  const { id } = (await rig.post(path, chat, { 'x-bf-async-webhook': 'hook' })).body
+  await rig.upstream.waitFor(1)
+  const { configPath } = rig.gateway
+  const { webhooks: _, ...config } = await Bun.file(configPath).json()
+  writeFileSync(configPath, JSON.stringify(config))
+  await rig.gateway.logged(({ message }) => message === 'configuration changed')
+  hold.open()
+  await rig.gateway.logged(({ message }) => /nobody configured/.test(String(message)))
+  expect((await rig.get('/api/webhooks/hook/deliveries')).body.deliveries).toMatchObject([
+    {
+      endpoint_id: 'hook',
+      async_job_id: id,
+      outcome: 'permanent_failure',
+      error: 'the webhook is not configured any more',
+    },
+  ])
+  const again = await rig.post(`/api/webhooks/deliveries/msg_x/redeliver`, {})
+  expect(again.status).toBe(404)
+  expect(receiver.messages).toEqual([])
+})
+
 test('after a kill the next process tells those of the configuration, too', async () => {
   receiver.clear()
   await using upstream = await startUpstream()

@@ -195,6 +195,12 @@ test('a name that leads into this machine is not called, whatever it looks like'
   expect(receiver.messages).toHaveLength(0)
 })
 
+test('where machines keep what they know about themselves, nothing is sent', async () => {
+  using one = alone('http://169.254.169.254/latest', { allow_private_network: true })
+  one.sender.wake()
+  expect(await one.failed).toContain('nothing is ever sent to')
+})
+
 test('a clock that is put forward sends nothing a second time that is on its way', async () => {
   receiver.clear()
   const hold = gate()

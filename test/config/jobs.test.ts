@@ -59,6 +59,7 @@ test.each([
   [{ url: 'https://10.0.0.1/' }, '/webhooks/0/url'],
   [{ url: 'https://localhost/' }, '/webhooks/0/url'],
   [{ url: 'nothing' }, '/webhooks/0/url'],
+  [{ url: 'http://169.254.169.254/', allow_private_network: true }, '/webhooks/0/url'],
   [{ secret: 'whsec_c2hvcnQ=' }, '/webhooks/0/secret'],
   [{ secret: 'plain-secret-0123456789' }, '/webhooks/0/secret'],
   [{ secret: 'env.NOT_SET' }, '/webhooks/0/secret'],
