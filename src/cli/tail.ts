@@ -49,6 +49,12 @@ interface Row {
   readonly error_details: { readonly message?: string } | null
 }
 
+/** Where the call went; of what was refused before it went anywhere, what was asked for. */
+function placeOf({ provider, model }: Row): string {
+  if (provider === '') return model ?? '-'
+  return `${provider}/${model?.replace(`${provider}/`, '') ?? ''}`
+}
+
 function line(row: Row): string {
   const said = row.error_details?.message ?? row.content_summary ?? ''
   const text = [
@@ -56,7 +62,7 @@ function line(row: Row): string {
     String(row.status_code),
     `${Math.round(row.latency)}ms`.padStart(8),
     row.object,
-    `${row.provider}/${row.model?.replace(`${row.provider}/`, '') ?? ''}`,
+    placeOf(row),
     row.total_tokens === null ? '' : `${row.total_tokens} tokens`,
     said.slice(0, 100),
   ].join('  ')

@@ -35,6 +35,9 @@ test('asbru tail prints a line for each call and ends with the gateway', async (
   expect(line).toMatch(
     /^[\d:.]+ {2}200 +\d+ms {2}chat_completion {2}openai\/m {2}\d+ tokens {2}two \[2Jlines\n$/,
   )
+  await fetch(`${rig.gateway.url}/v1/nothing`)
+  const refused = new TextDecoder().decode((await out.read()).value)
+  expect(refused).toMatch(/^[\d:.]+ {2}404 +\d+ms {2}unknown {2}- {4}There is no route GET/)
   await rig[Symbol.asyncDispose]()
   expect(await child.exited).toBe(0)
 })
