@@ -4,7 +4,7 @@ import type { Grant, VirtualKey } from '#config/virtual-key.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 
-import { namedModels } from './named-models.ts'
+import { isModelKey, namedModels } from './named-models.ts'
 
 // What a virtual key may have, asked of every candidate of every call before it is one.
 
@@ -36,6 +36,7 @@ export function grantFor(call: Call, provider: string, snapshot: Snapshot): Gran
 export function checkModels(call: Call, model: string | undefined, grant: Grant): void {
   if (isUnrestricted(grant)) return
   if (model !== undefined) {
+    if (hasOtherModel(call)) throw anyModel(call, grant)
     // What is not on the list may still be the alias of a key for what is.
     if (whyNotModel(grant, model) === 'blacklisted') throw modelBlocked(call, model, grant)
     return
@@ -46,6 +47,12 @@ export function checkModels(call: Call, model: string | undefined, grant: Grant)
     const own = withoutProvider(each, grant)
     if (whyNotModel(grant, own) !== undefined) throw modelBlocked(call, each, grant)
   }
+}
+
+/** Some providers take `MODEL` for `model`, and the last one for the one that counts. */
+function hasOtherModel({ body }: Call): boolean {
+  if (body.kind !== 'json') return false
+  return body.scan.members.some(({ key }) => key !== 'model' && isModelKey(key))
 }
 
 /** Bodies that are passed through name models as the gateway does, or as the provider does. */

@@ -1,6 +1,7 @@
 import type { Call } from '#core/call.ts'
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts } from '#core/endpoint.ts'
+import { findDuplicateKey } from '#lib/json.ts'
 
 // Which models a call is about whose model is not where models usually are: what is passed through, and batches.
 
@@ -51,10 +52,16 @@ function inBody({ body }: Call): NamedModels {
   if (body.kind === 'none') return nothing
   if (body.kind === 'json') return modelsIn(body.value)
   if (body.kind === 'stream') return 'any'
-  const text = new TextDecoder('latin1').decode(body.bytes)
-  if (/^multipart\/form-data\b/i.test(body.contentType)) return inForm(text)
+  const text = Buffer.from(body.bytes)
+  if (/^multipart\/form-data\b/i.test(body.contentType)) return inForm(text.toString('latin1'))
+  return modelsInText(text.toString('utf8'))
+}
+
+/** What a JSON text names; of a name that stands twice, nobody can tell which one counts. */
+export function modelsInText(text: string): NamedModels {
   try {
-    return modelsIn(JSON.parse(Buffer.from(body.bytes).toString('utf8')))
+    const value: unknown = JSON.parse(text)
+    return findDuplicateKey(text) === undefined ? modelsIn(value) : 'any'
   } catch {
     // Whatever it is, it is nothing that could be looked into.
     return 'any'
@@ -69,7 +76,7 @@ function inForm(text: string): NamedModels {
   )) {
     if (name === 'model') found.push(value)
     else if (value.trimStart().startsWith('{')) {
-      const said = parsed(value)
+      const said = modelsInText(value)
       if (said === 'any') return 'any'
       found.push(...said)
     }
@@ -77,13 +84,9 @@ function inForm(text: string): NamedModels {
   return found
 }
 
-function parsed(text: string): NamedModels {
-  try {
-    return modelsIn(JSON.parse(text))
-  } catch {
-    // A file may begin like this, and a model may be named behind the line that was looked at.
-    return text.includes('model') ? 'any' : nothing
-  }
+/** Whether this is `model`, or what some JSON readers take for it. */
+export function isModelKey(name: string): boolean {
+  return name.length === 5 && name.toLowerCase() === 'model'
 }
 
 /** What stands under `model`, at any depth of a JSON value. */
@@ -95,7 +98,7 @@ export function modelsIn(value: unknown): NamedModels {
     const part = left.pop()
     if (typeof part !== 'object' || part === null) continue
     for (const [name, member] of Object.entries(part)) {
-      if (name === 'model' && typeof member === 'string') found.push(member)
+      if (isModelKey(name) && typeof member === 'string') found.push(member)
       else if (typeof member === 'object') left.push(member)
     }
   }

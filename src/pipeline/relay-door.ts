@@ -4,7 +4,7 @@ import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 
 import { anyModel, modelBlocked, withoutProvider } from './grants.ts'
-import { modelsIn } from './named-models.ts'
+import { modelsInText } from './named-models.ts'
 
 /** Says why a message of the caller is not passed on; undefined lets it through. */
 export type RelayDoor = (message: string | Uint8Array) => GatewayError | undefined
@@ -18,12 +18,12 @@ export function relayDoor(call: Call, grant: Grant | undefined): RelayDoor | und
   return (message) => {
     const text = typeof message === 'string' ? message : Buffer.from(message).toString('utf8')
     // Sound makes up most of what is said, and names no model; escapes could spell one.
-    const isPlain = typeof message === 'string' && !text.includes('model') && !text.includes('\\u')
+    const isPlain = typeof message === 'string' && !/model|\\u/i.test(text)
     if (isPlain && !(call.endpoint === 'websocket_responses' && call.model === undefined)) {
       return undefined
     }
     const value = parsed(text)
-    const named = value === undefined ? 'any' : modelsIn(value)
+    const named = modelsInText(text)
     if (named === 'any') return anyModel(call, grant)
     if (named.length === 0 && call.model === undefined && asksForResponse(value)) {
       return anyModel(call, grant)

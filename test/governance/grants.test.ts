@@ -211,6 +211,18 @@ describe('there is no way around', () => {
       'pass-through, escaped',
       () => send('/openai/v1/assistants', raw('{"\\u006dodel":"gpt-4o-mini"}')),
     ],
+    [
+      'pass-through, twice',
+      () => send('/openai/v1/assistants', raw('{"a":{"model":"o3","model":"gpt-4o"}}')),
+    ],
+    [
+      'chat in another spelling',
+      () =>
+        send(
+          CHAT,
+          raw('{"model":"openai/gpt-4o","MODEL":"o3","messages":[{"role":"user","content":"x"}]}'),
+        ),
+    ],
     ['pass-through as another type', () => send('/openai/v1/assistants', raw(mini, 'text/plain'))],
     [
       'pass-through of what is no JSON',
@@ -297,6 +309,8 @@ test('the models of all providers are those of the providers that it may use', a
   const { body } = await rig.get('/openai/v1/models', vk('groq'))
   const owners = new Set(body.data.map(({ id }: { id: string }) => id.split('/')[0]))
   expect([...owners]).toEqual(['groq'])
+  const told = body.extra_fields.key_statuses.map(({ provider }: { provider: string }) => provider)
+  expect(told).toEqual(['groq'])
   const all = await rig.get('/openai/v1/models')
   const known = new Set<string>(all.body.data.map(({ id }: { id: string }) => id.split('/')[0]))
   expect(known).toEqual(new Set(['groq', 'mock', 'openai']))

@@ -135,6 +135,14 @@ describe('the log', () => {
       null,
       null,
     ])
+    expect(rows.map((row: any) => row.routing_rule_id ?? null)).toEqual([
+      null,
+      'rule-1',
+      'rule-1',
+      null,
+      null,
+    ])
+    expect(rows[0]).toMatchObject({ team_name: 'Search', customer_id: 'cust-acme' })
     const details = await Promise.all(
       rows.map(async ({ id }: { id: string }) => (await rig.get(`/api/logs/${id}`)).body),
     )
