@@ -62,6 +62,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let { limits } = options
   let open: Database | undefined
   let insertion: Insertion | undefined
+  let version = 0
   let configured: readonly string[] = []
   const known = new Map<string, Secrets>()
 
@@ -163,6 +164,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         let lines: readonly string[] = []
         sqlite
           .transaction(() => {
+            // Another process may have the same folder; nobody else writes from here to the end.
+            const seen = versionOf(sqlite)
+            if (seen !== version) forget()
+            version = seen
             insertion ??= openInsertion(sqlite)
             lines = insertion.insert(rows, {
               told,
@@ -209,4 +214,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       shut()
     },
   }
+}
+
+/** Another number than before when somebody else has written in the meantime. */
+function versionOf(sqlite: Database): number {
+  const row = sqlite.query<{ data_version: number }, []>('PRAGMA data_version').get()
+  return row?.data_version ?? 0
 }

@@ -1,8 +1,33 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { closeSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { scratch, serve } from '../cli/program.ts'
+import type { Serving } from '../cli/program.ts'
 import { isSound } from './rig.ts'
+
+// Each starts the program, on a machine that may be busy.
+setDefaultTimeout(60_000)
+
+async function chat({ url }: Serving, id: string): Promise<number> {
+  const answer = await fetch(`${url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-request-id': id },
+    body: JSON.stringify({ model: 'mock/echo', messages: [{ role: 'user', content: id }] }),
+  })
+  await answer.text()
+  return answer.status
+}
+
+/** How many calls the log has, or why it does not say. */
+async function logged({ url }: Serving, search = ''): Promise<number | string> {
+  const answer = await fetch(`${url}/api/logs/stats?${search}`)
+  const body = (await answer.json()) as { total_requests: number; error?: { code: string } }
+  return body.error?.code ?? body.total_requests
+}
+
+const asides = (dir: string): number =>
+  readdirSync(dir).filter((name) => name.startsWith('logs.db.damaged-')).length
 
 test('what was logged before a kill is there after it, and the file is sound', async () => {
   using dir = scratch()
@@ -54,4 +79,71 @@ test('an orderly end writes what is queued', async () => {
   await using again = await serve(['--app-dir', dir.path])
   const row = await fetch(`${again.url}/api/logs/last-words`)
   expect(await row.json()).toMatchObject({ id: 'last-words', status: 'success' })
+})
+
+test('a log that is damaged when it starts is moved aside; calls are answered, and logged anew', async () => {
+  using dir = scratch()
+  writeFileSync(dir.file('logs.db'), 'this was a log once. '.repeat(5000))
+  await using program = await serve(['--app-dir', dir.path])
+  expect(await chat(program, 'a')).toBe(200)
+  expect(await chat(program, 'b')).toBe(200)
+  await program.logged(({ message }) => /the log begins anew/.test(String(message)))
+  while ((await logged(program)) === 0) expect(await chat(program, 'more')).toBe(200)
+  expect(asides(dir.path)).toBe(1)
+  program.kill('SIGTERM')
+  expect(await program.exited).toEqual({ code: 0, signal: null })
+  expect(isSound(dir.file('logs.db'))).toBe(true)
+})
+
+test('a log that is damaged while it is written harms no call, and begins anew', async () => {
+  using dir = scratch()
+  {
+    await using program = await serve(['--app-dir', dir.path])
+    for (let n = 0; n < 50; n++) await chat(program, `before-${n}`)
+    expect(await logged(program)).toBe(50)
+    // Everything behind the first page, as when a disk loses what it was given.
+    for (const name of ['logs.db', 'logs.db-wal']) {
+      const { size } = statSync(dir.file(name), { throwIfNoEntry: false }) ?? { size: 0 }
+      const file = openSync(dir.file(name), 'r+')
+      const from = name === 'logs.db' ? 4096 : 0
+      if (size > from) writeSync(file, Buffer.alloc(size - from, 0xee), 0, size - from, from)
+      closeSync(file)
+    }
+    for (let n = 0; n < 20; n++) expect(await chat(program, `during-${n}`)).toBe(200)
+    program.kill('SIGTERM')
+    expect(await program.exited).toEqual({ code: 0, signal: null })
+  }
+  await using again = await serve(['--app-dir', dir.path])
+  let total = await logged(again)
+  for (let n = 0; typeof total !== 'number' || total < 3; n++) {
+    expect(await chat(again, `after-${n}`)).toBe(200)
+    total = await logged(again)
+  }
+  expect(isSound(dir.file('logs.db'))).toBe(true)
+})
+
+test('two of them over one folder write one log, and lose nothing of it', async () => {
+  using dir = scratch()
+  {
+    await using one = await serve(['--app-dir', dir.path])
+    await using two = await serve(['--app-dir', dir.path])
+    for (let round = 0; round < 6; round++) {
+      const calls = [one, two].flatMap((program, which) =>
+        Array.from({ length: 25 }, (_, n) => chat(program, `${which}-${round}-${n}`)),
+      )
+      expect(new Set(await Promise.all(calls))).toEqual(new Set([200]))
+      // Each writes what it has before it answers, so that batches of both follow each other.
+      await Promise.all([logged(one), logged(two)])
+    }
+    for (const program of [one, two]) {
+      expect(await logged(program)).toBe(300)
+      expect(await logged(program, 'providers=mock')).toBe(300)
+      expect(await logged(program, 'request_id=1-5-24')).toBe(1)
+      const dropped = await fetch(`${program.url}/api/logs/dropped`)
+      expect(await dropped.json()).toMatchObject({ dropped_requests: 0, failure: null })
+      program.kill('SIGTERM')
+    }
+    for (const { exited } of [one, two]) expect(await exited).toEqual({ code: 0, signal: null })
+  }
+  expect(isSound(dir.file('logs.db'))).toBe(true)
 })

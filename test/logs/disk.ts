@@ -43,10 +43,27 @@ const full: Disk = {
   free: (dir, program) => rmSync(join(full.seen(dir, program), 'ballast')),
 }
 
+/** A file system that nothing can be written to, until it is made writable. */
+const readOnly: Disk = {
+  ...full,
+  name: 'a read-only file system',
+  withinFull: (dir) => mounting(dir, 'mount -o remount,ro "$0" && '),
+  free: (dir, { pid }) => {
+    const inside = ['nsenter', '--target', `${pid}`, '--user', '--preserve-credentials', '--mount']
+    must([...inside, 'mount', '-o', 'remount,rw', dir])
+  },
+}
+
 /** What this machine lets a test do; macOS and Windows have neither. */
 export const DISKS: readonly Disk[] = [
   ...(works(['prlimit', '--version']) ? [limited] : []),
   ...(works([...mounting('/mnt'), 'true']) ? [full] : []),
+]
+
+/** Those of a disk that is so from the start. */
+export const STARTING_DISKS: readonly Disk[] = [
+  ...DISKS,
+  ...(DISKS.includes(full) && Bun.which('nsenter') !== null ? [readOnly] : []),
 ]
 
 function mounting(dir: string, first = ''): string[] {
