@@ -29,7 +29,7 @@ export const NetworkConfig = closed({
   default_request_timeout_in_seconds: Type.Optional(
     seconds({
       default: 300,
-      description: `A call that does not stream, as a whole. ${ofBifrost}`,
+      description: `An attempt at a call that does not stream, as a whole; callers limit all attempts together with x-bf-timeout-total. ${ofBifrost}`,
     }),
   ),
   stream_idle_timeout_in_seconds: Type.Optional(
@@ -49,7 +49,7 @@ export const NetworkConfig = closed({
     }),
   ),
   stream_total_timeout_in_seconds: Type.Optional(
-    seconds({ default: 3600, description: `A stream as a whole. ${ofOurs}` }),
+    seconds({ default: 3600, description: `An attempt at a stream, as a whole. ${ofOurs}` }),
   ),
   insecure_skip_verify: Type.Optional(
     flag(false, 'Accepts any TLS certificate; for tests against servers of your own only.'),
