@@ -92,15 +92,24 @@ function valuesOf(db: Database, name: string): readonly unknown[] {
   return shown ? sorted : [...new Set(sorted.map(({ id }) => id))]
 }
 
-/** The numbers of the names in a column. */
+/** The numbers of the names in a column, those of the newest rows first; of very many, not all. */
 function numbersOf(db: Database, column: string): ReadonlySet<number> {
   const place = FACTS.findIndex(({ name }) => name === `${column}_k`)
   const seen = new Set<number>()
+  const rest = db
+    .query<{ k: number }, [number]>(
+      `SELECT DISTINCT ${column}_k AS k FROM calls WHERE n >= ?1 AND ${column}_k IS NOT NULL`,
+    )
+    .all(sealedOf(db) * rowsInSegment)
+  for (const { k } of rest) seen.add(k)
   const values = new Float64Array(rowsInSegment)
   const packed = db
-    .query<Packed, [number, number]>('SELECT lo, hi, data FROM segments WHERE k >= ?1 AND k < ?2')
-    .all(segmentKey(place, 0), segmentKey(place + 1, 0))
+    .query<Packed, [number, number]>(
+      'SELECT lo, hi, data FROM segments WHERE k >= ?1 AND k < ?2 ORDER BY k DESC',
+    )
+    .iterate(segmentKey(place, 0), segmentKey(place + 1, 0))
   for (const one of packed) {
+    if (seen.size >= maxValues) break
     if (one.data === null) {
       if (one.lo !== null) seen.add(one.lo)
       continue
@@ -108,12 +117,6 @@ function numbersOf(db: Database, column: string): ReadonlySet<number> {
     unpackFact(one, 1, values)
     for (const value of values) if (value === value) seen.add(value)
   }
-  const rest = db
-    .query<{ k: number }, [number]>(
-      `SELECT DISTINCT ${column}_k AS k FROM calls WHERE n >= ?1 AND ${column}_k IS NOT NULL`,
-    )
-    .all(sealedOf(db) * rowsInSegment)
-  for (const { k } of rest) seen.add(k)
   return seen
 }
 

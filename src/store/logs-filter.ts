@@ -84,6 +84,13 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
     } else if (Object.hasOwn(ranges, name)) {
       const [column, sign] = ranges[name]!
       and(`${column} ${sign} ?`, numberOf(name, text))
+    } else if (name === 'routing_engine_used') {
+      const wanted = text.split(',').slice(0, maxValues)
+      const holds = wanted.map(() => `instr(',' || routing_engines || ',', ?) > 0`)
+      and(`(${holds.join(' OR ')})`, ...wanted.map((engine) => `,${engine},`))
+    } else if (name === 'business_unit_ids') {
+      // Nothing belongs to one.
+      and('0')
     } else if (name.startsWith('metadata_')) {
       and(
         `n IN (SELECT n FROM metadata WHERE name = ? AND value = ? ORDER BY n DESC ${recent})`,

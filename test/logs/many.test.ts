@@ -53,6 +53,7 @@ function rowOf(call: Known, i: number): LogRow {
     ...{ attempts: 1, usage: '{"prompt_tokens":1}', error: undefined, trail: undefined },
     ...{ dropped: undefined, metadata: undefined, trace: undefined, request: undefined },
     ...{ answer: undefined, secrets: [] },
+    engines: i % 50 === 0 ? 'governance,routing-rule' : i % 25 === 0 ? 'governance' : undefined,
   }
 }
 
@@ -144,6 +145,20 @@ test('what can be filtered by is found wherever it stands', () => {
   expect(aliases).toContain('first')
   expect(aliases).toContain('last')
   expect(keys).toEqual([0, 1, 2].map((i) => ({ id: `k${i}`, name: `name of k${i}` })))
+})
+
+test('what had a say in where calls went', () => {
+  const found = (filters: Filters): number => {
+    const { pagination } = reader.ask({ kind: 'list', filters }) as any
+    return pagination.total_count
+  }
+  expect(found({ routing_engine_used: 'governance' })).toBe(count / 25)
+  expect(found({ routing_engine_used: 'routing-rule' })).toBe(count / 50)
+  expect(found({ routing_engine_used: 'rule,routing-rule' })).toBe(count / 50)
+  expect(found({ routing_engine_used: 'g' })).toBe(0)
+  expect(found({ business_unit_ids: 'x' })).toBe(0)
+  const { routing_engines: engines } = ask({ of: 'facets' }, { dimensions: 'routing_engines' })
+  expect(engines).toEqual(['governance', 'routing-rule'])
 })
 
 test('what has no cost, a page after the other', () => {
