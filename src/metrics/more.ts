@@ -1,4 +1,5 @@
 import type { Jobs } from '#pipeline/jobs.ts'
+import type { Refusals } from '#pipeline/refusals.ts'
 import type { Services } from '#pipeline/services.ts'
 import type { Webhooks } from '#pipeline/webhooks.ts'
 import type { LogStore } from '#store/logs.ts'
@@ -11,11 +12,19 @@ interface Parts {
   readonly jobs?: Pick<Jobs, 'running' | 'waiting'> | undefined
   readonly webhooks?: Pick<Webhooks, 'waiting'> | undefined
   readonly tracing?: { readonly dropped: number } | undefined
+  readonly refusals?: Pick<Refusals, 'omitted'> | undefined
   readonly logs?: Pick<LogStore, 'dropped' | 'failure'> | undefined
 }
 
 /** What can be told of those that are there. */
-export function readingsOf({ jobs, logs, services, tracing, webhooks }: Parts): Reading[] {
+export function readingsOf({
+  jobs,
+  logs,
+  refusals,
+  services,
+  tracing,
+  webhooks,
+}: Parts): Reading[] {
   const readings: Reading[] = []
   if (services) readings.push(...ofSecondChances(services))
   const gauge = (name: string, help: string, read: () => number): Reading => ({
@@ -49,6 +58,14 @@ export function readingsOf({ jobs, logs, services, tracing, webhooks }: Parts): 
         read: () => [['', Number(logs.failure !== undefined)]],
       },
     )
+  }
+  if (refusals) {
+    readings.push({
+      name: 'asbru_log_refusals_omitted_total',
+      kind: 'counter',
+      help: 'Requests that became no calls and were too many to have a row in the log each.',
+      read: () => [['', refusals.omitted]],
+    })
   }
   if (tracing) {
     readings.push({

@@ -221,6 +221,26 @@ test('a call that no queue had room for has a row', async () => {
   await upstream.stop()
 })
 
+test('garbage pushes no call out of the log, and is counted', async () => {
+  await using other = await logRig()
+  await other.chat({}, { 'x-request-id': 'real' })
+  for (let round = 0; round < 10; round++) {
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const init = { method: 'POST', headers: json, body: 'garbage' }
+        await (await fetch(other.gateway.url + chat, init)).text()
+      }),
+    )
+  }
+  const { total_requests: rows } = await other.get('/api/logs/stats')
+  const { omitted_refusals: omitted, dropped_requests: lost } = await other.get('/api/logs/dropped')
+  expect(rows).toBeWithin(61, 70)
+  expect(rows - 1 + omitted).toBe(200)
+  expect(lost).toBe(0)
+  const metrics = await (await fetch(`${other.gateway.url}/metrics`)).text()
+  expect(metrics).toContain(`asbru_log_refusals_omitted_total ${omitted}`)
+})
+
 describe('a flood of refusals', () => {
   const settings = (): LogSettings => ({ enabled: true, headers: [] }) as unknown as LogSettings
   const flood = (): Flood => {
