@@ -57,6 +57,7 @@ export function arrive(request: Request, prefixLength: number): Arrival {
     path: pathOf(url).slice(prefixLength),
     query: apiVersion === undefined ? query : withoutApiVersion(query),
     apiVersion,
+    model: undefined,
   }
 }
 
