@@ -56,6 +56,8 @@ export function costBy(
 ): Cost | undefined {
   const byUnits = units && costOfUnits(rates, units, source)
   if (byUnits || !usage) return byUnits
+  const plain = costOfPlain(rates, usage, source)
+  if (plain) return plain
   const { audioSeconds } = usage
   const allInput = usage.inputTokens
   const allOutput = outputOf(usage)
@@ -115,6 +117,34 @@ export function costBy(
   const { citation, search, request } = parts
   const total = exact(parts.input + parts.output + parts.reasoning + citation + search + request)
   return { ...parts, total, source }
+}
+
+/** Of input and output and nothing else, as most calls are; undefined where more has to be looked at. */
+function costOfPlain(
+  { input, output, request }: PriceRates,
+  usage: Usage,
+  source: Cost['source'],
+): Cost | undefined {
+  const { inputTokens, outputTokens, cachedTokens, cacheWriteTokens, reasoningTokens } = usage
+  const more =
+    cachedTokens +
+    cacheWriteTokens +
+    reasoningTokens +
+    usage.audioInputTokens +
+    usage.audioOutputTokens +
+    usage.imageInputTokens +
+    usage.imageOutputTokens +
+    (usage.citationTokens ?? 0) +
+    (usage.webSearches ?? 0)
+  if (more > 0 || usage.audioSeconds !== undefined || request !== undefined) return undefined
+  if (typeof input !== 'number' || typeof output !== 'number') return undefined
+  if (inputTokens + outputTokens === 0) return undefined
+  const parts = {
+    input: exact((inputTokens * input) / million),
+    output: exact((outputTokens * output) / million),
+  }
+  const total = exact(parts.input + parts.output)
+  return { ...parts, reasoning: 0, citation: 0, search: 0, request: 0, total, source }
 }
 
 /** What the rates charge by units they charge by nothing else. */

@@ -31,6 +31,13 @@ interface Known {
   readonly listed: ModelInfo | undefined
   /** Those for this model, the one that counts first. */
   readonly overrides: readonly PriceOverride[]
+  /** Where neither the day nor anything else of the call decides. */
+  readonly always: Found | undefined
+}
+
+interface Found {
+  readonly rates: PriceRates
+  readonly source: 'list' | 'override'
 }
 
 /** Names come from callers, so what is remembered is bounded. */
@@ -57,12 +64,9 @@ export function priceOf(
 }
 
 /** The rates of one model, and who says them; undefined when nobody does. */
-export function ratesAt(
-  work: Work,
-  model: string,
-  snapshot: Snapshot,
-): { readonly rates: PriceRates; readonly source: 'list' | 'override' } | undefined {
+export function ratesAt(work: Work, model: string, snapshot: Snapshot): Found | undefined {
   const known = knownOf(work.settings, model, snapshot)
+  if (known.always && work.serviceTier === undefined) return known.always
   const find = (tier: unknown): PriceOverride | undefined =>
     known.overrides.find((one) => one.serviceTier === tier && isFor(one, work))
   let override = work.serviceTier === undefined ? undefined : find(work.serviceTier)
@@ -109,11 +113,16 @@ function knownOf(settings: ProviderSettings, model: string, snapshot: Snapshot):
   if (!known) {
     if (models.size >= maxKept) models.clear()
     const { custom, network } = settings
+    const listed = findModel(name, custom !== undefined, network.baseUrl, model)
+    const overrides = snapshot.priceOverrides
+      .filter((override) => concerns(override, name, model))
+      .toSorted(byWeight)
+    const isConstant = listed && overrides.length === 0 && !Array.isArray(listed.prices)
+    const prices = isConstant ? pricesAt(listed, 0) : undefined
     known = {
-      listed: findModel(name, custom !== undefined, network.baseUrl, model),
-      overrides: snapshot.priceOverrides
-        .filter((override) => concerns(override, name, model))
-        .toSorted(byWeight),
+      listed,
+      overrides,
+      always: prices && { rates: ratesOf(prices), source: 'list' },
     }
     models.set(model, known)
   }

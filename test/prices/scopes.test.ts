@@ -5,6 +5,7 @@ import type { Snapshot } from '#config/snapshot.ts'
 import { OPERATION_NAMES } from '#core/endpoint.ts'
 import { readUsage } from '#openai/usage.ts'
 import { costOfRow } from '#pipeline/reprice.ts'
+import { costBy } from '#prices/cost.ts'
 import { priceOf } from '#prices/price.ts'
 import type { Work } from '#prices/price.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
@@ -38,9 +39,9 @@ function snapshotOf(overrides: readonly Override[]): Snapshot {
 }
 
 /** A price for everything; what a million input tokens cost shows which one it was. */
-const everything = (dollars: number, more: Override): Override => ({
+const everything = (rate: number, more: Override): Override => ({
   ...{ match_type: 'wildcard', pattern: '*', request_types: ['chat_completion'] },
-  pricing_patch: JSON.stringify({ input_cost_per_token: dollars / 1e6, output_cost_per_token: 0 }),
+  pricing_patch: JSON.stringify({ input_cost_per_token: rate / 1e6, output_cost_per_token: 0 }),
   ...more,
 })
 
@@ -165,4 +166,27 @@ test('speed has a price of its own, or none', () => {
   expect(dollars(snapshotOf([]), { ...fast, serviceTier: undefined })).toBe(5)
   const priced = snapshotOf([{ match_type: 'wildcard', pattern: 'claude*', patch }])
   expect(dollars(priced, fast)).toBe(30)
+})
+
+test('what is plain costs the same as what is looked at closely', () => {
+  for (const [input, output] of [
+    [0.15, 0.6],
+    [2.5, 10],
+    [0, 0],
+    [1 / 3, 7e-5],
+  ] as const) {
+    for (const prompt_tokens of [0, 1, 750, 123_457]) {
+      for (const completion_tokens of [0, 3, 9_999]) {
+        const usage = readUsage({ prompt_tokens, completion_tokens })!
+        const closely = costBy({ input, output, request: 0 }, usage, 'list')
+        if (prompt_tokens + completion_tokens > 0) {
+          expect(costBy({ input, output }, usage, 'list')).toEqual(closely)
+          expect(closely!.total).toBeCloseTo(
+            (prompt_tokens * input + completion_tokens * output) / 1e6,
+            11,
+          )
+        }
+      }
+    }
+  }
 })

@@ -88,10 +88,12 @@ test('several collectors, each told what it may be told', async () => {
   expect(closed.attribute('gen_ai.output.messages')).toHaveLength(0)
   const names = open.spans.flatMap(({ attributes }) =>
     attributes.flatMap(({ key }: { key: string }) =>
-      /^http\.request\.header/.test(key) ? [key] : [],
+      key.startsWith('http.request.header') ? [key] : [],
     ),
   )
-  expect(names.toSorted()).toEqual(['http.request.header.x-t-b', 'http.request.header.x-tenant'])
+  expect(new Set(names)).toEqual(
+    new Set(['http.request.header.x-t-b', 'http.request.header.x-tenant']),
+  )
   expect(JSON.stringify(closed.spans)).not.toContain('x-tenant')
   await Promise.all([open.stop(), closed.stop()])
 })
