@@ -9,6 +9,7 @@ import type { Cost } from '#prices/cost.ts'
 import { Books } from './books.ts'
 import type { CallRecord, CallSink } from './books.ts'
 import { failureClass } from './failure.ts'
+import { redact } from './redact.ts'
 
 /** Ends a call's books. The first word counts; whatever is said after it changes nothing. */
 export interface Settle {
@@ -92,7 +93,9 @@ class Settlement implements Settle {
     const { log, totals } = this.#desk
     if (error.kind === 'client_closed') totals.abandoned++
     else totals.failed++
-    log[error.level](`request failed: ${error.message}`, {
+    // A caller may have said its virtual key to the provider, which likes to repeat what it refuses.
+    const why = redact(error.message, this.#call.caller.virtualKey)
+    log[error.level](`request failed: ${why}`, {
       ...facts(this.#call, { usage }),
       kind: error.kind,
       failure_class: failureClass(error),

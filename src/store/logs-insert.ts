@@ -75,7 +75,8 @@ export function openInsertion(sqlite: Database): Insertion {
     })
     const n = ++last
     if (n % rowsInSegment === 0) names.settle(n)
-    const shown: readonly (string | null)[] = namesOf(row, found.stopReason).map((text) =>
+    const app = appOf(tidied(row.userAgent))
+    const shown: readonly (string | null)[] = namesOf(row, found.stopReason, app).map((text) =>
       text === undefined ? null : clean(text),
     )
     const isSuccess = row.status === 'success' ? 1 : 0
@@ -151,18 +152,22 @@ function lastOf(sqlite: Database): number {
 }
 
 /** In the order of `NAMED`. */
-function namesOf(row: LogRow, stopReason: string | undefined): (string | undefined)[] {
+function namesOf(
+  row: LogRow,
+  stopReason: string | undefined,
+  app: string | undefined,
+): (string | undefined)[] {
   return [
     ...[row.object, row.provider, row.model, row.modelUsed, row.keyId, row.keyName],
     ...[row.virtualKeyId, row.virtualKeyName, row.teamId, row.teamName, row.customerId],
     ...[row.customerName, row.userId, row.userName, row.ruleId, row.ruleName, row.engines],
-    ...[row.cacheHitType, stopReason, row.userAgent, appOf(row.userAgent)],
+    ...[row.cacheHitType, stopReason, row.userAgent, app],
   ]
 }
 
-/** The first product that a user agent names. */
-function appOf(userAgent: string | undefined): string | undefined {
-  return userAgent === undefined ? undefined : /^[^\s/(;,]{1,60}/.exec(userAgent)?.[0]
+/** The first product that a user agent names: of a text without secrets, half of which would not be recognised. */
+function appOf(userAgent: string | null): string | undefined {
+  return userAgent === null ? undefined : /^[^\s/(;,]{1,60}/.exec(userAgent)?.[0]
 }
 
 /** In the order of `NUMBERS`. */

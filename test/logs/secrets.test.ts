@@ -9,6 +9,7 @@ import { KEY, logRig } from './rig.ts'
 
 const DIRECT = 'sk-direct/canary+abcdefghij'
 const CALLERS = 'sk-callers-canary-9876543210'
+const VIRTUAL = 'sk-bf-canary/virtual-0123456789'
 const CANARY = /canary/
 
 const chunk = (delta: object): string =>
@@ -110,4 +111,60 @@ test('no key reaches any sink of the log', async () => {
     .filter((line) => !line.includes(`"id":"${KEY}"`))
   for (const text of [...shown, ...told, ...held]) expect(text).not.toMatch(CANARY)
   for (const line of printed) expect(line).not.toMatch(CANARY)
+})
+
+test('no virtual key reaches any sink, its own or that of another', async () => {
+  const other = 'sk-bf-canary-other-0123456789'
+  const key = (name: string, value: string) => ({
+    id: name,
+    name,
+    value,
+    allow_all_providers: true,
+  })
+  await using rig = await logRig({
+    client: { logging_headers: ['authorization', 'x-bf-vk', 'x-note'] },
+    governance: { virtual_keys: [key('mine', VIRTUAL), key('other', other)] },
+  })
+  const told: string[] = []
+  const socket = new WebSocket(`${rig.gateway.url.replace('http', 'ws')}/ws`)
+  const seen = Promise.withResolvers<void>()
+  socket.addEventListener('message', ({ data }) => {
+    if (told.push(String(data)) === 4) seen.resolve()
+  })
+  await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }))
+  const escaped = VIRTUAL.replaceAll('/', '\\/')
+  rig.upstream.reply([
+    {
+      headers: { 'content-type': 'application/json' },
+      text: `{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"${escaped} and ${other}"},"finish_reason":"stop"}]}`,
+    },
+    { status: 400, json: { error: { message: `what is ${VIRTUAL}?` } } },
+  ])
+  const note = { 'x-note': `is it ${VIRTUAL}?`, 'x-bf-lh-note': other, 'x-bf-session-id': VIRTUAL }
+  await rig.chat({ user: VIRTUAL }, { 'x-bf-vk': VIRTUAL, ...note })
+  await rig.chat({}, { authorization: `Bearer ${VIRTUAL}`, 'user-agent': VIRTUAL })
+  await rig.chat({}, { 'x-api-key': 'sk-bf-canary-nobody-0123456789' })
+  const submitted = await rig.chat(
+    {},
+    { 'x-bf-vk': VIRTUAL, 'x-bf-async': 'true', 'x-custom': `key=${VIRTUAL}` },
+  )
+  expect(submitted.status).toBe(200)
+  await seen.promise
+  socket.close()
+  const shown = [
+    JSON.stringify(await rig.get('/api/logs')),
+    JSON.stringify((await rig.sql('SELECT * FROM logs JOIN details USING (n)')).body),
+    await (await fetch(`${rig.gateway.url}/metrics`)).text(),
+    await (await fetch(`${rig.gateway.url}/api/logs/export?format=ndjson`)).text(),
+  ]
+  expect(shown[0]).toContain('"virtual_key_name":"mine"')
+  const dir = dirname(rig.dbPath)
+  const files = readdirSync(dir).filter((name) => name !== 'config.json')
+  expect(files).toContain('asbru.db')
+  const held = files.map((name) => readFileSync(join(dir, name), 'latin1'))
+  const printed = JSON.stringify(rig.gateway.logs)
+  for (const text of [...shown, ...told, ...held, printed]) expect(text).not.toMatch(CANARY)
+  for (const { headers } of rig.upstream.requests) {
+    expect(JSON.stringify([...headers])).not.toMatch(/sk-bf/)
+  }
 })
