@@ -48,17 +48,22 @@ export function openLog(path: string, maxBytes: number): Database {
 }
 
 function lay(sqlite: Database): void {
-  const version =
-    sqlite.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
+  const version = layoutOf(sqlite)
   if (version > LOG_LAYOUT) throw new Error('it was written by a newer version of Asbru')
   if (version === LOG_LAYOUT) return
   if (version > 0) throw new OldLayout('it was written by an older version of Asbru')
   sqlite
     .transaction(() => {
+      // Another process may have been faster.
+      if (layoutOf(sqlite) !== 0) return
       sqlite.run(LOG_TABLES)
       sqlite.run(`PRAGMA user_version = ${LOG_LAYOUT}`)
     })
     .immediate()
+}
+
+function layoutOf(sqlite: Database): number {
+  return sqlite.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
 }
 
 /** Renames the file, which is kept for whoever wants to look at it, one at a time. Returns where it is. */
