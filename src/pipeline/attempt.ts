@@ -8,7 +8,7 @@ import { decidingFor, noteCandidates, noteKey } from './candidates.ts'
 import { dispatch } from './dispatch.ts'
 import type { Upstream } from './dispatch.ts'
 import { exhausted, isRefusal } from './exhausted.ts'
-import { failureClass } from './failure.ts'
+import { failureClass, timerOf } from './failure.ts'
 import { sendParts } from './fan-out.ts'
 import { hedged, hedgeDelay } from './hedge.ts'
 import type { Hedging } from './hedge.ts'
@@ -188,7 +188,7 @@ async function tryLeg(
         failure: error.kind,
         class: what,
         status: error.upstream?.status,
-        timer: error.kind.endsWith('_timeout') ? error.kind : undefined,
+        timer: timerOf(error),
         ms: ms && Math.round(ms),
         next: step.kind,
         wait_ms: step.kind === 'retry' ? step.waitMs : undefined,

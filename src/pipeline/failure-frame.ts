@@ -5,6 +5,7 @@ import type { GatewayError } from '#core/errors.ts'
 import { errorFrame } from '#openai/frames.ts'
 
 import type { Upstream } from './dispatch.ts'
+import { timerOf } from './failure.ts'
 
 /** The error event that ends a stream after `chunks` other events, with the envelope's facts in it. */
 export function failureFrame(
@@ -13,7 +14,9 @@ export function failureFrame(
   error: GatewayError,
   chunks: number,
 ): string {
-  call.trace.add('stream', `broke off after ${chunks} events: ${error.kind}`)
+  call.trace.add('stream', `broke off after ${chunks} events: ${error.kind}`, {
+    timer: timerOf(error),
+  })
   const context = {
     provider: target.settings.name,
     modelRequested: call.modelRequested,

@@ -121,6 +121,11 @@ const byStatus: ReadonlyMap<number, FailureClass> = new Map([
   [529, 'overloaded'],
 ])
 
+/** The timer that ended it, for the trace; undefined when none did. */
+export function timerOf({ kind, upstream }: GatewayError): ErrorKind | undefined {
+  return upstream === undefined && kind.endsWith('_timeout') ? kind : undefined
+}
+
 /** The class of a failure: by the provider's code, else its status, else by what happened to us. */
 export function failureClass(error: GatewayError): FailureClass {
   const { kind, upstream } = error

@@ -4,7 +4,7 @@ import { toGatewayError } from '#core/errors.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { decidingFor } from './candidates.ts'
-import { failureClass } from './failure.ts'
+import { failureClass, timerOf } from './failure.ts'
 import { hedgePlan, hedgeReason } from './hedge-plan.ts'
 import { Keyring } from './keyring.ts'
 import type { Outcome } from './outcome.ts'
@@ -171,7 +171,9 @@ export async function hedged(hedging: Hedging): Promise<Outcome> {
         failureClass: what,
         status: error.status,
       })
-      call.trace.add('attempt', `${nameIn(failed)}: ${error.kind} (${what}); the other goes on`)
+      call.trace.add('attempt', `${nameIn(failed)}: ${error.kind} (${what}); the other goes on`, {
+        timer: timerOf(error),
+      })
     },
   })
   if (wasHedged) outcome.headers['x-bf-hedged'] = winner ?? 'first'

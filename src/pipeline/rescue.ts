@@ -10,7 +10,7 @@ import { conversationOf } from '#providers/exchange.ts'
 
 import type { Books } from './books.ts'
 import { wantsExtraFields } from './extra.ts'
-import { failureClass } from './failure.ts'
+import { failureClass, timerOf } from './failure.ts'
 import type { FailureClass } from './failure.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import type { Outcome, Sink } from './outcome.ts'
@@ -177,7 +177,13 @@ async function goOn(
     failureClass: failureClass(error),
     status: error.status,
   })
-  call.trace.add('stream', `${from} broke off (${error.kind}) after ${tap.text.length} characters`)
+  call.trace.add(
+    'stream',
+    `${from} broke off (${error.kind}) after ${tap.text.length} characters`,
+    {
+      timer: timerOf(error),
+    },
+  )
   holding.release?.()
   const keepAlive = startKeepAlive(tap, snapshot.client.keepAliveMs, () => true)
   const part = new Part(settle)

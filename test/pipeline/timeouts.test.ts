@@ -78,6 +78,20 @@ test('the trace tells the timers of the request', async () => {
   expect(said?.what).toMatch(/idle 120000 ms, total 120000 ms$/)
 })
 
+test('the trace tells which timer ended an attempt, and which ended the stream', async () => {
+  await using rig = await startRig({ network: { first_token_timeout_in_seconds: 0.3 } })
+  const explained = { headers: { 'x-bf-explain': 'true' } }
+  rig.upstream.reply({ chunks: [': patience\n\n'], gate: never })
+  const { body } = await failure(await rig.chat({}, explained))
+  rig.upstream.reply({ sse: [chatChunk('a'), chatChunk('b')], gate: never })
+  const headers = { ...explained.headers, 'x-bf-timeout-idle': '60' }
+  const stream = await strictStream(await rig.chat({}, { headers }))
+  const timers = (extra: any): unknown[] =>
+    extra.trace.flatMap(({ timer }: { timer?: string }) => timer ?? [])
+  expect(timers(body.extra_fields)).toEqual(['first_token_timeout'])
+  expect(timers(stream.events.at(-1)!.data.extra_fields)).toEqual(['idle_timeout'])
+})
+
 describe('what is no time is a mistake of the caller', () => {
   test.each(['', '0', '0s', '-1', '5d', 'soon', '1e3', '9999999999999999', '0.0'])(
     '%j',
