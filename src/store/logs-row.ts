@@ -132,6 +132,9 @@ export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodie
   const said = answer === undefined ? undefined : parsed(answer)
   return {
     ...listed(row),
+    selected_key: named(row.key_id, row.key_name),
+    virtual_key: named(row.virtual_key_id, row.virtual_key_name),
+    routing_rule: named(row.routing_rule_id, row.routing_rule_name),
     token_usage: value(row.usage),
     attempt_trail: value(row.trail) ?? [],
     dropped_params: value(row.dropped) ?? [],
@@ -143,6 +146,11 @@ export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodie
     is_request_cut: request !== undefined && (row.request_chars ?? 0) > request.length,
     is_response_cut: answer !== undefined && (row.answer_chars ?? 0) > answer.length,
   }
+}
+
+/** What an id stands for, without anything secret; null where there is none. */
+function named(id: string | null, name: string | null): Json | null {
+  return id === null ? null : { id, name }
 }
 
 function value(text: string | null): unknown {
