@@ -128,6 +128,10 @@ export class CallMetrics implements CallSink {
     at = below(at, ruled)
     for (const label of prometheusLabels) at = below(at, valueOf(label, call.headers))
     if (at !== undefined) return at as Series
+    const { maxLabelSets } = snapshot.metrics
+    if (this.series.size >= maxLabelSets) {
+      return this.series.overflow(provider, requestType, maxLabelSets)
+    }
 
     const custom = prometheusLabels.map(
       (label) => [label.name, valueOf(label, call.headers)] as const,
@@ -154,13 +158,6 @@ export class CallMetrics implements CallSink {
         ['customer_name', owner?.customerName],
         ...custom,
       ],
-      [
-        ['provider', provider],
-        ['model', OTHER],
-        ['method', requestType],
-        ...custom.map(([name]) => [name, OTHER] as const),
-      ],
-      snapshot.metrics.maxLabelSets,
     )
   }
 

@@ -71,10 +71,11 @@ type Node = Map<Step, unknown>
  */
 export class SeriesSet {
   readonly #roots = new Map<string, Node>()
-  #custom: readonly object[] | undefined
+  #custom: readonly { readonly name: string }[] | undefined
   #root: Node = new Map()
   readonly #all: Series[] = []
-  readonly #shared = new Map<string, Series>()
+  readonly #shared = new Map<string, Map<string, Map<string, Series>>>()
+  #names = ''
   #last: Series | undefined
 
   get size(): number {
@@ -92,36 +93,46 @@ export class SeriesSet {
   root(custom: readonly { readonly name: string }[]): unknown {
     if (custom !== this.#custom) {
       this.#custom = custom
-      const names = custom.map(({ name }) => name).join(',')
-      this.#root = this.#roots.get(names) ?? new Map<Step, unknown>()
-      this.#roots.set(names, this.#root)
+      this.#names = custom.map(({ name }) => name).join(',')
+      this.#root = this.#roots.get(this.#names) ?? new Map<Step, unknown>()
+      this.#roots.set(this.#names, this.#root)
     }
     return this.#root
   }
 
-  /** A new one under these steps of the last root, or a shared one when there are `limit` already. */
-  add(steps: readonly Step[], labels: Labels, overflow: Labels, limit: number): Series {
-    if (this.#all.length < limit) {
-      let node = this.#root
-      for (const step of steps.slice(0, -1)) {
-        const next = (node.get(step) as Node | undefined) ?? new Map<Step, unknown>()
-        node.set(step, next)
-        node = next
-      }
-      const series = this.#push(labels)
-      node.set(steps.at(-1), series)
-      return series
+  /** A new one under these steps of the last root; only while there are fewer than may be. */
+  add(steps: readonly Step[], labels: Labels): Series {
+    let node = this.#root
+    for (const step of steps.slice(0, -1)) {
+      const next = (node.get(step) as Node | undefined) ?? new Map<Step, unknown>()
+      node.set(step, next)
+      node = next
     }
-    const text = labelText(overflow)
-    const found = this.#shared.get(text)
+    const series = this.#push(labels)
+    node.set(steps.at(-1), series)
+    return series
+  }
+
+  /** The one that is shared by all that found no place. */
+  overflow(provider: string, method: string, limit: number): Series {
+    const found = this.#shared.get(this.#names)?.get(provider)?.get(method)
     if (found) return found
-    if (this.#all.length < limit + maxShared) {
-      const series = this.#push(overflow)
-      this.#shared.set(text, series)
-      return series
+    if (this.#all.length >= limit + maxShared) {
+      this.#last ??= this.#push([['model', OTHER]])
+      return this.#last
     }
-    this.#last ??= this.#push([['model', OTHER]])
-    return this.#last
+    const series = this.#push([
+      ['provider', provider],
+      ['model', OTHER],
+      ['method', method],
+      ...(this.#custom ?? []).map(({ name }) => [name, OTHER] as const),
+    ])
+    let providers = this.#shared.get(this.#names)
+    if (!providers) this.#shared.set(this.#names, (providers = new Map()))
+    let methods = providers.get(provider)
+    if (!methods) providers.set(provider, (methods = new Map()))
+    methods.set(method, series)
+    return series
   }
 
   #push(labels: Labels): Series {
