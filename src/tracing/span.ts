@@ -144,6 +144,9 @@ function clientSpan(
       'gen_ai.usage.cache_read.input_tokens': usage?.cachedTokens || undefined,
       'gen_ai.usage.cache_creation.input_tokens': usage?.cacheWriteTokens || undefined,
       'gen_ai.usage.reasoning.output_tokens': usage?.reasoningTokens || undefined,
+      // Not of the conventions, but what backends read that know Bifrost.
+      'gen_ai.usage.total_tokens': usage?.totalTokens,
+      'gen_ai.usage.cost': record.cost?.total,
       'gen_ai.response.time_to_first_chunk':
         firstTokenMs === undefined ? undefined : firstTokenMs / 1000,
       ...serverOf(record.provider, snapshot),

@@ -156,6 +156,8 @@ describe('spans', () => {
         'gen_ai.usage.input_tokens': 1000,
         'gen_ai.usage.output_tokens': 200,
         'asbru.cost_usd': 0.0045,
+        'gen_ai.usage.total_tokens': 1200,
+        'gen_ai.usage.cost': 0.0045,
         'asbru.key_name': 'main',
       },
     })
