@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
 import { describeBytes, isText } from '#pipeline/descriptions.ts'
+import { inputOf, outputOf } from '#store/logs-shapes.ts'
 
 import { KEY, logRig } from './rig.ts'
 import type { LogRig } from './rig.ts'
@@ -185,4 +186,28 @@ test('what was cut is told as a text', () => {
   expect(
     ['text/plain', 'application/problem+json', 'audio/mpeg', 'image/svg+xml'].map(isText),
   ).toEqual([true, true, false, false])
+})
+
+test('answers are shown under the names of the contract', () => {
+  const calls = [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } }]
+  const message = { role: 'assistant', content: null, tool_calls: calls }
+  expect(outputOf('chat_completion', { choices: [{ index: 0, message }] })).toEqual({
+    output_message: message,
+    tool_calls: calls,
+  })
+  const item = { type: 'function_call', name: 'f', arguments: '{}' }
+  const output = [{ type: 'message', content: [] }, item]
+  expect(outputOf('responses', { output })).toEqual({
+    responses_output: output,
+    tool_calls: [item],
+  })
+  expect(outputOf('text_completion', { choices: [{ text: 'said' }] })).toEqual({
+    output_message: { content: 'said' },
+  })
+  expect(outputOf('embedding', { data: [] })).toEqual({ embedding_output: { data: [] } })
+  expect(outputOf('chat_completion', 'no object')).toEqual({})
+  expect(inputOf('image_edit', { model: 'm', prompt: 'a hat', n: 1 })).toEqual({
+    image_edit_input: { prompt: 'a hat', n: 1 },
+    params: { prompt: 'a hat', n: 1 },
+  })
 })
