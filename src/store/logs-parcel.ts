@@ -3,16 +3,16 @@ import type { LogRow } from './logs-schema.ts'
 // Rows on their way from the thread that serves to the one that writes. Handing over is paid for by the first, so it
 // gets few large texts instead of many small objects.
 
-/** A batch of rows; strings only, which cross over without being looked at. */
+/** A batch of rows. Strings cross over without being looked at, as long as there is nothing else beside them. */
 export interface Parcel {
   /** JSON text: the rows' members one after the other, in the order of `members`. */
   readonly facts: string
   /** JSON text: lists of what is to be taken out of rows; `facts` says which is whose. */
   readonly secrets: string
-  /** Requests and answers of all rows, one after the other: nothing is quoted only to be unquoted again. */
+  /** What the user said last, requests and answers of all rows, one after the other: nothing is quoted only to be unquoted again. */
   readonly texts: string
-  /** Answers that are bytes, by the place of their row. */
-  readonly streams: readonly (readonly [number, Uint8Array])[]
+  /** Answers that are bytes, by the place of their row; not there when there are none. */
+  readonly streams?: readonly (readonly [number, Uint8Array])[]
 }
 
 /** All but what has a place of its own. */
@@ -22,9 +22,12 @@ const members = [
   ...['customerName', 'userId', 'userName', 'ruleId', 'ruleName', 'engines', 'cacheHitType'],
   ...['sessionId', 'userAgent', 'latencyMs', 'queuedMs', 'upstreamMs', 'firstTokenMs'],
   ...['promptTokens', 'completionTokens', 'totalTokens', 'cachedTokens', 'cost', 'fallbackIndex'],
-  ...['retries', 'attempts', 'usage', 'error', 'trail', 'dropped', 'metadata', 'trace', 'asked'],
+  ...['retries', 'attempts', 'usage', 'error', 'trail', 'dropped', 'metadata', 'trace'],
 ] as const satisfies readonly (keyof LogRow)[]
-type Missing = Exclude<keyof LogRow, (typeof members)[number] | 'request' | 'answer' | 'secrets'>
+type Missing = Exclude<
+  keyof LogRow,
+  (typeof members)[number] | 'asked' | 'request' | 'answer' | 'secrets'
+>
 /** Does not compile when a member is forgotten. */
 const isComplete: [Missing] extends [never] ? true : false = true
 
@@ -37,8 +40,13 @@ export function parcelOf(rows: readonly LogRow[]): Parcel {
   const secrets: (readonly string[])[] = []
   rows.forEach((row, i) => {
     for (const member of members) facts.push(row[member])
-    const { request, answer } = row
-    facts.push(request?.length ?? -1, typeof answer === 'string' ? answer.length : -1)
+    const { asked, request, answer } = row
+    facts.push(
+      asked?.length ?? -1,
+      request?.length ?? -1,
+      typeof answer === 'string' ? answer.length : -1,
+    )
+    if (asked !== undefined) texts.push(asked)
     if (request !== undefined) texts.push(request)
     if (typeof answer === 'string') texts.push(answer)
     else if (answer !== undefined) streams.push([i, answer])
@@ -55,12 +63,12 @@ export function parcelOf(rows: readonly LogRow[]): Parcel {
     facts: JSON.stringify(facts),
     secrets: JSON.stringify(isComplete && secrets),
     texts: texts.join(''),
-    streams,
+    ...(streams.length > 0 && { streams }),
   }
 }
 
 /** The rows of a parcel, whole again, and all secrets that came with them. */
-export function rowsOf({ facts: json, secrets: lists, texts, streams }: Parcel): {
+export function rowsOf({ facts: json, secrets: lists, texts, streams = [] }: Parcel): {
   readonly rows: LogRow[]
   readonly secrets: readonly string[]
 } {
@@ -73,14 +81,19 @@ export function rowsOf({ facts: json, secrets: lists, texts, streams }: Parcel):
     at += length
     return texts.slice(at - length, at)
   }
-  const width = members.length + 3
+  const width = members.length + 4
   for (let start = 0; start < facts.length; start += width) {
     const row: Record<string, unknown> = {}
     // What is undefined travels as null.
     members.forEach((member, i) => (row[member] = facts[start + i] ?? undefined))
-    row['request'] = next(facts[start + members.length] as number)
-    row['answer'] = next(facts[start + members.length + 1] as number)
-    row['secrets'] = secrets[facts[start + members.length + 2] as number]
+    const [asked, request, answer, own] = facts.slice(
+      start + members.length,
+      start + width,
+    ) as number[]
+    row['asked'] = next(asked!)
+    row['request'] = next(request!)
+    row['answer'] = next(answer!)
+    row['secrets'] = secrets[own!]
     rows.push(row as unknown as LogRow)
   }
   for (const [i, answer] of streams) Object.assign(rows[i]!, { answer })

@@ -94,13 +94,12 @@ export interface LogLimits {
 export type ToThread =
   | { readonly kind: 'write'; readonly path: string; readonly limits: LogLimits }
   | { readonly kind: 'secrets'; readonly secrets: readonly string[] }
-  | {
+  | (Parcel & {
       readonly kind: 'batch'
       readonly seq: number
-      readonly parcel: Parcel
       /** Whether the rows are to be told to those who watch. */
       readonly told: boolean
-    }
+    })
   | {
       readonly kind: 'ask'
       readonly seq: number

@@ -53,11 +53,11 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const { parcel, told: isTold } = data
-        const { rows, secrets } = rowsOf(parcel)
+        const { facts, texts, told: isTold } = data
+        const { rows, secrets } = rowsOf(data)
         // Nearly always nothing is to be taken out, which is found out for all rows at once.
         const holdsSecret = writer?.holdsSecret(secrets)
-        const areClean = !(holdsSecret?.(parcel.facts) ?? true) && !holdsSecret?.(parcel.texts)
+        const areClean = !(holdsSecret?.(facts) ?? true) && !holdsSecret?.(texts)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
       } catch (thrown) {

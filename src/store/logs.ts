@@ -3,7 +3,7 @@ import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
 import { parcelOf } from './logs-parcel.ts'
-import type { FromThread, LogLimits, LogRow, Question, ToThread } from './logs-schema.ts'
+import type { FromThread, LogLimits, LogRow, Question } from './logs-schema.ts'
 import { ended, tell, thread } from './logs-thread.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
@@ -161,7 +161,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     queuedChars -= chars
     isFull = false
     inFlight = { seq: ++seq, rows: rows.length }
-    tell(writer, { kind: 'batch', seq, parcel: parcelOf(rows), told: watchers.size > 0 })
+    tell(writer, { kind: 'batch', seq, ...parcelOf(rows), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
