@@ -213,18 +213,14 @@ function search(gateway: Gateway, { history }: Webhooks, request: Request): obje
   const one = (name: string): string | undefined => params.get(name) || undefined
   const id = one('endpoint_id')
   const page = pageOf(request)
-  const { attempts, total } = history.exists()
-    ? history.search(
-        {
-          webhook: id === undefined ? undefined : (findWebhook(gateway, id)?.name ?? id),
-          jobId: one('async_job_id'),
-          event: one('event'),
-          outcome: one('outcome'),
-        },
-        page,
-      )
-    : nothing
-  const waiting = history.exists() ? history.waiting(undefined, maxWaitingShown) : []
+  const filter = {
+    webhook: id === undefined ? undefined : (findWebhook(gateway, id)?.name ?? id),
+    jobId: one('async_job_id'),
+    event: one('event'),
+    outcome: one('outcome'),
+  }
+  const { attempts, total } = history.exists() ? history.search(filter, page) : nothing
+  const waiting = history.exists() ? history.waiting(filter, maxWaitingShown) : []
   return {
     deliveries: attemptViews(gateway, attempts),
     pagination: pagination(page, total),
@@ -238,7 +234,7 @@ function deliveryView(gateway: Gateway, { history }: Webhooks, given: string): o
   const attempts = history.exists() ? history.find(id) : []
   const last = attempts.at(-1)
   const deliveryId = last?.deliveryId ?? id
-  const [waiting] = history.exists() ? history.waiting(deliveryId, 1) : []
+  const [waiting] = history.exists() ? history.waiting({ deliveryId }, 1) : []
   if (!last && !waiting) throw noDelivery()
   const ended = last?.outcome === 'delivered' ? 'delivered' : 'failed'
   return {

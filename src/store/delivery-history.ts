@@ -69,8 +69,11 @@ export interface DeliveryHistory {
   search(filter: DeliveryFilter, page: Page): DeliveryPage
   /** The tries of one delivery, oldest first. `id` is its own or that of a try. */
   find(id: string): readonly PastAttempt[]
-  /** What is still to be delivered: one delivery, or all there are up to `limit`, the next ones first. */
-  waiting(deliveryId: string | undefined, limit: number): readonly Waiting[]
+  /** What is still to be delivered, the next ones first. */
+  waiting(
+    wanted: Pick<DeliveryFilter, 'webhook' | 'jobId'> & { readonly deliveryId?: string },
+    limit: number,
+  ): readonly Waiting[]
   health(webhook: string): WebhookHealth
   /** Makes the delivery of a try again, now; false when it still waits to be made. */
   again(attempt: PastAttempt): boolean
@@ -168,14 +171,16 @@ export function createDeliveryHistory(db: Db, now: () => number = Date.now): Del
           .all(id)
           .map(attemptOf),
       ),
-    waiting: (deliveryId, limit) =>
+    waiting: ({ deliveryId, webhook, jobId }, limit) =>
       db.use((sqlite) =>
         sqlite
-          .query<WaitingRow, [string | null, number]>(
+          .query<WaitingRow, [string | null, string | null, string | null, number]>(
             `SELECT id, webhook, job_id, event, attempts, next_at_ms FROM webhook_deliveries
-             WHERE ?1 IS NULL OR id = ?1 ORDER BY next_at_ms LIMIT ?2`,
+             WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR webhook = ?2)
+               AND (?3 IS NULL OR job_id = ?3)
+             ORDER BY next_at_ms LIMIT ?4`,
           )
-          .all(deliveryId ?? null, limit)
+          .all(deliveryId ?? null, webhook ?? null, jobId ?? null, limit)
           .map((row) => ({
             deliveryId: row.id,
             webhook: row.webhook,
