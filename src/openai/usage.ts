@@ -81,6 +81,25 @@ export function readUsage(usage: unknown): Usage | undefined {
   }
 }
 
+/**
+ * Reads the usage of a response of the Responses API. Searches of the web stand among its items and are charged by the
+ * number; opening a page that was found is not one ("Pricing", as read in November 2026).
+ */
+export function readResponseUsage(response: unknown): Usage | undefined {
+  if (!isObject(response)) return undefined
+  const usage = readUsage(response.usage)
+  const { output } = response
+  if (!usage || usage.webSearches !== undefined || !Array.isArray(output)) return usage
+  let webSearches = 0
+  for (const item of output as unknown[]) if (isSearch(item)) webSearches++
+  return webSearches > 0 ? { ...usage, webSearches } : usage
+}
+
+function isSearch(item: unknown): boolean {
+  if (!isObject(item) || item.type !== 'web_search_call' || item.status === 'failed') return false
+  return !isObject(item.action) || item.action.type === 'search'
+}
+
 /** Whether anything may be there that only some providers bill for. */
 function hasMore(usage: Fields, read: Fields): boolean {
   return (

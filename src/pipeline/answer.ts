@@ -3,7 +3,8 @@ import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { locate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
-import { mirrorCachedTokens, readUsage } from '#openai/usage.ts'
+import { mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
+import type { Usage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
 import { pricedAnswer } from './costs.ts'
@@ -90,13 +91,24 @@ export async function readAnswer(
     throw wrongForm(target.settings.name, 'JSON that is no object')
   }
   if (call.stream) throw wrongForm(target.settings.name, 'JSON where a stream was asked for')
-  const usage = document.usage === undefined ? undefined : readUsage(document.usage)
+  const usage = document.usage === undefined ? undefined : usageIn(document, text)
   connection.close()
   const bare = decorate(call, upstream, snapshot, text, document, original)
   const answer = pricedAnswer(call, target, snapshot, bare, usage)
   books.answered(answer)
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }
+}
+
+function usageIn({ usage }: Document, text: string): Usage | undefined {
+  if (!text.includes('"web_search_call"')) return readUsage(usage)
+  try {
+    // Rare enough to read the whole answer once more.
+    return readResponseUsage(JSON.parse(text))
+  } catch {
+    // Of long answers only the structure has been proved.
+    return readUsage(usage)
+  }
 }
 
 const maxListed = 50

@@ -1,6 +1,6 @@
 import type { StreamFraming } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
-import { readUsage } from '#openai/usage.ts'
+import { readResponseUsage, readUsage } from '#openai/usage.ts'
 import type { Usage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
@@ -103,7 +103,7 @@ function field(value: unknown, name: string): unknown {
 function readResponses(value: Record<string, unknown>): Meaning {
   const { type } = value
   if (typeof type !== 'string' || !terminalResponse.test(type)) return plain
-  return { kind: 'terminal', usage: readUsage(field(value['response'], 'usage')) }
+  return { kind: 'terminal', usage: readResponseUsage(value['response']) }
 }
 
 function errorIn(
