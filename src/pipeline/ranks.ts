@@ -35,12 +35,30 @@ function byId(keys: readonly Key[]): Rank {
   return (key) => known.get(key) ?? 0
 }
 
+interface Models {
+  /** What they were found for. */
+  readonly asked: string | undefined
+  readonly found: readonly (string | undefined)[]
+}
+
+const models = new WeakMap<readonly Key[], Models>()
+
+/** What a candidate's model is with one key or another, as the provider knows it; each once. */
+export function modelsOf(leg: Leg): readonly (string | undefined)[] {
+  const { keys, model: asked } = leg
+  if (keys.length === 0) return [asked]
+  const known = models.get(keys)
+  if (known && known.asked === asked) return known.found
+  const found = [...new Set(keys.map((key) => targetOf(leg, key).model))]
+  models.set(keys, { asked, found })
+  return found
+}
+
 function byCost(leg: Leg, call: Call, snapshot: Snapshot): Rank | undefined {
-  if (leg.keys.every(({ aliases }) => aliases.size === 0)) return undefined
+  const found = modelsOf(leg)
+  if (found.length < 2) return undefined
   const costs = new Map<string | undefined, number>()
-  for (const key of leg.keys) {
-    const { model } = targetOf(leg, key)
-    if (costs.has(model)) continue
+  for (const model of found) {
     // What has no known price may be any; it is asked when the others cannot be.
     costs.set(model, expectedCost(call, leg.settings, model, snapshot) ?? Number.POSITIVE_INFINITY)
   }

@@ -14,8 +14,8 @@ import { failureClass, timerOf } from './failure.ts'
 import type { FailureClass } from './failure.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import type { Outcome, Sink } from './outcome.ts'
+import { modelsOf } from './ranks.ts'
 import type { Settle } from './record.ts'
-import { targetOf } from './routing.ts'
 import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
 import { inOrder } from './standing.ts'
@@ -282,13 +282,12 @@ function tokensIn(text: string): number {
 
 /** Models that think first take no beginning of an answer while they do. */
 function takesPrefill({ body }: Call, leg: Leg): boolean {
-  const { provider, keys, model } = leg
+  const { provider, model } = leg
   if (!provider.prefills || model === undefined || body.kind !== 'json') return false
   const { reasoning_effort: effort, reasoning, thinking } = body.value
   if ((effort ?? reasoning ?? thinking ?? null) !== null) return false
   // With another key it may be another model.
-  const models = keys.length === 0 ? [model] : keys.map((key) => targetOf(leg, key).model ?? model)
-  return models.every((each) => provider.prefills!(each))
+  return modelsOf(leg).every((each) => provider.prefills!(each ?? model))
 }
 
 /** What the broken part has used: as its provider said, or else as far as it can be counted here. */

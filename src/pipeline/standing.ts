@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 
 import { expectedCost } from './costs.ts'
 import type { Health, TargetName } from './health.ts'
-import { targetOf } from './routing.ts'
+import { modelsOf } from './ranks.ts'
 import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
 import { roamingSession } from './sessions.ts'
@@ -66,11 +66,8 @@ function cheapestFirst(legs: readonly Leg[], call: Call, snapshot: Snapshot): re
 
 /** What the call would cost with the key that has the cheapest model for it. */
 function cheapestOf(leg: Leg, call: Call, snapshot: Snapshot): number | undefined {
-  const models = new Set(
-    leg.keys.length === 0 ? [leg.model] : leg.keys.map((key) => targetOf(leg, key).model),
-  )
   let lowest: number | undefined
-  for (const model of models) {
+  for (const model of modelsOf(leg)) {
     const cost = expectedCost(call, leg.settings, model, snapshot)
     if (cost !== undefined && (lowest === undefined || cost < lowest)) lowest = cost
   }
