@@ -16,7 +16,7 @@ export interface Where {
 }
 
 /** Filters that name values of a column, separated by commas. */
-const columnOf: Readonly<Record<string, string>> = {
+export const columnOf: Readonly<Record<string, string>> = {
   providers: 'provider',
   models: 'model',
   aliases: 'model_used',
@@ -36,7 +36,8 @@ const columnOf: Readonly<Record<string, string>> = {
   session_id: 'session_id',
   request_id: 'id',
 }
-const ranges: Readonly<Record<string, readonly [string, '>=' | '<=']>> = {
+/** Filters that are bounds of a column. */
+export const ranges: Readonly<Record<string, readonly [string, '>=' | '<=']>> = {
   min_latency: ['latency_ms', '>='],
   max_latency: ['latency_ms', '<='],
   min_tokens: ['total_tokens', '>='],
@@ -78,9 +79,13 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
   for (const [name, text] of Object.entries(filters)) {
     if (text === '') continue
     if (Object.hasOwn(columnOf, name)) {
-      const wanted = text.split(',').slice(0, maxValues)
+      const wanted = valuesOf(text)
       and(`${columnOf[name]} IN (${wanted.map(() => '?').join(', ')})`, ...asStored(name, wanted))
       if (name === 'objects') streamsOf(wanted, and)
+    } else if (name === 'routing_engine_used') {
+      const wanted = valuesOf(text)
+      const has = `instr(',' || routing_engines || ',', ',' || ? || ',') > 0`
+      and(`(${wanted.map(() => has).join(' OR ')})`, ...wanted)
     } else if (Object.hasOwn(ranges, name)) {
       const [column, sign] = ranges[name]!
       and(`${column} ${sign} ?`, numberOf(name, text))
@@ -99,10 +104,10 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
       )
     } else if (!others.has(name)) throw new BadFilter(`There is no filter '${name.slice(0, 100)}'.`)
   }
-  const { start_time: start, end_time: end, period, content_search: search } = filters
-  if (start) and('at_ms >= ?', timeOf('start_time', start))
-  if (end) and('at_ms <= ?', timeOf('end_time', end))
-  if (period) and('at_ms >= ?', nowMs - periodOf(period))
+  const { start, end } = timesOf(filters, nowMs)
+  if (start > -Infinity) and('at_ms >= ?', start)
+  if (end < Infinity) and('at_ms <= ?', end)
+  const { content_search: search } = filters
   if (search?.trim()) {
     and(
       `n IN (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC ${recent})`,
@@ -125,8 +130,25 @@ function streamsOf(wanted: readonly string[], and: (sql: string) => void): void 
   else if (streamed === 0) and('stream = 0')
 }
 
+/** The values that a filter names. */
+export function valuesOf(text: string): readonly string[] {
+  return text.split(',').slice(0, maxValues)
+}
+
+/** The first and the last moment that filters want. Throws `BadFilter`. */
+export function timesOf(filters: Filters, nowMs: number): { start: number; end: number } {
+  const { start_time: start, end_time: end, period } = filters
+  return {
+    start: Math.max(
+      start ? timeOf('start_time', start) : -Infinity,
+      period ? nowMs - periodOf(period) : -Infinity,
+    ),
+    end: end ? timeOf('end_time', end) : Infinity,
+  }
+}
+
 /** Every word has to occur, the last one perhaps only begun. Words are what the index takes for words. */
-function phraseOf(search: string): string {
+export function phraseOf(search: string): string {
   const words = search.match(/[\p{L}\p{N}\p{Co}\p{M}]+/gu)?.slice(0, 20) ?? ['']
   return words.map((word, i) => `"${word}"${i === words.length - 1 ? '*' : ''}`).join(' ')
 }

@@ -1,24 +1,24 @@
 import { Database } from 'bun:sqlite'
-import type { SQLQueryBindings } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 
 import { createBodies } from './logs-bodies.ts'
+import { wantedOf } from './logs-conditions.ts'
+import { exported } from './logs-export.ts'
 import { createFacets } from './logs-facets.ts'
-import { BadFilter, iso, isSearch, sorts, spanOf, whereOf, wholeOf } from './logs-filter.ts'
-import type { Where } from './logs-filter.ts'
-import { detailed, listed } from './logs-row.ts'
-import type { DetailedRow, StoredRow } from './logs-row.ts'
+import { iso, spanOf, wholeOf } from './logs-filter.ts'
+import { listCalls } from './logs-list.ts'
+import { detailed } from './logs-row.ts'
+import type { DetailedRow } from './logs-row.ts'
+import { placeOf, rowsAmong, walk } from './logs-scan.ts'
+import type { Part } from './logs-scan.ts'
 import type { Filters, Question } from './logs-schema.ts'
 import { answerSums } from './logs-sums.ts'
 import { LOG_LAYOUT } from './logs-tables.ts'
 
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
 
-/** Counting stops here: beyond it nobody needs the exact number, and counting a million rows takes long. */
-const maxCounted = 10_000
-const maxLimit = 1000
-
-const maxOffset = 100_000
+/** As many as there are. */
+const maxRows = Number.MAX_SAFE_INTEGER - 1
 
 /** Reads `path` only. Opened when first asked; a file that is not there yet is an empty log. */
 export function createLogReader(path: string): { ask(question: Question): unknown; close(): void } {
@@ -49,74 +49,22 @@ export function createLogReader(path: string): { ask(question: Question): unknow
     return fresh
   }
 
-  function list(db: Database | undefined, filters: Filters): unknown {
-    const where = whereOf(filters, Date.now())
-    const limit = wholeOf('limit', filters['limit'], 50, maxLimit)
-    const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
-    const sortBy = filters['sort_by'] || 'timestamp'
-    const order = filters['order'] || 'desc'
-    const column = Object.hasOwn(sorts, sortBy) ? sorts[sortBy] : undefined
-    if (column === undefined) {
-      throw new BadFilter(`'sort_by' must be one of ${Object.keys(sorts).join(', ')}.`)
-    }
-    if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
-    const page = pageOf(filters['cursor'], column, order)
-    const rowsOf = (wanted: Where): StoredRow[] =>
-      db
-        ?.query<StoredRow, SQLQueryBindings[]>(
-          `SELECT logs.*, summary, error, metadata FROM (
-             SELECT * FROM logs ${joined(wanted.sql, page.sql)}
-             ORDER BY ${column} ${order}, n ${order} LIMIT ? OFFSET ?
-           ) AS logs LEFT JOIN details USING (n) ORDER BY ${column} ${order}, n ${order}`,
-        )
-        .all(...wanted.values, ...page.values, limit, offset) ?? []
-    const countOf = (wanted: Where): number =>
-      db
-        ?.query<{ count: number }, SQLQueryBindings[]>(
-          `SELECT COUNT(*) AS count FROM (SELECT 1 FROM logs ${wanted.sql} LIMIT ${maxCounted + 1})`,
-        )
-        .get(...wanted.values)?.count ?? 0
-    // The first page of a search is among its newest matches, unless other filters leave too few of them.
-    const isFirst = column === 'at_ms' && order === 'desc' && page.sql === '' && offset === 0
-    const recent = isFirst && isSearch(filters) ? whereOf(filters, Date.now(), true) : undefined
-    const first = recent && rowsOf(recent)
-    const isEnough = first !== undefined && first.length === limit
-    const rows = isEnough ? first : rowsOf(where)
-    const counted = countOf(isEnough ? recent! : where)
-    const last = rows.at(-1)
-    return {
-      logs: rows.map(listed),
-      pagination: {
-        limit,
-        offset,
-        sort_by: sortBy,
-        order,
-        total_count: Math.min(counted, maxCounted),
-        // Among the newest matches only as many are counted as there are of them.
-        is_count_exact: counted <= maxCounted && !(isEnough && counted > limit),
-        next_cursor:
-          last && rows.length === limit ? cursorOf(last, column as keyof StoredRow) : null,
-      },
-      has_logs: counted > 0 || db?.query('SELECT 1 FROM logs LIMIT 1').get() != null,
-    }
-  }
-
   function stats(db: Database | undefined, filters: Filters): unknown {
     const now = Date.now()
     if (filters['compare_to_previous'] !== 'true') {
-      return db ? statsOf(db, whereOf(filters, now)) : noStats
+      return db ? statsOf(db, filters, now) : noStats
     }
     // Two times are compared that are equally long: the last day, where the filters name none.
     const { start, end } = spanOf(filters, now)
     const own = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
-    const found = db ? statsOf(db, whereOf(own, now)) : noStats
+    const found = db ? statsOf(db, own, now) : noStats
     const before = {
       ...filters,
       period: '',
       start_time: iso(2 * start - end),
       end_time: iso(start),
     }
-    return { ...found, previous: db ? statsOf(db, whereOf(before, now)) : noStats }
+    return { ...found, previous: db ? statsOf(db, before, now) : noStats }
   }
 
   function histogram(db: Database | undefined, filters: Filters): unknown {
@@ -127,19 +75,21 @@ export function createLogReader(path: string): { ask(question: Question): unknow
     const leastMs = Math.max(1000, (end - start) / 1000)
     const bucketMs = Math.max(wanted === 0 ? usualBucket(end - start) : wanted * 1000, leastMs)
     const sizeMs = Math.ceil(bucketMs / 1000) * 1000
-    const where = whereOf(
-      { ...filters, period: '', start_time: iso(start), end_time: iso(end) },
-      now,
-    )
-    const rows =
-      db
-        ?.query<{ bucket: number; count: number; success: number }, SQLQueryBindings[]>(
-          `SELECT CAST(at_ms / ${sizeMs} AS INTEGER) AS bucket, COUNT(*) AS count,
-                  SUM(status = 'success') AS success
-           FROM logs ${where.sql} GROUP BY bucket ORDER BY bucket`,
-        )
-        .all(...where.values) ?? []
-    const byBucket = new Map(rows.map((row) => [row.bucket, row]))
+    const byBucket = new Map<number, { count: number; success: number }>()
+    const bounded = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
+    if (db) {
+      each(db, bounded, now, (part) => {
+        const times = part.fact(placeOf('at_ms'))
+        const success = part.fact(placeOf('success'))
+        for (let i = 0; i < part.count; i++) {
+          const at = part.places[i]!
+          const bucket = Math.floor(times[at]! / sizeMs)
+          const sums = byBucket.get(bucket) ?? { count: 0, success: 0 }
+          if (sums.count++ === 0) byBucket.set(bucket, sums)
+          sums.success += success[at]!
+        }
+      })
+    }
     const buckets: unknown[] = []
     for (let at = Math.floor(start / sizeMs); at <= Math.floor(end / sizeMs); at++) {
       const { count = 0, success = 0 } = byBucket.get(at) ?? {}
@@ -148,125 +98,39 @@ export function createLogReader(path: string): { ask(question: Question): unknow
     return { buckets, bucket_size_seconds: sizeMs / 1000 }
   }
 
+  function answer(db: Database | undefined, question: Question): unknown {
+    switch (question.kind) {
+      case 'list':
+        return listCalls(db, question.filters, Date.now())
+      case 'stats':
+        return stats(db, question.filters)
+      case 'histogram':
+        return histogram(db, question.filters)
+      case 'one': {
+        const row = db
+          ?.query<DetailedRow, [string]>(
+            `SELECT * FROM logs LEFT JOIN details USING (n) WHERE id = ?1 ORDER BY n DESC LIMIT 1`,
+          )
+          .get(question.id)
+        return row ? detailed(row, createBodies(db!)) : null
+      }
+      case 'sums':
+        return answerSums(db, question.about, question.filters, facets)
+      case 'export':
+        return db ? exported(db, question) : { lines: '', after: null }
+    }
+  }
+
   return {
     ask(question) {
       const db = opened()
-      switch (question.kind) {
-        case 'list':
-          return list(db, question.filters)
-        case 'stats':
-          return stats(db, question.filters)
-        case 'histogram':
-          return histogram(db, question.filters)
-        case 'one': {
-          const row = db
-            ?.query<DetailedRow, [string]>(
-              `SELECT * FROM logs LEFT JOIN details USING (n) WHERE id = ?1 ORDER BY n DESC LIMIT 1`,
-            )
-            .get(question.id)
-          return row ? detailed(row, createBodies(db!)) : null
-        }
-        case 'sums':
-          return answerSums(db, question.about, question.filters, facets)
-        case 'export':
-          return db ? exported(db, question) : { lines: '', after: null }
-      }
+      // Rows that come or go meanwhile are not seen.
+      return db ? db.transaction(() => answer(db, question))() : answer(undefined, question)
     },
     close() {
       sqlite?.close()
       sqlite = undefined
     },
-  }
-}
-
-const rowsInPage = 200
-
-/** One page of an export, oldest first, and where the next one begins. */
-function exported(db: Database, question: Extract<Question, { kind: 'export' }>): unknown {
-  const { format, after = '0' } = question
-  const where = whereOf(question.filters, Date.now())
-  const rows = db
-    .query<DetailedRow, SQLQueryBindings[]>(
-      `SELECT * FROM logs LEFT JOIN details USING (n) ${joined(where.sql, 'logs.n > ?')}
-       ORDER BY logs.n LIMIT ${rowsInPage}`,
-    )
-    .all(...where.values, Number(after))
-  const bodies = createBodies(db)
-  const lines = rows.map((row) =>
-    format === 'ndjson'
-      ? JSON.stringify(detailed(row, bodies))
-      : csvLine(Object.values(listed(row))),
-  )
-  if (format === 'csv' && after === '0') {
-    lines.unshift(csvLine(Object.keys(listed(rows[0] ?? emptyRow))))
-  }
-  const last = rows.length === rowsInPage ? rows.at(-1)?.n : undefined
-  return {
-    lines: lines.map((line) => `${line}\n`).join(''),
-    after: last === undefined ? null : String(last),
-  }
-}
-
-const emptyRow = {
-  at_ms: 0,
-  error: null,
-  metadata: null,
-  routing_engines: null,
-} as unknown as StoredRow
-
-/** A text that a spreadsheet would take for a formula is marked as text. */
-export function csvLine(values: readonly unknown[]): string {
-  return values
-    .map((value) => {
-      if (value === null || value === undefined) return ''
-      const plain = typeof value === 'string' ? value : JSON.stringify(value)
-      const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain
-      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-    })
-    .join(',')
-}
-
-function joined(where: string, condition: string): string {
-  if (condition === '') return where
-  return where === '' ? `WHERE ${condition}` : `${where} AND ${condition}`
-}
-
-/** Where a page ends, so that the next one begins there even if rows have come since. */
-function cursorOf(row: StoredRow, column: keyof StoredRow): string {
-  return Buffer.from(JSON.stringify([column, row[column], row.n])).toString('base64url')
-}
-
-function pageOf(cursor: string | undefined, column: string, order: 'asc' | 'desc'): Where {
-  if (cursor === undefined || cursor === '') return { sql: '', values: [] }
-  let decoded: unknown
-  try {
-    decoded = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    // Said below, with the other ways in which it may be wrong.
-  }
-  const [name, value, n] = Array.isArray(decoded) ? (decoded as unknown[]) : []
-  const isValue = value === null || typeof value === 'number'
-  if (name !== column || typeof n !== 'number' || !isValue) {
-    throw new BadFilter(`'cursor' is not one that this listing gave.`)
-  }
-  const sign = order === 'asc' ? '>' : '<'
-  // SQLite sorts what is missing before everything else.
-  if (value === null) {
-    return order === 'asc'
-      ? { sql: `(${column} IS NOT NULL OR n > ?)`, values: [n] }
-      : { sql: `(${column} IS NULL AND n < ?)`, values: [n] }
-  }
-  // The time is never missing, so a plain bound helps its index along.
-  if (column === 'at_ms') {
-    return {
-      sql: `at_ms ${sign}= ? AND (at_ms ${sign} ? OR n ${sign} ?)`,
-      values: [value, value, n],
-    }
-  }
-  const orMissing = order === 'desc' ? ` OR ${column} IS NULL` : ''
-  return {
-    sql: `(${column} ${sign} ? OR (${column} = ? AND n ${sign} ?)${orMissing})`,
-    values: [value, value, n],
   }
 }
 
@@ -283,44 +147,59 @@ const noStats = {
   semantic_cache_hits: 0,
 }
 
-function statsOf(db: Database, where: Where): typeof noStats {
-  const row = db
-    .query<
-      {
-        total: number
-        success: number
-        facing: number
-        latency: number
-        tokens: number
-        cost: number
-        direct: number
-        semantic: number
-      },
-      SQLQueryBindings[]
-    >(
-      `SELECT COUNT(*) AS total, COALESCE(SUM(status = 'success'), 0) AS success,
-              COALESCE(SUM(status_code <> 499), 0) AS facing,
-              COALESCE(AVG(latency_ms), 0) AS latency, COALESCE(SUM(total_tokens), 0) AS tokens,
-              COALESCE(SUM(cost), 0) AS cost,
-              COALESCE(SUM(cache_hit_type = 'direct'), 0) AS direct,
-              COALESCE(SUM(cache_hit_type = 'semantic'), 0) AS semantic
-       FROM logs ${where.sql}`,
-    )
-    .get(...where.values)
-  if (!row || row.total === 0) return noStats
+function statsOf(db: Database, filters: Filters, now: number): typeof noStats {
+  const hits = namesOf(db, ['direct', 'semantic'])
+  const sums = { total: 0, success: 0, facing: 0, latency: 0, tokens: 0, cost: 0 }
+  let direct = 0
+  let semantic = 0
+  each(db, filters, now, (part) => {
+    const { places, count } = part
+    const success = part.fact(placeOf('success'))
+    const codes = part.fact(placeOf('status_code'))
+    const latencies = part.fact(placeOf('latency_ms'))
+    const tokens = part.fact(placeOf('total_tokens'))
+    const costs = part.fact(placeOf('cost'))
+    const caches = part.fact(placeOf('cache_hit_type_k'))
+    sums.total += count
+    for (let i = 0; i < count; i++) {
+      const at = places[i]!
+      sums.success += success[at]!
+      if (codes[at] !== 499) sums.facing++
+      sums.latency += latencies[at]!
+      sums.tokens += tokens[at]! || 0
+      sums.cost += costs[at]! || 0
+      if (caches[at] === hits[0]) direct++
+      else if (caches[at] === hits[1]) semantic++
+    }
+  })
+  const { total, success, facing } = sums
+  if (total === 0) return noStats
   return {
-    total_requests: row.total,
-    success_rate: (100 * row.success) / row.total,
+    total_requests: total,
+    success_rate: (100 * success) / total,
     // Callers that left saw neither success nor failure.
-    user_facing_success_rate: row.facing === 0 ? 0 : (100 * row.success) / row.facing,
-    user_facing_total_requests: row.facing,
-    average_latency: row.latency,
-    total_tokens: row.tokens,
-    total_cost: row.cost,
-    cache_hit_rate_total_requests: (100 * (row.direct + row.semantic)) / row.total,
-    direct_cache_hits: row.direct,
-    semantic_cache_hits: row.semantic,
+    user_facing_success_rate: facing === 0 ? 0 : (100 * success) / facing,
+    user_facing_total_requests: facing,
+    average_latency: sums.latency / total,
+    total_tokens: sums.tokens,
+    total_cost: sums.cost,
+    cache_hit_rate_total_requests: (100 * (direct + semantic)) / total,
+    direct_cache_hits: direct,
+    semantic_cache_hits: semantic,
   }
+}
+
+/** The numbers of names; undefined for those that no row has. */
+function namesOf(db: Database, texts: readonly string[]): (number | undefined)[] {
+  const find = db.query<{ k: number }, [string]>('SELECT k FROM names WHERE text = ?1')
+  return texts.map((text) => find.get(text)?.k)
+}
+
+/** Shows all rows that filters want, in parts. */
+function each(db: Database, filters: Filters, now: number, visit: (part: Part) => void): void {
+  const { conditions, sources } = wantedOf(db, filters, now)
+  const among = sources.map((source) => rowsAmong(db, source, maxRows).among)
+  walk(db, conditions, among, visit)
 }
 
 function usualBucket(spanMs: number): number {

@@ -1,0 +1,189 @@
+import type { Database, SQLQueryBindings } from 'bun:sqlite'
+
+import { wantedOf } from './logs-conditions.ts'
+import type { Source } from './logs-conditions.ts'
+import { BadFilter, sorts, wholeOf } from './logs-filter.ts'
+import { listed } from './logs-row.ts'
+import type { StoredRow } from './logs-row.ts'
+import { placeOf, rowsAmong, walk } from './logs-scan.ts'
+import type { Among } from './logs-scan.ts'
+import type { Filters } from './logs-schema.ts'
+import type { FACTS } from './logs-tables.ts'
+import { createTop } from './logs-top.ts'
+import type { Top } from './logs-top.ts'
+
+// One page of the log, in any order. Facts are looked at in segments; of words and the like, which may be in nearly
+// every row, only so many rows are read at first.
+
+const maxLimit = 1000
+const maxOffset = 100_000
+/** So many of the newest rows with a word are read before it is asked of single rows whether they have it. */
+const maxFirst = 50_000
+/** Rows that are asked one by one: each costs some ten microseconds. */
+const maxAsked = 4000
+const maxAskingMs = 60
+
+interface Order {
+  readonly sortBy: string
+  readonly column: (typeof FACTS)[number]['name']
+  readonly isUp: boolean
+}
+
+export function listCalls(db: Database | undefined, filters: Filters, nowMs: number): unknown {
+  const limit = wholeOf('limit', filters['limit'], 50, maxLimit)
+  const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
+  const order = orderOf(filters)
+  const after = afterOf(filters['cursor'], order)
+  const { rows, counted, isExact } = db
+    ? found(db, filters, nowMs, order, after, offset + limit)
+    : { rows: [], counted: 0, isExact: true }
+  const page = rows.slice(offset, offset + limit)
+  const last = page.at(-1)
+  const read = db?.query<StoredRow, [number]>(
+    'SELECT logs.*, summary, error, metadata FROM logs LEFT JOIN texts USING (n) WHERE logs.n = ?1',
+  )
+  return {
+    logs: page.flatMap(({ n }) => {
+      const row = read?.get(n)
+      return row ? [listed(row)] : []
+    }),
+    pagination: {
+      limit,
+      offset,
+      sort_by: order.sortBy,
+      order: order.isUp ? 'asc' : 'desc',
+      total_count: counted,
+      // Of a word that is in very many rows, only the newest are counted.
+      is_count_exact: isExact,
+      next_cursor: last && page.length === limit ? cursorOf(last, order) : null,
+    },
+    has_logs: counted > 0 || db?.query('SELECT 1 FROM calls LIMIT 1').get() != null,
+  }
+}
+
+function orderOf(filters: Filters): Order {
+  const sortBy = filters['sort_by'] || 'timestamp'
+  const order = filters['order'] || 'desc'
+  const column = Object.hasOwn(sorts, sortBy) ? sorts[sortBy] : undefined
+  if (column === undefined) {
+    throw new BadFilter(`'sort_by' must be one of ${Object.keys(sorts).join(', ')}.`)
+  }
+  if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
+  return { sortBy, column: column as Order['column'], isUp: order === 'asc' }
+}
+
+interface Place {
+  /** -Infinity stands for what is missing: SQLite sorts it before everything else, and so do we. */
+  readonly value: number
+  readonly n: number
+}
+
+interface Found {
+  readonly rows: readonly Place[]
+  readonly counted: number
+  readonly isExact: boolean
+}
+
+function found(
+  db: Database,
+  filters: Filters,
+  nowMs: number,
+  order: Order,
+  after: Place | undefined,
+  wanted: number,
+): Found {
+  const { conditions, sources } = wantedOf(db, filters, nowMs)
+  const read = sources.map((source) => ({ source, ...rowsAmong(db, source, maxFirst) }))
+  const whole = read.filter(({ isWhole }) => isWhole).map(({ among }) => among)
+  const common = read.filter(({ isWhole }) => !isWhole)
+
+  /** The first `size` rows of this order among these; and how many there are of them in all. */
+  function search(amongAll: readonly Among[], size: number): { top: Top; counted: number } {
+    const place = placeOf(order.column)
+    const top = createTop(size, order.isUp)
+    let counted = 0
+    walk(db, conditions, amongAll, (part) => {
+      counted += part.count
+      const bounds = part.bounds(place)
+      // Missing values come first on the way up, and of them the bounds say nothing.
+      if (bounds && top.isFull && (!order.isUp || order.column === 'at_ms')) {
+        const best = order.isUp ? bounds.lo : bounds.hi
+        if (!top.takes(best, order.isUp ? part.from : part.from + part.places.length)) return
+      }
+      const values = part.fact(place)
+      for (let i = 0; i < part.count; i++) {
+        const at = part.places[i]!
+        const value = values[at]!
+        top.add(value === value ? value : -Infinity, part.from + at, after)
+      }
+    })
+    return { top, counted }
+  }
+
+  if (common.length === 0) {
+    const { top, counted } = search(whole, wanted)
+    return { rows: top.sorted(), counted, isExact: true }
+  }
+  const newest = search([...whole, ...common.map(({ among }) => among)], wanted)
+  const { counted } = newest
+  // The newest rows with a common word are among the newest rows with it.
+  const isNewest = order.column === 'at_ms' && !order.isUp && after === undefined
+  if (isNewest && counted >= wanted) {
+    return { rows: newest.top.sorted(), counted, isExact: false }
+  }
+  const asked = ask(
+    db,
+    search(whole, maxAsked).top.sorted(),
+    common.map(({ source }) => source),
+    wanted,
+  )
+  if (asked) return { rows: asked, counted, isExact: false }
+  const all = common.map(({ source }) => rowsAmong(db, source, Number.MAX_SAFE_INTEGER - 1).among)
+  const complete = search([...whole, ...all], wanted)
+  return { rows: complete.top.sorted(), counted: complete.counted, isExact: true }
+}
+
+/** The first of these rows that all sources have; undefined when that takes too long to find out. */
+function ask(
+  db: Database,
+  rows: readonly Place[],
+  sources: readonly Source[],
+  wanted: number,
+): readonly Place[] | undefined {
+  const until = performance.now() + maxAskingMs
+  const checks = sources.map(({ check, values }) => ({
+    query: db.query<unknown, SQLQueryBindings[]>(check),
+    values,
+  }))
+  const having: Place[] = []
+  for (const row of rows) {
+    if (checks.every(({ query, values }) => query.get(...values, row.n) !== null)) {
+      if (having.push(row) >= wanted) return having
+    }
+    if (performance.now() > until) return undefined
+  }
+  // When these were not even all candidates, these were all rows.
+  return rows.length < maxAsked ? having : undefined
+}
+
+/** Where a page ends, so that the next one begins there even if rows have come since. */
+function cursorOf({ value, n }: Place, { column }: Order): string {
+  const plain = value === -Infinity ? null : value
+  return Buffer.from(JSON.stringify([column, plain, n])).toString('base64url')
+}
+
+function afterOf(cursor: string | undefined, { column }: Order): Place | undefined {
+  if (cursor === undefined || cursor === '') return undefined
+  let decoded: unknown
+  try {
+    decoded = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch {
+    // Said below, with the other ways in which it may be wrong.
+  }
+  const [name, value, n] = Array.isArray(decoded) ? (decoded as unknown[]) : []
+  const isValue = value === null || typeof value === 'number'
+  if (name !== column || typeof n !== 'number' || !isValue) {
+    throw new BadFilter(`'cursor' is not one that this listing gave.`)
+  }
+  return { value: value ?? -Infinity, n }
+}

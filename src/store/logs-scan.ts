@@ -1,0 +1,251 @@
+import type { Database } from 'bun:sqlite'
+
+import type { Condition, Source } from './logs-conditions.ts'
+import { floorOf, sealedOf, unpackFact } from './logs-segments.ts'
+import { FACTS, rowsInSegment, segmentKey, segmentOf } from './logs-tables.ts'
+
+// Walks over all rows that conditions want, segment by segment, reading only the facts that are asked for and only of
+// segments that can hold such rows.
+
+/** What of one segment is wanted. Both arrays are used again for the next one. */
+export interface Part {
+  /** The number of the row at place 0. */
+  readonly from: number
+  /** Places of wanted rows, rising; only the first `count`. */
+  readonly places: Uint16Array
+  readonly count: number
+  /** A fact of all rows by their places, by its number in `FACTS`; NaN is missing. */
+  fact(place: number): Float64Array
+  /** The least and greatest value of a fact; undefined where that is not known. */
+  bounds(place: number): { readonly lo: number; readonly hi: number } | undefined
+}
+
+interface Zone {
+  readonly lo: number | null
+  readonly hi: number | null
+  /** All values are the same, or all are missing. */
+  readonly isFlat: boolean
+}
+
+/** The place of a fact in `FACTS`. */
+export function placeOf(name: (typeof FACTS)[number]['name']): number {
+  return FACTS.findIndex((fact) => fact.name === name)
+}
+
+const cost = placeOf('cost')
+
+/** Rows of a source, as a bit each. */
+export interface Among {
+  has(n: number): boolean
+  /** The least and greatest number there is. */
+  readonly low: number
+  readonly high: number
+  readonly count: number
+}
+
+/** Up to `max` of the newest rows of a source, and whether these are all. */
+export function rowsAmong(
+  db: Database,
+  { sql, values }: Source,
+  max: number,
+): { readonly among: Among; readonly isWhole: boolean } {
+  const rows = db.query(`${sql} ORDER BY n DESC LIMIT ${max + 1}`).values(...values) as [number][]
+  const isWhole = rows.length <= max
+  if (!isWhole) rows.pop()
+  const high = rows[0]?.[0] ?? 0
+  const low = rows.at(-1)?.[0] ?? 0
+  const bits = new Uint8Array(((high - low) >> 3) + 1)
+  for (const [n] of rows) bits[(n - low) >> 3]! |= 1 << ((n - low) & 7)
+  return {
+    isWhole,
+    among: {
+      low,
+      high: rows.length === 0 ? -1 : high,
+      count: rows.length,
+      has: (n) => n >= low && n <= high && (bits[(n - low) >> 3]! & (1 << ((n - low) & 7))) !== 0,
+    },
+  }
+}
+
+/** Shows every part that has wanted rows, newest first. To be called inside of a read transaction. */
+export function walk(
+  db: Database,
+  conditions: readonly Condition[],
+  amongAll: readonly Among[],
+  visit: (part: Part) => void,
+): void {
+  const floor = floorOf(db)
+  const sealed = sealedOf(db)
+  const gone = Map.groupBy(db.query<{ n: number }, []>('SELECT n FROM gone').all(), ({ n }) =>
+    segmentOf(n),
+  )
+  const stale = new Set(
+    db
+      .query<{ segment: number }, []>('SELECT segment FROM stale')
+      .all()
+      .map(({ segment }) => segment),
+  )
+  const zones = new Map<number, ReadonlyMap<number, Zone>>()
+  const buffers = new Map<number, Float64Array>()
+  const loaded = new Map<number, number>()
+  const places = new Uint16Array(rowsInSegment)
+  const packed = db.query<
+    { lo: number | null; hi: number | null; data: Uint8Array | null },
+    [number]
+  >('SELECT lo, hi, data FROM segments WHERE k = ?1')
+  let segment = 0
+
+  function zonesOf(place: number): ReadonlyMap<number, Zone> {
+    let known = zones.get(place)
+    if (!known) {
+      const rows = db
+        .query('SELECT k, lo, hi, data IS NULL FROM segments WHERE k >= ?1 AND k < ?2')
+        .values(segmentKey(place, 0), segmentKey(place + 1, 0)) as [
+        number,
+        number,
+        number,
+        number,
+      ][]
+      const { scale } = FACTS[place]!
+      known = new Map(
+        rows.map(([k, lo, hi, isFlat]) => [
+          k - segmentKey(place, 0),
+          {
+            lo: lo === null ? null : lo / scale,
+            hi: hi === null ? null : hi / scale,
+            isFlat: isFlat === 1,
+          },
+        ]),
+      )
+      zones.set(place, known)
+    }
+    return known
+  }
+
+  function zoneOf(place: number): Zone | undefined {
+    // Of the rows at the end, and of costs that have changed, nothing is known in advance.
+    if (segment === sealed || (place === cost && stale.has(segment))) return undefined
+    return zonesOf(place).get(segment)
+  }
+
+  function fact(place: number): Float64Array {
+    let values = buffers.get(place)
+    if (!values) buffers.set(place, (values = new Float64Array(rowsInSegment)))
+    if (loaded.get(place) === segment) return values
+    loaded.set(place, segment)
+    const { scale, sql } = FACTS[place]!
+    const row = zoneOf(place) && packed.get(segmentKey(place, segment))
+    if (row) unpackFact(row, scale, values)
+    else {
+      values.fill(Number.NaN)
+      const from = segment * rowsInSegment
+      const rows = db
+        .query(`SELECT n, ${sql} FROM calls WHERE n >= ?1 AND n < ?2`)
+        .values(from, from + rowsInSegment) as [number, number | null][]
+      for (const [n, value] of rows) if (value !== null) values[n - from] = value
+    }
+    return values
+  }
+
+  /** The rows that there are, as far as other conditions left them. */
+  function present(): number {
+    const from = segment * rowsInSegment
+    const least = Math.max(0, floor + 1 - from, from === 0 ? 1 : 0)
+    let count = 0
+    if (segment === sealed) {
+      const times = fact(0)
+      for (let i = least; i < rowsInSegment; i++) if (times[i] === times[i]) places[count++] = i
+    } else for (let i = least; i < rowsInSegment; i++) places[count++] = i
+    const missing = gone.get(segment)
+    if (!missing) return count
+    const out = new Set(missing.map(({ n }) => n - from))
+    return keep(count, (i) => !out.has(i))
+  }
+
+  function keep(count: number, isWanted: (place: number) => boolean): number {
+    let kept = 0
+    for (let i = 0; i < count; i++) if (isWanted(places[i]!)) places[kept++] = places[i]!
+    return kept
+  }
+
+  const part = {
+    from: 0,
+    places,
+    count: 0,
+    fact,
+    bounds(place: number) {
+      const zone = zoneOf(place)
+      if (!zone || zone.lo === null || zone.hi === null) return undefined
+      return { lo: zone.lo, hi: zone.hi }
+    },
+  }
+  const low = Math.max(segmentOf(floor + 1), ...amongAll.map((among) => segmentOf(among.low)))
+  const high = Math.min(sealed, ...amongAll.map((among) => segmentOf(among.high)))
+  for (segment = high; segment >= low; segment--) {
+    const from = segment * rowsInSegment
+    const verdicts = conditions.map((each) => verdictOf(each, zoneOf(each.place)))
+    if (verdicts.includes(false)) continue
+    let count = present()
+    conditions.forEach((each, i) => {
+      if (count > 0 && verdicts[i] === undefined)
+        count = narrow(each, fact(each.place), places, count)
+    })
+    for (const among of amongAll) count = keep(count, (i) => among.has(from + i))
+    if (count === 0) continue
+    part.from = from
+    part.count = count
+    visit(part)
+  }
+}
+
+/** Whether all or none of the rows of a zone are wanted; undefined when they have to be looked at. */
+function verdictOf(condition: Condition, zone: Zone | undefined): boolean | undefined {
+  if (!zone) return undefined
+  const { lo, hi, isFlat } = zone
+  if (lo === null || hi === null) return condition.kind === 'missing'
+  switch (condition.kind) {
+    case 'missing':
+      return isFlat ? false : undefined
+    case 'between':
+      if (hi < condition.low || lo > condition.high) return false
+      return isFlat ? true : undefined
+    case 'in': {
+      let isNear = false
+      for (const value of condition.values) {
+        if (value < lo || value > hi) continue
+        if (isFlat) return true
+        isNear = true
+      }
+      return isNear ? undefined : false
+    }
+  }
+}
+
+function narrow(
+  condition: Condition,
+  values: Float64Array,
+  places: Uint16Array,
+  count: number,
+): number {
+  let kept = 0
+  if (condition.kind === 'between') {
+    const { low, high } = condition
+    for (let i = 0; i < count; i++) {
+      const value = values[places[i]!]!
+      if (value >= low && value <= high) places[kept++] = places[i]!
+    }
+  } else if (condition.kind === 'missing') {
+    for (let i = 0; i < count; i++) {
+      const value = values[places[i]!]!
+      if (value !== value) places[kept++] = places[i]!
+    }
+  } else {
+    const wanted = condition.values
+    const [only] = wanted
+    for (let i = 0; i < count; i++) {
+      const value = values[places[i]!]!
+      if (wanted.size === 1 ? value === only : wanted.has(value)) places[kept++] = places[i]!
+    }
+  }
+  return kept
+}
