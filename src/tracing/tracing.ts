@@ -14,6 +14,9 @@ export interface Tracing extends CallSink, Outgoing {
   close(): Promise<void>
 }
 
+/** Answers of other endpoints have nothing to tell of themselves, and may be large. */
+const hasWords: ReadonlySet<string> = new Set(['chat_completion', 'text_completion', 'responses'])
+
 type Parts = typeof import('./parts.ts')
 
 let parts: Parts | undefined
@@ -41,7 +44,8 @@ export function createTracing(snapshot: () => Snapshot, log: Logger): Tracing {
     // What was answered tells why it ended, and by which model, even where nobody is told what was said.
     wantsContent(call: Call) {
       const settings = snapshot().tracing
-      return settings !== undefined && load().contextOf(call, settings).isSampled
+      if (!settings || !hasWords.has(call.endpoint)) return false
+      return load().contextOf(call, settings).isSampled
     },
     settled(record: CallRecord) {
       const settings = snapshot().tracing

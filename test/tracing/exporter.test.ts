@@ -3,10 +3,12 @@ import { join } from 'node:path'
 
 import { loadConfig } from '#config/load.ts'
 import type { TraceTarget } from '#config/snapshot.ts'
+import type { Call } from '#core/call.ts'
 import { createLogger } from '#core/log.ts'
 import type { CallRecord } from '#pipeline/books.ts'
 import { createExporter } from '#tracing/exporter.ts'
 import type { ExporterOptions } from '#tracing/exporter.ts'
+import { createTracing } from '#tracing/tracing.ts'
 
 // What becomes of spans that a collector does not take at once.
 
@@ -130,6 +132,23 @@ describe('a batch that is refused', () => {
     expect(exporter.dropped).toBe(2)
     await collector.stop()
   })
+})
+
+test('only answers that say something of themselves are kept for it', () => {
+  const { snapshot: traced } = loadConfig({
+    text: JSON.stringify({ tracing: { endpoint: 'http://127.0.0.1:1' } }),
+    ...{ env: {}, vendors: [], operations: [], generation: 1 },
+  })
+  const log = createLogger({ level: 'error', style: 'json', write() {} })
+  const wants = (endpoint: string, flags: string, by = traced!) => {
+    const headers = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-${flags}` }
+    const call = { endpoint, headers, trace: {} } as unknown as Call
+    return createTracing(() => by, log).wantsContent!(call)
+  }
+  expect([wants('chat_completion', '01'), wants('responses', '01')]).toEqual([true, true])
+  expect([wants('speech', '01'), wants('file_content', '01')]).toEqual([false, false])
+  expect(wants('chat_completion', '00')).toBe(false)
+  expect(wants('chat_completion', '01', snapshot!)).toBe(false)
 })
 
 test('no more waits than may, in number and in bytes', async () => {
