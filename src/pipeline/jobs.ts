@@ -70,8 +70,13 @@ export interface JobsOptions {
   readonly log: Logger
   /** Somebody may have to be told of an ended job. */
   readonly onEnded?: () => void
+  /** The wall clock. */
+  readonly now?: () => number
 }
 
+const looksPerLease = 3
+/** The wall clock goes a little faster or slower to become right; this much at once means that it was set. */
+const stepMs = 1000
 const sweepEveryMs = 60_000
 const sweepRows = 200
 const sweepPauseMs = 5
@@ -80,7 +85,14 @@ const maxRetryMs = 5000
 /** A queue that is full now has usually moved after some seconds. */
 const queueFullMs = 5000
 
-export function createJobs({ store, perform, settings, log, onEnded }: JobsOptions): Jobs {
+export function createJobs({
+  store,
+  perform,
+  settings,
+  log,
+  onEnded,
+  now = Date.now,
+}: JobsOptions): Jobs {
   const worker = newId()
   const queue = createFairQueue()
   const running = new Map<string, AbortController>()
@@ -90,6 +102,9 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
   let pumping: ReturnType<typeof setTimeout> | undefined
   let ticking: ReturnType<typeof setTimeout> | undefined
   let sweptAt = 0
+  /** By how much the wall clock is ahead of one that never jumps. */
+  let aheadMs = now() - performance.now()
+  let looksToSpare = 0
 
   const adoption = (): Adoption => {
     const { onRestart, maxStarts, leaseMs } = settings()
@@ -167,7 +182,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
       // Cancelled by way of another process, or taken over by one while this one stood still.
       if (!mine.has(id)) controller.abort()
     }
-    store.adopt(adoption())
+    if (mayAdopt()) store.adopt(adoption())
     if (!life.isStopping && store.queued() > queue.size) {
       for (const { id, owner } of store.waiting(worker, maxQueued)) queue.add(id, owner)
     }
@@ -178,6 +193,14 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
       void sweep()
     }
     onEnded?.()
+  }
+
+  /** Leases are by the wall clock. When that is set, whoever is alive has the time of a lease to prolong theirs. */
+  function mayAdopt(): boolean {
+    const last = aheadMs
+    aheadMs = now() - performance.now()
+    if (Math.abs(aheadMs - last) > stepMs) looksToSpare = looksPerLease
+    return looksToSpare === 0 || --looksToSpare === 0
   }
 
   async function sweep(): Promise<void> {
@@ -195,7 +218,7 @@ export function createJobs({ store, perform, settings, log, onEnded }: JobsOptio
       log.debug('the store of jobs could not be looked at', { error: String(thrown) })
     }
     if (life.isClosed) return
-    ticking = setTimeout(tick, Math.ceil(settings().leaseMs / 3))
+    ticking = setTimeout(tick, Math.ceil(settings().leaseMs / looksPerLease))
     ticking.unref()
   }
 
