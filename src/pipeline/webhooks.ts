@@ -36,7 +36,7 @@ const jitter = 0.1
 const sweepEveryMs = 60_000
 const sweepRows = 500
 const sweepPauseMs = 5
-const maxHistoryRows = 100_000
+const maxHistoryRows = 50_000
 const maxErrorChars = 500
 
 export function createWebhooks(options: {

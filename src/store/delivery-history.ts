@@ -83,13 +83,6 @@ export interface DeliveryHistory {
 
 const columns = `id, delivery_id, webhook, job_id, request_id, event, attempt, outcome, status_code,
   error, created_at_ms`
-const wanted = `
-  (?1 IS NULL OR webhook = ?1) AND (?2 IS NULL OR job_id = ?2) AND (?3 IS NULL OR event = ?3)
-  AND (?4 IS NULL OR outcome = ?4)`
-const selectGroups = `
-  SELECT delivery_id FROM webhook_attempts WHERE ${wanted}
-  GROUP BY delivery_id ORDER BY MAX(seq) DESC LIMIT ?5 OFFSET ?6`
-const countGroups = `SELECT COUNT(DISTINCT delivery_id) AS count FROM webhook_attempts WHERE ${wanted}`
 const selectOfGroups = `
   SELECT ${columns} FROM webhook_attempts
   WHERE delivery_id IN (SELECT value FROM json_each(?1)) ORDER BY seq DESC`
@@ -147,17 +140,25 @@ export function createDeliveryHistory(db: Db, now: () => number = Date.now): Del
       })),
     search: ({ webhook, jobId, event, outcome }, { limit, offset }) =>
       db.use((sqlite) => {
-        const values = [webhook ?? null, jobId ?? null, event ?? null, outcome ?? null] as const
-        const groups = sqlite
-          .query<{ delivery_id: string }, (string | number | null)[]>(selectGroups)
-          .all(...values, limit, offset)
-          .map(({ delivery_id: id }) => id)
+        const wanted = [
+          ['webhook = ?', webhook],
+          ['job_id = ?', jobId],
+          ['event = ?', event],
+          ['outcome = ?', outcome],
+        ].filter((each): each is [string, string] => each[1] !== undefined)
+        const where = ['1', ...wanted.map(([condition]) => condition)].join(' AND ')
+        const values = wanted.map(([, value]) => value)
+        const groups = newestGroups(sqlite, where, values, offset + limit)
         return {
           attempts: sqlite
             .query<Row, [string]>(selectOfGroups)
-            .all(JSON.stringify(groups))
+            .all(JSON.stringify(groups.slice(offset)))
             .map(attemptOf),
-          total: countOf(sqlite, countGroups, ...values),
+          total: countOf(
+            sqlite,
+            `SELECT COUNT(DISTINCT delivery_id) AS count FROM webhook_attempts WHERE ${where}`,
+            ...values,
+          ),
         }
       }),
     find: (id) =>
@@ -229,6 +230,24 @@ export function createDeliveryHistory(db: Db, now: () => number = Date.now): Del
         return old >= limit || surplus >= limit
       }),
   }
+}
+
+/** Walks from the newest try until it has met so many deliveries. */
+function newestGroups(
+  sqlite: Database,
+  where: string,
+  values: readonly string[],
+  count: number,
+): readonly string[] {
+  const found = new Set<string>()
+  const newest = sqlite.query<{ delivery_id: string }, string[]>(
+    `SELECT delivery_id FROM webhook_attempts WHERE ${where} ORDER BY seq DESC`,
+  )
+  for (const { delivery_id: id } of newest.iterate(...values)) {
+    found.add(id)
+    if (found.size >= count) break
+  }
+  return [...found]
 }
 
 function countOf(

@@ -94,7 +94,10 @@ export const MIGRATIONS: readonly string[] = [
      created_at_ms INTEGER NOT NULL
    );
    CREATE INDEX webhook_attempts_by_delivery ON webhook_attempts (delivery_id, seq);
-   CREATE INDEX webhook_attempts_by_webhook ON webhook_attempts (webhook, seq);
+   CREATE INDEX webhook_attempts_by_webhook ON webhook_attempts (webhook, seq, delivery_id);
+   CREATE INDEX webhook_attempts_by_outcome ON webhook_attempts (outcome, seq, delivery_id);
+   CREATE INDEX webhook_successes ON webhook_attempts (webhook, seq) WHERE outcome = 'delivered';
+   CREATE INDEX webhook_failures ON webhook_attempts (webhook, seq) WHERE outcome <> 'delivered';
    CREATE INDEX webhook_attempts_by_job ON webhook_attempts (job_id);
    CREATE INDEX webhook_attempts_by_age ON webhook_attempts (created_at_ms);`,
 ]
