@@ -1,7 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { GovernanceSettings, VirtualKey } from '#config/virtual-key.ts'
 import { virtualKeyFor, whyRefused } from '#config/virtual-key.ts'
-import type { Caller } from '#core/call.ts'
+import type { Caller, Owner } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { Secret } from '#lib/secret.ts'
 
@@ -44,6 +44,22 @@ export function readCaller(
     azureApiVersion: apiVersion,
     ...(key && ownedBy(key)),
   }
+}
+
+/** Whose virtual key a request carries, also one that is not valid any more; for what is written down of refusals. */
+export function ownerOfRefused(
+  headers: Headers,
+  { governance }: Pick<Snapshot, 'governance'>,
+): Owner | undefined {
+  if (!governance) return undefined
+  const named = plain(headers['x-bf-vk'])
+  const values =
+    named === undefined ? carriers.map((carrier) => valueIn(headers, carrier)) : [named]
+  for (const value of values) {
+    const key = value === undefined ? undefined : virtualKeyFor(value, governance)
+    if (key) return key.owner
+  }
+  return undefined
 }
 
 function ownedBy({

@@ -1,5 +1,6 @@
 import type { GatewayError } from '#core/errors.ts'
 
+import { ownerOfRefused } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import { requestId } from './intake.ts'
@@ -15,7 +16,10 @@ export function noteRefusal(
 ): void {
   // Whoever asks for a job that is not there asks again and again.
   if (error.kind === 'job_not_found') return
-  gateway.refusals?.note({ id, requestType, error, headers, startedAt, model })
+  const { refusals } = gateway
+  if (!refusals) return
+  const owner = ownerOfRefused(headers, gateway.snapshot())
+  refusals.note({ id, requestType, error, headers, startedAt, model, owner })
 }
 
 /** The management API, and what browsers ask for on their own. */

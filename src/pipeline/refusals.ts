@@ -1,4 +1,5 @@
 import type { LogSettings } from '#config/snapshot.ts'
+import type { Owner } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { epochMs } from '#lib/clock.ts'
 import type { LogRow } from '#store/logs-schema.ts'
@@ -19,6 +20,8 @@ export interface Refusal {
   readonly headers: Readonly<Record<string, string>>
   /** `performance.now()` of the arrival. */
   readonly startedAt: number
+  /** Whose virtual key it came with. */
+  readonly owner?: Owner | undefined
   /** As the caller wrote it, where that was found out before the refusal. */
   readonly model?: string | undefined
 }
@@ -95,7 +98,7 @@ function take(allowance: Allowance, now: number): boolean {
 }
 
 function rowOf(
-  { id, requestType, error, headers, startedAt, model }: Refusal,
+  { id, requestType, error, headers, startedAt, model, owner }: Refusal,
   wanted: readonly string[],
   omittedBefore: number,
   now: number,
@@ -118,8 +121,12 @@ function rowOf(
     modelUsed: undefined,
     keyId: undefined,
     keyName: undefined,
-    virtualKeyId: undefined,
-    virtualKeyName: undefined,
+    virtualKeyId: owner?.virtualKeyId,
+    virtualKeyName: owner?.virtualKeyName,
+    teamId: owner?.teamId,
+    teamName: owner?.teamName,
+    customerId: owner?.customerId,
+    customerName: owner?.customerName,
     sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
     userAgent: headers['user-agent']?.slice(0, 300),
     latencyMs: now - startedAt,

@@ -159,6 +159,27 @@ describe('the log', () => {
     expect(mine.body.logs).toHaveLength(1)
   })
 
+  test('has whose a request was that became no call', async () => {
+    const old = {
+      name: 'old',
+      id: 'vk-old',
+      value: 'sk-bf-old',
+      expires_at: '2020-01-01T00:00:00Z',
+    }
+    const virtual_keys = [...owners.virtual_keys, { ...old, ...everything }]
+    await using rig = await governanceRig({ ...owners, virtual_keys }, { logs: true })
+    await rig.post(CHAT, chat(), { 'x-bf-vk': 'sk-bf-old' })
+    await rig.post(CHAT, { messages: 'none' }, { authorization: `Bearer ${vk('a')['x-bf-vk']}` })
+    await rig.post(CHAT, { messages: 'none' })
+    const { body } = await rig.get('/api/logs')
+    const whose = body.logs.map((row: any) => [row.status_code, row.virtual_key_id, row.team_name])
+    expect(whose.toReversed()).toEqual([
+      [403, 'vk-old', null],
+      [400, 'vk-a', 'Search'],
+      [400, null, null],
+    ])
+  })
+
   test('keeps what was said as the virtual key has it', async () => {
     const key = (name: string, disable_content_logging: boolean | null) => ({
       ...{ id: name, name, value: `sk-bf-${name}`, disable_content_logging },
