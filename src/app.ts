@@ -286,6 +286,7 @@ function createServices(
     ),
     responses,
     sessions: createSessions(),
+    tripped: new Map(),
   }
 }
 

@@ -1,6 +1,7 @@
 import { Secret } from '#lib/secret.ts'
 
 import { describeGovernance } from './describe-governance.ts'
+import type { BreakerPolicy } from './policies.ts'
 import { RATE_NAMES } from './prices.ts'
 import { isRecord } from './record.ts'
 import type {
@@ -103,6 +104,31 @@ export function describe(snapshot: Snapshot): Json {
     ...(snapshot.tracing && { tracing: ofTracing(snapshot.tracing) }),
     prices: snapshot.priceOverrides.map(ofPrice),
     ...(governance && { governance }),
+    ...(routing.policies.length > 0 && {
+      circuit_breaker_config: { policies: routing.policies.map(ofPolicy) },
+    }),
+  }
+}
+
+function ofPolicy(policy: BreakerPolicy): Json {
+  return {
+    name: policy.name,
+    primary_provider: policy.provider,
+    primary_model: policy.model ?? '',
+    primary_key_ids: [...policy.keyIds],
+    fallback_provider: policy.fallbackProvider,
+    fallback_model: policy.fallbackModel ?? '',
+    condition: {
+      operator: policy.needsAll ? 'AND' : 'OR',
+      signals: policy.signals.map(({ header, value, part }) => ({
+        source: 'response_header',
+        header_name: header,
+        ...(value !== undefined && { header_value: value }),
+        ...(part !== undefined && { header_contains: part }),
+      })),
+    },
+    default_cooldown: policy.cooldownMs,
+    ...(policy.cooldownHeader !== undefined && { cooldown_header: policy.cooldownHeader }),
   }
 }
 

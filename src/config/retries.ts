@@ -18,7 +18,7 @@ export function buildRetries(network: NetworkConfig): RetrySettings {
 }
 
 /** A number is milliseconds; text has a unit. */
-function durationMs(value: number | string | undefined): number | undefined {
+export function durationMs(value: number | string | undefined): number | undefined {
   if (typeof value !== 'string') return value
   const [, amount, unit] = /^([0-9.]+)(ms|s|m|h)$/.exec(value) ?? []
   return unit === undefined ? undefined : Number(amount) * unitMs[unit]!

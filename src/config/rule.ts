@@ -1,4 +1,5 @@
 import type { Condition } from './expression.ts'
+import type { BreakerPolicy } from './policies.ts'
 import type { RULE_SCOPES } from './schema/rules.ts'
 
 export type RuleScope = (typeof RULE_SCOPES)[number]
@@ -52,4 +53,6 @@ export interface RoutingSettings {
   readonly rules: readonly RoutingRule[]
   /** How many rules may follow one another for one call. */
   readonly maxChainDepth: number
+  /** Breakers by the headers of answers; those that are on. */
+  readonly policies: readonly BreakerPolicy[]
 }

@@ -1,6 +1,7 @@
 import { createCompiler } from './expression.ts'
 import type { Compiler, Condition } from './expression.ts'
 import { idFromName } from './keys.ts'
+import { buildPolicies } from './policies.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import type { PinnedKey, RoutingRule, RoutingSettings, RuleFallback, RuleTarget } from './rule.ts'
@@ -86,6 +87,7 @@ export function buildRouting(file: ConfigFile, context: RuleContext): RoutingSet
         RULE_SCOPES.indexOf(a.scope) - RULE_SCOPES.indexOf(b.scope) || a.priority - b.priority,
     ),
     maxChainDepth: file.client?.routing_chain_max_depth ?? 10,
+    policies: buildPolicies(file, context.providers, context.vendors, report),
   }
 }
 

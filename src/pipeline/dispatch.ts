@@ -13,6 +13,7 @@ import { countHere, countsHere, ESTIMATED } from './count.ts'
 import { asContinued, inOwnInput } from './echo.ts'
 import { sessionOf } from './fetch-session.ts'
 import { answerHeaders, outboundHeaders, plainHeaders } from './forward.ts'
+import { noteHeaders } from './policies.ts'
 import { poolOptions } from './pools.ts'
 import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
 import { redact } from './redact.ts'
@@ -170,6 +171,9 @@ async function send(
       ? await local(provider.transport, outbound, headers, connection)
       : await remote(outbound, headers, target, connection, pool)
     if (!provider.transport) noteReachable(outbound.url)
+    if (services.tripped && snapshot.routing.policies.length > 0) {
+      noteHeaders(response.headers, call, target, snapshot, services.tripped)
+    }
   } catch (thrown) {
     const error = connection.explain(thrown, settings.name)
     connection.close()

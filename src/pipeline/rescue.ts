@@ -50,7 +50,7 @@ export interface Rescuing {
   readonly settle: Settle
   readonly holding: { release: (() => void) | undefined }
   /** Asks the candidates of a plan. */
-  readonly services: Pick<Services, 'health' | 'sessions' | 'rescues'>
+  readonly services: Pick<Services, 'health' | 'sessions' | 'rescues' | 'tripped'>
   readonly attempt: (call: Call, plan: Plan, settle: Settle) => Promise<Outcome>
 }
 

@@ -84,7 +84,8 @@ export function targetOf({ provider, settings, model }: Leg, key: Key | undefine
   return { provider, settings, key, model: resolved }
 }
 
-function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot): Leg {
+/** A candidate as far as it can serve the call. Throws a 400 that says why it cannot. */
+export function legFor(call: Call, wanted: Fallback, index: number, snapshot: Snapshot): Leg {
   // First of all, so that who may not use a provider does not learn either whether it is there.
   const grant = call.caller.owner && grantFor(call, wanted.provider, snapshot)
   const settings = snapshot.providers.get(wanted.provider)

@@ -6,6 +6,7 @@ import type { Gates } from './gates.ts'
 import type { Health } from './health.ts'
 import type { Hedges } from './hedge.ts'
 import type { Inflight } from './inflight.ts'
+import type { Tripped } from './policies.ts'
 import type { Recorder } from './record.ts'
 import type { RescueTotals } from './rescue.ts'
 import type { Sessions } from './sessions.ts'
@@ -24,6 +25,8 @@ export interface Services {
   readonly rescues?: RescueTotals | undefined
   readonly responses: ResponseStore
   readonly sessions: Sessions
+  /** Which breakers of the operator hold; none do where it is absent. */
+  readonly tripped?: Tripped | undefined
   /** Tells providers whose trace they work for. */
   readonly outgoing?: Outgoing | undefined
 }

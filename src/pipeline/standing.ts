@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 
 import { expectedCost } from './costs.ts'
 import type { Health, TargetName } from './health.ts'
+import { diverted } from './policies.ts'
 import { modelsOf } from './ranks.ts'
 import type { Leg, Plan } from './routing.ts'
 import type { Services } from './services.ts'
@@ -20,11 +21,13 @@ export function nameOf({ settings, model }: Leg, key: Key | undefined): TargetNa
  * so that a plan whose candidates are all out is still tried.
  */
 export function inOrder(
-  { legs }: Plan,
+  plan: Plan,
   call: Call,
   snapshot: Snapshot,
-  { health, sessions }: Pick<Services, 'health' | 'sessions'>,
+  { health, sessions, tripped }: Pick<Services, 'health' | 'sessions' | 'tripped'>,
 ): readonly Leg[] {
+  const isSteered = snapshot.routing.policies.length > 0
+  const legs = isSteered ? diverted(plan.legs, call, snapshot, tripped) : plan.legs
   if (legs.length === 1) return legs
   const nowMs = performance.now()
   const standing: Leg[] = []

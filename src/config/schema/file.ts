@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { Static } from '@sinclair/typebox'
 
+import { BreakerConfig } from './breaker.ts'
 import { ClientConfig } from './client.ts'
 import { closed, count, flag, idle, map, named, oneOf, open, secret } from './fields.ts'
 import { CustomerConfig, TeamConfig, VirtualKeyConfig } from './governance.ts'
@@ -168,7 +169,7 @@ export const ConfigFile = closed({
   ),
   feature_flags: idle(open(named('flags'))),
   skills_registry: idle(open({ ...switchable, ...named('skills') })),
-  circuit_breaker_config: idle(open(named('policies'))),
+  circuit_breaker_config: Type.Optional(BreakerConfig),
   alerting: idle(open({})),
   guardrails_config: idle(open({})),
   audit_logs: idle(open({})),
