@@ -225,7 +225,7 @@ group('what is wrong is said where it stands', () => {
             rate_limit: {},
           },
         ],
-        teams: [{ name: 't', budgets: [] }],
+        teams: [{ name: 't', budgets: [], budget: {} }],
       },
     })
     expect(warnings).toHaveLength(1)

@@ -18,6 +18,7 @@ const identified = {
 
 const limited = {
   budgets: idle(Type.Unknown()),
+  budget: idle(Type.Unknown()),
   budget_id: idle(Type.Unknown()),
   rate_limit: idle(Type.Unknown()),
   rate_limit_id: idle(Type.Unknown()),
