@@ -22,7 +22,9 @@ export type Condition =
 export interface Source {
   readonly sql: string
   readonly values: readonly SQLQueryBindings[]
-  readonly check: string
+  readonly check?: string
+  /** Values that find fewer rows, and fast however many there are: whole words instead of beginnings. */
+  readonly exact?: readonly SQLQueryBindings[]
 }
 
 export interface Wanted {
@@ -87,7 +89,12 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
   const { content_search: search } = filters
   if (search?.trim()) {
     const sql = 'SELECT rowid AS n FROM words WHERE words MATCH ?'
-    sources.push({ sql, values: [phraseOf(search)], check: `${sql} AND rowid = ?` })
+    sources.push({
+      sql,
+      values: [phraseOf(search)],
+      exact: [phraseOf(search).replace(/\*$/, '')],
+      check: `${sql} AND rowid = ?`,
+    })
   }
   if (filters['missing_cost_only'] === 'true') {
     conditions.push({ kind: 'missing', place: placeOf('cost') })

@@ -8,6 +8,7 @@ import type { StoredRow } from './logs-row.ts'
 import { placeOf, rowsAmong, walk } from './logs-scan.ts'
 import type { Among } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
+import { NAMED } from './logs-tables.ts'
 import type { FACTS } from './logs-tables.ts'
 import { createTop } from './logs-top.ts'
 import type { Top } from './logs-top.ts'
@@ -18,7 +19,9 @@ import type { Top } from './logs-top.ts'
 const maxLimit = 1000
 const maxOffset = 100_000
 /** So many of the newest rows with a word are read before it is asked of single rows whether they have it. */
-const maxFirst = 50_000
+const maxFirst = 200_000
+/** The same for beginnings of words, which cost more. */
+const maxBegun = 50_000
 /** Rows that are asked one by one: each costs some ten microseconds. */
 const maxAsked = 4000
 const maxAskingMs = 60
@@ -34,17 +37,15 @@ export function listCalls(db: Database | undefined, filters: Filters, nowMs: num
   const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
   const order = orderOf(filters)
   const after = afterOf(filters['cursor'], order)
-  const { rows, counted, isExact } = db
+  const { rows, counted, isExact, isComplete } = db
     ? found(db, filters, nowMs, order, after, offset + limit)
-    : { rows: [], counted: 0, isExact: true }
+    : { rows: [], counted: 0, isExact: true, isComplete: true }
   const page = rows.slice(offset, offset + limit)
   const last = page.at(-1)
-  const read = db?.query<StoredRow, [number]>(
-    'SELECT logs.*, summary, error, metadata FROM logs LEFT JOIN texts USING (n) WHERE logs.n = ?1',
-  )
+  const read = db && rowReader(db)
   return {
     logs: page.flatMap(({ n }) => {
-      const row = read?.get(n)
+      const row = read?.(n)
       return row ? [listed(row)] : []
     }),
     pagination: {
@@ -55,9 +56,34 @@ export function listCalls(db: Database | undefined, filters: Filters, nowMs: num
       total_count: counted,
       // Of a word that is in very many rows, only the newest are counted.
       is_count_exact: isExact,
+      is_complete: isComplete,
       next_cursor: last && page.length === limit ? cursorOf(last, order) : null,
     },
     has_logs: counted > 0 || db?.query('SELECT 1 FROM calls LIMIT 1').get() != null,
+  }
+}
+
+/** Reads rows as the view `logs` shows them, looking each name up only once. */
+function rowReader(db: Database): (n: number) => StoredRow | undefined {
+  const find = db.query<Record<string, string | number | null>, [number]>(
+    `SELECT calls.*, summary, error, metadata FROM calls LEFT JOIN texts USING (n) WHERE n = ?1`,
+  )
+  const findName = db.query<{ text: string }, [number]>('SELECT text FROM names WHERE k = ?1')
+  const names = new Map<number, string | null>()
+  return (n) => {
+    const row = find.get(n)
+    if (!row) return undefined
+    row['status'] = row['success'] === 1 ? 'success' : 'error'
+    for (const name of NAMED) {
+      const k = row[`${name}_k`] as number | null
+      let text = k === null ? null : names.get(k)
+      if (text === undefined) {
+        text = findName.get(k!)?.text ?? null
+        names.set(k!, text)
+      }
+      row[name] = text
+    }
+    return row as unknown as StoredRow
   }
 }
 
@@ -82,6 +108,8 @@ interface Found {
   readonly rows: readonly Place[]
   readonly counted: number
   readonly isExact: boolean
+  /** Rows of all times were looked at, and not only the newest with a word that is everywhere. */
+  readonly isComplete: boolean
 }
 
 function found(
@@ -93,7 +121,7 @@ function found(
   wanted: number,
 ): Found {
   const { conditions, sources } = wantedOf(db, filters, nowMs)
-  const read = sources.map((source) => ({ source, ...rowsAmong(db, source, maxFirst) }))
+  const read = sources.map((source) => firstOf(db, source))
   const whole = read.filter(({ isWhole }) => isWhole).map(({ among }) => among)
   const common = read.filter(({ isWhole }) => !isWhole)
 
@@ -111,9 +139,12 @@ function found(
         if (!top.takes(best, order.isUp ? part.from : part.from + part.places.length)) return
       }
       const values = part.fact(place)
-      for (let i = 0; i < part.count; i++) {
-        const at = part.places[i]!
+      const { places, count } = part
+      for (let i = 0; i < count; i++) {
+        const at = places[i]!
         const value = values[at]!
+        // Nearly all rows end here.
+        if (order.isUp ? value > top.worst : value < top.worst) continue
         top.add(value === value ? value : -Infinity, part.from + at, after)
       }
     })
@@ -122,14 +153,15 @@ function found(
 
   if (common.length === 0) {
     const { top, counted } = search(whole, wanted)
-    return { rows: top.sorted(), counted, isExact: true }
+    return { rows: top.sorted(), counted, isExact: true, isComplete: true }
   }
   const newest = search([...whole, ...common.map(({ among }) => among)], wanted)
   const { counted } = newest
   // The newest rows with a common word are among the newest rows with it.
   const isNewest = order.column === 'at_ms' && !order.isUp && after === undefined
-  if (isNewest && counted >= wanted) {
-    return { rows: newest.top.sorted(), counted, isExact: false }
+  const isComplete = isNewest && counted >= wanted
+  if (isComplete || common.some(({ source }) => source.check === undefined)) {
+    return { rows: newest.top.sorted(), counted, isExact: false, isComplete }
   }
   const asked = ask(
     db,
@@ -137,10 +169,24 @@ function found(
     common.map(({ source }) => source),
     wanted,
   )
-  if (asked) return { rows: asked, counted, isExact: false }
-  const all = common.map(({ source }) => rowsAmong(db, source, Number.MAX_SAFE_INTEGER - 1).among)
+  if (asked) return { rows: asked, counted, isExact: false, isComplete: true }
+  const all = common.map(({ source }) => rowsAmong(db, source, Number.MAX_SAFE_INTEGER).among)
   const complete = search([...whole, ...all], wanted)
-  return { rows: complete.top.sorted(), counted: complete.counted, isExact: true }
+  return { rows: complete.top.sorted(), counted: complete.counted, isExact: true, isComplete: true }
+}
+
+/**
+ * The newest rows of a source. A beginning of words that are in very many rows can be looked for only in all rows at
+ * once: then it is the newest or nothing, and there is no `check`.
+ */
+function firstOf(db: Database, source: Source) {
+  const { sql, exact } = source
+  if (exact === undefined) return { source, ...rowsAmong(db, source, maxFirst) }
+  const whole = { ...source, values: exact }
+  const first = rowsAmong(db, whole, maxFirst)
+  if (!first.isWhole) return { source: whole, ...first }
+  const begun = rowsAmong(db, source, maxBegun)
+  return { source: begun.isWhole ? source : { sql, values: source.values }, ...begun }
 }
 
 /** The first of these rows that all sources have; undefined when that takes too long to find out. */
@@ -151,7 +197,7 @@ function ask(
   wanted: number,
 ): readonly Place[] | undefined {
   const until = performance.now() + maxAskingMs
-  const checks = sources.map(({ check, values }) => ({
+  const checks = sources.map(({ check = '', values }) => ({
     query: db.query<unknown, SQLQueryBindings[]>(check),
     values,
   }))

@@ -18,7 +18,7 @@ import { LOG_LAYOUT } from './logs-tables.ts'
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
 
 /** As many as there are. */
-const maxRows = Number.MAX_SAFE_INTEGER - 1
+const maxRows = Number.MAX_SAFE_INTEGER
 
 /** Reads `path` only. Opened when first asked; a file that is not there yet is an empty log. */
 export function createLogReader(path: string): { ask(question: Question): unknown; close(): void } {

@@ -7,6 +7,8 @@ interface Place {
 
 export interface Top {
   readonly isFull: boolean
+  /** No row with a value behind this one is taken. */
+  readonly worst: number
   /** Whether a row like this would be among them. */
   takes(value: number, n: number): boolean
   /** Takes a row if it is one of the first, and behind `after` if that is given. */
@@ -78,6 +80,10 @@ export function createTop(size: number, isUp: boolean): Top {
   return {
     get isFull() {
       return count >= size
+    },
+    get worst() {
+      if (count < size) return isUp ? Infinity : -Infinity
+      return size === 0 ? (isUp ? -Infinity : Infinity) : values[0]!
     },
     takes,
     add(value, n, after) {
