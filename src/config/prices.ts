@@ -100,7 +100,7 @@ const patchNames: Readonly<Record<string, readonly [keyof PriceRates, number]>> 
   output_cost_per_video_per_second: ['videoSecond', 1],
 }
 
-const suffixed = /^(.*?)(?:_above_(128|200|272)k_tokens)?(?:_(flex|priority|fast))?$/
+const suffixed = /^(.*?)(?:_above_(128|200|272)k_tokens)?(?:_(flex|priority|fast|batches))?$/
 
 /** Rates and the tiers of them, by name, while they are collected. */
 interface Collected {
@@ -153,7 +153,7 @@ function bifrostPrices(entry: PricingOverride, pointer: string, report: Report):
   }
   return Array.from(collect(patch, pointer, report), ([serviceTier, collected]) => ({
     ...common,
-    serviceTier,
+    serviceTier: serviceTier === 'batches' ? 'batch' : serviceTier,
     rates: tiered(collected),
   }))
 }

@@ -13,6 +13,7 @@ import { echoed } from './echo.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
 import { answerHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
+import { laterIn } from './later.ts'
 import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
@@ -96,6 +97,7 @@ export async function readAnswer(
   const bare = decorate(call, upstream, snapshot, text, document, original)
   const answer = pricedAnswer(call, target, snapshot, bare, usage)
   books.answered(answer)
+  books.later = laterIn(call, text)
   settle.success(usage)
   return { ...base, kind: 'json', text: answer }
 }

@@ -6,6 +6,7 @@ import type { Cost } from '#prices/cost.ts'
 
 import { isText } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
+import type { Later } from './later.ts'
 
 /** A try that came to nothing, for the trail of a call that was tried more than once. */
 export interface FailedTry {
@@ -51,6 +52,8 @@ export class Books {
   firstTokenAt: number | undefined = undefined
   /** The status the caller gets; undefined until there is an answer. */
   status: number | undefined = undefined
+  /** Work that goes on without the call, or that it looked at. */
+  later: Later | undefined = undefined
   /** Parameters that were left out. */
   dropped: readonly string[] = none
   /** The routing rule that decided where it goes; with a chain of rules the last. */

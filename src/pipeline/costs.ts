@@ -38,9 +38,11 @@ export function callCost(
 }
 
 /** What decides about the price of a token beside the model. */
-export function tierOf({ body }: Call): unknown {
+export function tierOf({ body, endpoint }: Call): unknown {
+  if (endpoint === 'batch_retrieve') return 'batch'
   if (body.kind !== 'json') return undefined
   const { service_tier: tier, speed } = body.value
+  if (tier === 'batch') return undefined
   return speed === 'fast' ? speed : tier
 }
 

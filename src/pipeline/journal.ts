@@ -133,6 +133,9 @@ function cut(text: string, maxChars: number): string {
   return text.length > maxChars ? text.slice(0, maxChars) : text
 }
 
+/** Those that have prices of their own. */
+const keptTiers: ReadonlySet<unknown> = new Set(['flex', 'priority', 'fast', 'batch'])
+
 /** In the names of OpenAI's `usage`, the details flat. */
 function usageOf(usage: Usage, call: Call): Record<string, unknown> {
   const tier = tierOf(call)
@@ -161,7 +164,7 @@ function usageOf(usage: Usage, call: Call): Record<string, unknown> {
     ...(usage.citationTokens !== undefined && { citation_tokens: usage.citationTokens }),
     ...(usage.webSearches !== undefined && { num_search_queries: usage.webSearches }),
     ...(usage.costUsd !== undefined && { cost: usage.costUsd }),
-    ...((tier === 'flex' || tier === 'priority' || tier === 'fast') && { service_tier: tier }),
+    ...(keptTiers.has(tier) && { service_tier: tier }),
   }
 }
 

@@ -9,6 +9,7 @@ import type { Cost } from '#prices/cost.ts'
 import { Books } from './books.ts'
 import type { CallRecord, CallSink } from './books.ts'
 import { failureClass } from './failure.ts'
+import { Unfinished } from './later.ts'
 import { redact } from './redact.ts'
 
 /** Ends a call's books. The first word counts; whatever is said after it changes nothing. */
@@ -48,7 +49,7 @@ export function createRecorder(
 ): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
   const underway = new Map<string, number>()
-  const desk: Desk = { log, sinks, price, totals, underway }
+  const desk: Desk = { log, sinks, price, totals, underway, unfinished: new Unfinished() }
   return { totals, underway, open: (call, release) => new Settlement(call, release, desk) }
 }
 
@@ -60,6 +61,7 @@ interface Desk {
   readonly log: Logger
   readonly sinks: readonly CallSink[]
   readonly price: Price
+  readonly unfinished: Unfinished
   readonly totals: Totals
   readonly underway: Map<string, number>
 }
@@ -107,11 +109,11 @@ class Settlement implements Settle {
   }
 
   #tell(error: GatewayError | undefined, usage: Usage | undefined): void {
-    const { log, price, sinks } = this.#desk
+    const { log, sinks } = this.#desk
     let record: CallRecord | undefined
     for (const sink of sinks) {
       if (!sink.isListening) continue
-      record ??= recordOf(this.#call, this.books, error, usage, price)
+      record ??= recordOf(this.#call, this.books, error, usage, this.#desk)
       try {
         sink.settled(record)
       } catch (thrown) {
@@ -148,14 +150,15 @@ function recordOf(
   books: Books,
   error: GatewayError | undefined,
   usage: Usage | undefined,
-  price: Price,
+  { price, unfinished }: Desk,
 ): CallRecord {
   const now = performance.now()
   books.received(now)
+  const { later } = books
+  if (later && !later.isDone && !isLookedUp(call)) unfinished.begun(books.provider, later)
   const totalMs = now - call.startedAt
   const { firstTokenAt } = books
-  // What is looked up again tells its usage again, which has been counted.
-  const used = usage && !isLookedUp(call) ? usage : undefined
+  const used = usage && isCounted(call, books, unfinished) ? usage : undefined
   return {
     call,
     requestType: requestType(call.endpoint, call.stream),
@@ -188,6 +191,15 @@ function recordOf(
     answer: books.takeAnswer(),
     credential: books.credential,
   }
+}
+
+/** What is looked up tells its usage each time; it is counted once. */
+function isCounted(call: Call, books: Books, unfinished: Unfinished): boolean {
+  if (!isLookedUp(call)) return true
+  const { later, provider } = books
+  if (!later || !unfinished.ended(provider, later)) return false
+  books.model ??= later.model
+  return true
 }
 
 /** Whether the call asks about work that is, or will be, another call's. */

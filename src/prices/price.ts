@@ -6,7 +6,7 @@ import type { Usage } from '#openai/usage.ts'
 import { costBy, providersOwn } from './cost.ts'
 import type { Cost, Units } from './cost.ts'
 import { findModel } from './data.ts'
-import { pricesAt, ratesOf } from './rates.ts'
+import { halfOf, pricesAt, ratesOf } from './rates.ts'
 
 /** Who did what, when, for a price. */
 export interface Work {
@@ -72,11 +72,26 @@ export function ratesAt(work: Work, model: string, snapshot: Snapshot): Found | 
   let override = work.serviceTier === undefined ? undefined : find(work.serviceTier)
   // The list has no prices of tiers, and the standard ones would be wrong by half.
   if (!override && isPricedTier(work)) return undefined
+  if (!override && work.serviceTier === 'batch') return batched(work, known)
   override ??= known.overrides.length === 0 ? undefined : find(undefined)
   const prices = known.listed && pricesAt(known.listed, work.atMs)
   const listed = prices && ratesOf(prices)
   if (override) return { rates: merged(listed, override), source: 'override' }
   return listed && { rates: listed, source: 'list' }
+}
+
+/** Providers whose batches cost half, whatever the model ("Batch API" of their documentation in November 2026). */
+const halvesBatches: ReadonlySet<string> = new Set(['openai', 'azure'])
+
+const halved = new WeakMap<PriceRates, PriceRates>()
+
+function batched({ settings, atMs }: Work, { listed }: Known): Found | undefined {
+  const prices = listed && !settings.custom && pricesAt(listed, atMs)
+  if (!prices || !halvesBatches.has(settings.name)) return undefined
+  const whole = ratesOf(prices)
+  let rates = halved.get(whole)
+  if (!rates) halved.set(whole, (rates = halfOf(whole)))
+  return { rates, source: 'list' }
 }
 
 /** Providers that charge other prices for these service tiers, as their price lists say in November 2026. */

@@ -44,6 +44,25 @@ function read(prices: ModelPrice): PriceRates {
   return rates
 }
 
+const isPerUnit: ReadonlySet<keyof PriceRates> = new Set(['audioHour', 'request', 'search'])
+
+/** Tokens for half of the price; what is charged by other units stays. */
+export function halfOf(rates: PriceRates): PriceRates {
+  const half: Partial<Record<keyof PriceRates, PriceRate>> = { ...rates }
+  for (const [name] of names) {
+    const { [name]: rate } = rates
+    if (rate === undefined || isPerUnit.has(name)) continue
+    half[name] =
+      typeof rate === 'number'
+        ? rate / 2
+        : {
+            base: rate.base / 2,
+            tiers: rate.tiers.map((tier) => ({ above: tier.above, rate: tier.rate / 2 })),
+          }
+  }
+  return half
+}
+
 /** A model's prices at a time, in milliseconds of the epoch: the last of its periods that has begun. */
 export function pricesAt({ prices }: ModelInfo, atMs: number): ModelPrice | undefined {
   if (!Array.isArray(prices)) return prices

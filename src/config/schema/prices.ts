@@ -43,7 +43,7 @@ export const PriceConfig = closed({
   from: date('First moment, UTC unless it says otherwise.'),
   until: date('Moment from which it no longer counts.'),
   service_tier: Type.Optional(
-    oneOf(['flex', 'priority', 'fast'], {
+    oneOf(['flex', 'priority', 'fast', 'batch'], {
       description:
         'Only for calls that ask for this tier; without it, for those that ask for none.',
     }),
