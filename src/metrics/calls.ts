@@ -1,6 +1,7 @@
 import type { PrometheusLabel, Snapshot } from '#config/snapshot.ts'
 import type { Owner } from '#core/call.ts'
 import type { CallRecord, CallSink, FailedTry } from '#pipeline/books.ts'
+import { enginesOf } from '#pipeline/journal.ts'
 
 import { errorType, typeOfClass } from './errors.ts'
 import {
@@ -146,7 +147,7 @@ export class CallMetrics implements CallSink {
         ['method', requestType],
         ['virtual_key_id', owner?.virtualKeyId],
         ['virtual_key_name', owner?.virtualKeyName],
-        ['routing_engine_used', rule && 'routing-rule'],
+        ['routing_engine_used', enginesOf(record)],
         ['routing_rule_id', rule?.id],
         ['routing_rule_name', rule?.name],
         ['selected_key_id', keyIdOf(snapshot, provider, keyName)],

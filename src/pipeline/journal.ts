@@ -102,7 +102,7 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
 }
 
 /** What had a say in where a call went, in Bifrost's words. */
-function enginesOf({ owner, rule }: CallRecord): string | undefined {
+export function enginesOf({ owner, rule }: Pick<CallRecord, 'owner' | 'rule'>): string | undefined {
   if (rule) return owner ? 'governance,routing-rule' : 'routing-rule'
   return owner ? 'governance' : undefined
 }

@@ -88,7 +88,9 @@ function partOf({ type, text: said }: Json): Json {
 
 /** Takes out of a text what the keys of the call were. */
 export function withoutSecrets({ call, credential }: CallRecord): (text: string) => string {
-  return redactor(secretsIn(call.headers, call.caller.directKey, credential))
+  return redactor(
+    secretsIn(call.headers, call.caller.directKey, call.caller.virtualKey, credential),
+  )
 }
 
 function object(json: string): Json | undefined {

@@ -54,7 +54,7 @@ test('whose call it was, and which rule decided, are labels', () => {
   metrics.settled(record({ owner, rule: { id: 'r-1', name: 'cheap first' } }))
   expect(labelsOf(metrics)).toEqual([
     'provider="local",model="m",method="chat_completion",virtual_key_id="vk-1",' +
-      'virtual_key_name="payments",routing_engine_used="routing-rule",routing_rule_id="r-1",' +
+      'virtual_key_name="payments",routing_engine_used="governance,routing-rule",routing_rule_id="r-1",' +
       'routing_rule_name="cheap first",selected_key_id="key-1",selected_key_name="main",' +
       'fallback_index="0",team_id="t-1",team_name="red",customer_id="c-1",customer_name="Acme"',
   ])

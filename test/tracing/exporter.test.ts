@@ -5,7 +5,9 @@ import { loadConfig } from '#config/load.ts'
 import type { TraceTarget } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { createLogger } from '#core/log.ts'
+import { Secret } from '#lib/secret.ts'
 import type { CallRecord } from '#pipeline/books.ts'
+import { withoutSecrets } from '#tracing/content.ts'
 import { createExporter } from '#tracing/exporter.ts'
 import type { ExporterOptions } from '#tracing/exporter.ts'
 import { createTracing } from '#tracing/tracing.ts'
@@ -194,4 +196,17 @@ test('a collector whose certificate only the configuration knows', async () => {
   }
   expect(collector.asked).toEqual([2])
   await collector.stop()
+})
+
+test('no key of the caller stays in what was said', () => {
+  const clean = withoutSecrets({
+    call: {
+      headers: { authorization: 'Bearer caller-key-1' },
+      caller: { virtualKey: new Secret('virtual-key-2'), directKey: new Secret('direct-key-3') },
+    },
+    credential: new Secret('provider-key-4'),
+  } as unknown as CallRecord)
+  expect(clean('caller-key-1 virtual-key-2 direct-key-3 provider-key-4 word')).toBe(
+    '[redacted] [redacted] [redacted] [redacted] word',
+  )
 })
