@@ -84,8 +84,16 @@ const maxTold = 50
 /** Model names come from callers: as many lists are remembered for each provider. */
 const maxLists = 1000
 
-/** What has been found out about a provider, or what a virtual key may have of it; forgotten with its snapshot. */
-const lists = new WeakMap<ProviderSettings | Grant, Map<string, readonly Key[]>>()
+type Lists<T extends object> = WeakMap<T, Map<string, readonly Key[]>>
+
+/** What has been found out about a provider as one snapshot has it; forgotten with the snapshot. */
+const lists: Lists<ProviderSettings> = new WeakMap()
+
+/** Of all virtual keys together, of which there may be many. */
+const maxGrantLists = 10_000
+
+/** What virtual keys may have of a provider. */
+let ofGrants: { readonly lists: Lists<Grant>; count: number } = { lists: new WeakMap(), count: 0 }
 
 /** The same list for the same question, so that a thousand keys are looked through once and not at every call. */
 function known(
@@ -97,20 +105,22 @@ function known(
   const { keys } = settings
   const grant = given && !(given.keyIds === undefined && isUnrestricted(given)) ? given : undefined
   if (keys.length === 1) return whyNot(keys[0]!, model, grant) === undefined ? keys : none
-  const place = grant ?? settings
-  let own = lists.get(place)
-  if (!own) {
-    own = new Map()
-    lists.set(place, own)
-  }
+  const own = grant ? listsOf(grant, ofGrants.lists) : listsOf(settings, lists)
   const question = `${forBatch ? 'batch' : ''}\n${model ?? '\n'}`
   let found = own.get(question)
   if (!found) {
     found = serving(keys, model, forBatch, grant)
+    if (grant && ++ofGrants.count > maxGrantLists) ofGrants = { lists: new WeakMap(), count: 0 }
     if (own.size >= maxLists) own.delete(own.keys().next().value!)
     own.set(question, found)
   }
   return found
+}
+
+function listsOf<T extends object>(place: T, all: Lists<T>): Map<string, readonly Key[]> {
+  let own = all.get(place)
+  if (!own) all.set(place, (own = new Map()))
+  return own
 }
 
 const none: readonly Key[] = []
