@@ -212,10 +212,10 @@ function relay(
     },
     fromCaller(message) {
       if (upstream.readyState !== WebSocket.OPEN) return
-      const refusal = door?.(message)
-      if (refusal) {
-        toCaller(errorEvent(refusal))
-        end(1008, refusal.kind, refusal)
+      const forbidden = door?.(message)
+      if (forbidden) {
+        toCaller(errorEvent(forbidden))
+        end(1008, forbidden.kind, forbidden)
         return
       }
       upstream.send(message)
