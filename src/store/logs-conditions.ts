@@ -3,7 +3,6 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 import { columnOf, phraseOf, ranges, timesOf, valuesOf, whereOf } from './logs-filter.ts'
 import { placeOf } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
-import type { FACTS } from './logs-tables.ts'
 
 // The filters of the log's API as conditions on facts, for searches that walk over segments.
 
@@ -32,18 +31,16 @@ export interface Wanted {
   readonly sources: readonly Source[]
 }
 
-type FactName = (typeof FACTS)[number]['name']
-
 /** What `filters` want. Throws `BadFilter`. */
 export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted {
   // Finds fault with what is wrong.
   whereOf(filters, nowMs)
   const conditions: Condition[] = []
   const sources: Source[] = []
-  const between = (name: FactName, low: number, high: number): void => {
+  const between = (name: string, low: number, high: number): void => {
     conditions.push({ kind: 'between', place: placeOf(name), low, high })
   }
-  const equal = (name: FactName, value: number): void => between(name, value, value)
+  const equal = (name: string, value: number): void => between(name, value, value)
   const numbersOf = (texts: readonly string[]): ReadonlySet<number> => {
     const find = db.query<{ k: number }, [string]>('SELECT k FROM names WHERE text = ?1')
     return new Set(texts.flatMap((text) => find.get(text)?.k ?? []))
@@ -70,14 +67,17 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
         place: placeOf('routing_engines_k'),
         values: enginesOf(db, wanted),
       })
+    } else if (name === 'business_unit_ids') {
+      // Nothing here belongs to one.
+      conditions.push({ kind: 'in', place: 0, values: new Set() })
     } else if (Object.hasOwn(columnOf, name)) {
-      const place = placeOf(`${columnOf[name]}_k` as FactName)
+      const place = placeOf(`${columnOf[name]}_k`)
       conditions.push({ kind: 'in', place, values: numbersOf(wanted) })
     } else if (Object.hasOwn(ranges, name)) {
       const [column, sign] = ranges[name]!
       const value = Number(text)
-      if (sign === '>=') between(column as FactName, value, Infinity)
-      else between(column as FactName, -Infinity, value)
+      if (sign === '>=') between(column, value, Infinity)
+      else between(column, -Infinity, value)
     } else if (name.startsWith('metadata_')) {
       const sql = 'SELECT n FROM metadata WHERE name = ? AND value = ?'
       const values = [name.slice('metadata_'.length), text]

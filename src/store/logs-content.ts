@@ -8,7 +8,8 @@ type Json = Record<string, unknown>
 
 /** A function that takes secrets out of a text, in every spelling that JSON and URLs give them. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
-  return secretsOf(secrets).clean
+  const found = secretsOf(secrets)
+  return (text) => found.clean(text)
 }
 
 /** What a stream of server-sent events says, as one JSON text: the completion or response that it is made of. */

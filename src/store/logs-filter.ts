@@ -61,15 +61,8 @@ const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 8
 
 const maxValues = 100
 
-/** So many of the newest matches are looked at first: a common word is in nearly every row. */
-export const maxRecent = 10_001
-
-/**
- * The rows that `filters` want, or with `recentOnly` those of them that are among the newest matches of a search.
- * Throws `BadFilter`.
- */
-export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Where {
-  const recent = recentOnly ? `LIMIT ${maxRecent}` : ''
+/** The rows that `filters` want. Throws `BadFilter`. */
+export function whereOf(filters: Filters, nowMs: number): Where {
   const parts: string[] = []
   const values: SQLQueryBindings[] = []
   const and = (sql: string, ...given: SQLQueryBindings[]): void => {
@@ -82,10 +75,6 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
       const wanted = valuesOf(text)
       and(`${columnOf[name]} IN (${wanted.map(() => '?').join(', ')})`, ...asStored(name, wanted))
       if (name === 'objects') streamsOf(wanted, and)
-    } else if (name === 'routing_engine_used') {
-      const wanted = valuesOf(text)
-      const has = `instr(',' || routing_engines || ',', ',' || ? || ',') > 0`
-      and(`(${wanted.map(() => has).join(' OR ')})`, ...wanted)
     } else if (Object.hasOwn(ranges, name)) {
       const [column, sign] = ranges[name]!
       and(`${column} ${sign} ?`, numberOf(name, text))
@@ -98,7 +87,7 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
       and('0')
     } else if (name.startsWith('metadata_')) {
       and(
-        `n IN (SELECT n FROM metadata WHERE name = ? AND value = ? ORDER BY n DESC ${recent})`,
+        `n IN (SELECT n FROM metadata WHERE name = ? AND value = ?)`,
         name.slice('metadata_'.length),
         text,
       )
@@ -109,10 +98,7 @@ export function whereOf(filters: Filters, nowMs: number, recentOnly = false): Wh
   if (end < Infinity) and('at_ms <= ?', end)
   const { content_search: search } = filters
   if (search?.trim()) {
-    and(
-      `n IN (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC ${recent})`,
-      phraseOf(search),
-    )
+    and(`n IN (SELECT rowid FROM words WHERE words MATCH ?)`, phraseOf(search))
   }
   if (filters['missing_cost_only'] === 'true') and('cost IS NULL')
   if (filters['roots_only'] === 'true') and('session_id IS NULL')

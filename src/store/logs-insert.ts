@@ -63,10 +63,9 @@ export function openInsertion(sqlite: Database): Insertion {
     const clean = (text: string): string => (secrets ? secrets.clean(text) : text).toWellFormed()
     const tidied = (text: string | undefined): string | null =>
       text === undefined ? null : clean(text)
-    const isStream = row.answer !== undefined && typeof row.answer !== 'string'
-    const said = isStream ? assembled(row.answer as Uint8Array, row.object) : row.answer
+    const said = row.answer instanceof Uint8Array ? assembled(row.answer, row.object) : row.answer
     const request = row.request === undefined ? undefined : clean(row.request)
-    const answer = said === undefined ? undefined : clean(said as string)
+    const answer = said === undefined ? undefined : clean(said)
     const found = find({
       object: row.object,
       asked: row.asked === undefined ? undefined : clean(row.asked),

@@ -28,7 +28,7 @@ interface Zone {
 }
 
 /** The place of a fact in `FACTS`. */
-export function placeOf(name: (typeof FACTS)[number]['name']): number {
+export function placeOf(name: string): number {
   return FACTS.findIndex((fact) => fact.name === name)
 }
 
@@ -59,12 +59,14 @@ export function rowsAmong(
   const low = Number(text.slice(text.lastIndexOf(',') + 1))
   const high = count === 0 ? -1 : Number.parseInt(text)
   const bits = new Uint8Array(((Math.max(high, low) - low) >> 3) + 1)
-  for (let i = 0, n = 0; count > 0 && i <= text.length; i++) {
-    const digit = i === text.length ? comma : text.charCodeAt(i)
-    if (digit !== comma) n = n * 10 + digit - zero
+  let number = 0
+  const length = count === 0 ? -1 : text.length
+  for (let i = 0; i <= length; i++) {
+    const digit = i === length ? comma : text.charCodeAt(i)
+    if (digit !== comma) number = number * 10 + digit - zero
     else {
-      bits[(n - low) >> 3]! |= 1 << ((n - low) & 7)
-      n = 0
+      bits[(number - low) >> 3]! |= 1 << ((number - low) & 7)
+      number = 0
     }
   }
   return {

@@ -42,6 +42,8 @@ const maxKnownSecrets = 200
 const rowsInSlice = 200
 const pagesInSlice = 2000
 const segmentsInSlice = 2
+/** Rows that stand behind younger ones wait for these, unless they are older by so much. */
+const disorderMs = 3_600_000
 /** After room was made there is some left, so that it need not be made for every batch. */
 const roomFactor = 0.95
 
@@ -119,10 +121,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       .query<{ n: number; at_ms: number }, [number]>(oldest)
       .all(isLarge ? Math.min(tooMany, rowsInSlice) : rowsInSlice)
     const isDoomed = (row: { at_ms: number }): boolean => isLarge || row.at_ms < before
-    // Numbers rise with time, unless the clock was wrong for a while.
+    // Numbers rise with time, but for calls that took long, and unless the clock was wrong for a while.
     const firstKept = rows.findIndex((row) => !isDoomed(row))
     const first = rows.slice(0, firstKept < 0 ? rows.length : firstKept)
-    const others = rows.slice(first.length).filter(isDoomed)
+    const others = rows.slice(first.length).filter(({ at_ms }) => at_ms < before - disorderMs)
     const doomed = first.length + others.length
     if (doomed > 0) {
       sqlite
@@ -185,7 +187,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         throw thrown
       }
     },
-    holdsSecret: (secrets) => knownSecrets(secrets).isIn,
+    holdsSecret(secrets) {
+      const found = knownSecrets(secrets)
+      return (text) => found.isIn(text)
+    },
     change(change) {
       try {
         return applyChange(ready(), change)

@@ -14,57 +14,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import { createLogger } from '#core/log.ts'
-import type { LogRow } from '#store/logs-schema.ts'
 import { createLogWriter } from '#store/logs-writer.ts'
 import type { LogWriter } from '#store/logs-writer.ts'
 import { createLogStore } from '#store/logs.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import { isSound } from './rig.ts'
+import { row } from './row.ts'
 
 const wide = { maxAgeMs: 1e12, maxBytes: 1e9, maxBodyChars: 100_000 }
-
-function row(id: string, more: Partial<LogRow> = {}): LogRow {
-  return {
-    id,
-    atMs: Date.now(),
-    object: 'chat_completion',
-    stream: false,
-    status: 'success',
-    statusCode: 200,
-    provider: 'openai',
-    model: 'm',
-    modelUsed: 'm',
-    keyId: undefined,
-    keyName: undefined,
-    virtualKeyId: undefined,
-    virtualKeyName: undefined,
-    sessionId: undefined,
-    userAgent: undefined,
-    latencyMs: 1,
-    queuedMs: 0,
-    upstreamMs: 1,
-    firstTokenMs: undefined,
-    promptTokens: undefined,
-    completionTokens: undefined,
-    totalTokens: undefined,
-    cachedTokens: undefined,
-    cost: undefined,
-    fallbackIndex: 0,
-    retries: 0,
-    attempts: 1,
-    usage: undefined,
-    error: undefined,
-    trail: undefined,
-    dropped: undefined,
-    metadata: undefined,
-    trace: undefined,
-    request: undefined,
-    answer: undefined,
-    secrets: [],
-    ...more,
-  }
-}
 
 interface Rig extends Disposable {
   readonly path: string

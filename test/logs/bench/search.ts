@@ -151,7 +151,7 @@ for (const kind of ['list', 'stats', 'histogram'] as const) {
         const start = performance.now()
         const answer = reader.ask({ kind, filters })
         best = Math.min(best, performance.now() - start)
-        const { logs, pagination, total_requests: total } = answer as any
+        const { logs, pagination, total_requests: total } = answer
         if (logs)
           said = `${logs.length} of ${pagination.total_count}${pagination.is_count_exact ? '' : '+'}`
         else if (total !== undefined) said = `${total}`
