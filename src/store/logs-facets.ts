@@ -120,8 +120,8 @@ function numbersOf(db: Database, column: string): ReadonlySet<number> {
   return seen
 }
 
-/** Numbers of names by the numbers of their ids, the newest last. */
-function namesOf(db: Database, id: string, name: string): ReadonlyMap<number, number> {
+/** Numbers of names by the numbers of their ids, as the newest rows have them. */
+export function namesOf(db: Database, id: string, name: string): ReadonlyMap<number, number> {
   const rows = db
     .query<{ id: number; name: number }, []>(
       `SELECT ${id}_k AS id, ${name}_k AS name, MAX(n) FROM calls

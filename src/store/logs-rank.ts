@@ -1,8 +1,19 @@
 import type { Database } from 'bun:sqlite'
 
+import { namesOf } from './logs-facets.ts'
 import { BadFilter, spanOf, wholeOf } from './logs-filter.ts'
+import { placeOf } from './logs-scan.ts'
+import type { Part } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
-import { choosing, dimensionOf, scanBetween, scanRows } from './logs-slices.ts'
+import {
+  choosing,
+  dimensionOf,
+  placeOfDimension,
+  scanBetween,
+  scanRows,
+  textsOf,
+} from './logs-slices.ts'
+import type { Dimension } from './logs-slices.ts'
 
 // Who is used most: models, or the values of another dimension, each beside what it was in the time before.
 
@@ -14,13 +25,6 @@ interface Period {
   tokens: number
   cost: number
   latency: number
-}
-
-interface Row extends Period {
-  readonly id: string
-  readonly name: string | null
-  readonly provider: string | null
-  readonly current: 0 | 1
 }
 
 const sortKeys: Readonly<Record<string, (period: Period) => number>> = {
@@ -35,12 +39,15 @@ const maxRanked = 1000
 const maxKnown = 20_000
 
 interface Ranked {
-  readonly id: string
-  readonly name: string
-  readonly provider: string | null
-  now: Period
-  before: Period
+  /** Numbers of names; where a dimension is ranked, the provider is 0. */
+  readonly id: number
+  readonly provider: number
+  readonly now: Period
+  readonly before: Period
 }
+
+/** Names have smaller numbers than this. */
+const maxNames = 2 ** 26
 
 /** The largest of the time that `filters` name, or of the last day. Throws `BadFilter`. */
 export function rankingOf(db: Database | undefined, byDimension: boolean, filters: Filters): Json {
@@ -49,37 +56,25 @@ export function rankingOf(db: Database | undefined, byDimension: boolean, filter
   const sortKey = Object.hasOwn(sortKeys, sortBy) ? sortKeys[sortBy] : undefined
   if (!sortKey) throw new BadFilter(`'sort_by' must be one of ${Object.keys(sortKeys).join(', ')}.`)
   const limit = wholeOf('limit', filters['limit'], 50, maxRanked)
-  const now = Date.now()
-  const { start, end } = spanOf(filters, now)
-  const id = chosen ? chosen.column.id : 'COALESCE(model_used, model)'
-  const name = chosen?.column.name ?? id
-  const sql = (condition: string): string =>
-    `SELECT ${id} AS id, MAX(${name}) AS name, ${chosen ? 'NULL' : 'provider'} AS provider,
-            at_ms >= ${start} AS current, COUNT(*) AS count, SUM(status = 'success') AS success,
-            COALESCE(SUM(total_tokens), 0) AS tokens, COALESCE(SUM(cost), 0) AS cost,
-            SUM(latency_ms) AS latency
-     FROM logs ${condition} AND ${id} IS NOT NULL GROUP BY 1, 3, 4`
-  const ranked = new Map<string, Ranked>()
-  if (db) {
-    const scan = scanBetween(choosing(filters), 2 * start - end, end, now)
-    for (const row of scanRows(db, scan, sql) as Iterable<Row>) {
-      const key = `${row.provider}\n${row.id}`
-      let own = ranked.get(key)
-      if (!own) {
-        if (ranked.size >= maxKnown) continue
-        const { provider } = row
-        own = { id: row.id, name: row.name ?? row.id, provider, now: none(), before: none() }
-        ranked.set(key, own)
-      }
-      add(row.current === 1 ? own.now : own.before, row)
-    }
-  }
+  const { start, end } = spanOf(filters, Date.now())
+  const scan = scanBetween(choosing(filters), 2 * start - end, end)
+  const ranked = new Map<number, Ranked>()
+  if (db) scanRows(db, scan, (part) => addPart(ranked, part, chosen?.column, start))
+  const textOf = db ? textsOf(db) : (): string => ''
+  const column = chosen?.column
+  const names =
+    db && column?.name !== undefined
+      ? namesOf(db, column.id, column.name)
+      : new Map<number, number>()
+  const nameOf = (id: number): string => textOf(names.get(id) ?? id) || textOf(id)
   const rankings = [...ranked.values()]
     .filter((one) => one.now.count > 0)
-    .toSorted((a, b) => sortKey(b.now) - sortKey(a.now) || (a.id < b.id ? -1 : 1))
+    .toSorted((a, b) => sortKey(b.now) - sortKey(a.now) || a.id - b.id)
     .slice(0, limit)
     .map((one) => ({
-      ...(chosen ? { id: one.id, name: one.name } : { model: one.id, provider: one.provider }),
+      ...(chosen
+        ? { id: textOf(one.id), name: nameOf(one.id) }
+        : { model: textOf(one.id), provider: textOf(one.provider) }),
       total_requests: one.now.count,
       success_count: one.now.success,
       success_rate: (100 * one.now.success) / one.now.count,
@@ -91,16 +86,44 @@ export function rankingOf(db: Database | undefined, byDimension: boolean, filter
   return { rankings, ...(chosen && { dimension: chosen.name }) }
 }
 
-function none(): Period {
-  return { count: 0, success: 0, tokens: 0, cost: 0, latency: 0 }
+/** Without a dimension, models of providers are ranked: as providers were asked for them, or else as callers did. */
+function addPart(
+  ranked: Map<number, Ranked>,
+  part: Part,
+  column: Dimension | undefined,
+  startMs: number,
+): void {
+  const times = part.fact(placeOf('at_ms'))
+  const success = part.fact(placeOf('success'))
+  const tokens = part.fact(placeOf('total_tokens'))
+  const costs = part.fact(placeOf('cost'))
+  const taken = part.fact(placeOf('latency_ms'))
+  const ids = part.fact(column ? placeOfDimension(column) : placeOf('model_used_k'))
+  const asked = part.fact(placeOf('model_k'))
+  const providers = part.fact(placeOf('provider_k'))
+  for (let i = 0; i < part.count; i++) {
+    const at = part.places[i]!
+    const id = column ? ids[at]! : ids[at]! || asked[at]!
+    if (id !== id) continue
+    const provider = column ? 0 : providers[at]!
+    const key = provider * maxNames + id
+    let own = ranked.get(key)
+    if (!own) {
+      if (ranked.size >= maxKnown) continue
+      own = { id, provider, now: none(), before: none() }
+      ranked.set(key, own)
+    }
+    const to = times[at]! >= startMs ? own.now : own.before
+    to.count++
+    to.success += success[at]!
+    to.tokens += tokens[at]! || 0
+    to.cost += costs[at]! || 0
+    to.latency += taken[at]!
+  }
 }
 
-function add(to: Period, { count, success, tokens, cost, latency }: Period): void {
-  to.count += count
-  to.success += success
-  to.tokens += tokens
-  to.cost += cost
-  to.latency += latency
+function none(): Period {
+  return { count: 0, success: 0, tokens: 0, cost: 0, latency: 0 }
 }
 
 function averageOf({ count, latency }: Period): number {

@@ -1,9 +1,20 @@
 import type { Database } from 'bun:sqlite'
 
+import { namesOf } from './logs-facets.ts'
 import { iso } from './logs-filter.ts'
+import { placeOf } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
-import { bucketsOf, choosing, dimensionOf, scanOf, scanRows } from './logs-slices.ts'
+import {
+  bucketsOf,
+  choosing,
+  dimensionOf,
+  placeOfDimension,
+  scanOf,
+  scanRows,
+  textsOf,
+} from './logs-slices.ts'
 import type { Buckets, Dimension, Scan } from './logs-slices.ts'
+import { rowsInSegment } from './logs-tables.ts'
 
 // Histograms over time, of everything together or of each provider, model or other dimension apart.
 
@@ -14,9 +25,11 @@ type Json = Record<string, unknown>
 /** Values beyond the largest ones are summed up as one. */
 const maxValues = 20
 const others = 'other'
-/** Values are callers' words as well; so many are told apart while rows are read. */
-const maxKnown = 2000
-const nobody = ''
+/** Values are callers' words as well; so many are told apart while rows are read, the newest first. */
+const maxKnown = 200
+/** Stand for all further values, and for none at all: names have numbers from 1 on. */
+const further = -1
+const none = 0
 
 interface Sums {
   count: number
@@ -29,18 +42,6 @@ interface Sums {
   /** Milliseconds of the calls that made `completion`. */
   spokenMs: number
 }
-
-interface Row extends Sums {
-  readonly bucket: number
-  readonly value: string | null
-}
-
-const sums = `
-  COUNT(*) AS count, SUM(status = 'success') AS success,
-  COALESCE(SUM(prompt_tokens), 0) AS prompt, COALESCE(SUM(completion_tokens), 0) AS completion,
-  COALESCE(SUM(total_tokens), 0) AS total, COALESCE(SUM(cached_read_tokens), 0) AS cached,
-  COALESCE(SUM(cost), 0) AS cost,
-  COALESCE(SUM(CASE WHEN completion_tokens > 0 THEN latency_ms END), 0) AS spokenMs`
 
 /** Buckets of one measure, apart by `by` where that is given. Throws `BadFilter`. */
 export function seriesOf(
@@ -58,7 +59,7 @@ export function seriesOf(
     (by === 'provider' ? { id: 'provider' } : isByModel ? { id: 'model_used' } : undefined)
   const label = chosen ? 'by_dimension' : by === 'provider' ? 'by_provider' : 'by_model'
   const read = measure === 'latency' ? latencies : summed
-  const found = db ? read(db, scan, buckets, column) : undefined
+  const found = db ? read(db, scan, buckets, column, measure) : undefined
   const values = found?.values ?? []
   const shown: Json[] = []
   const show = showing[measure]
@@ -149,36 +150,81 @@ interface Found {
   at(bucket: number, value: string | undefined): Shown | undefined
 }
 
-function summed(db: Database, scan: Scan, buckets: Buckets, column: Dimension | undefined): Found {
-  const rows: Row[] = []
-  const sql = (condition: string): string =>
-    `SELECT CAST(at_ms / ${buckets.sizeMs} AS INTEGER) AS bucket,
-            ${column ? valueOf(column) : 'NULL'} AS value, ${sums}
-     FROM logs ${condition} GROUP BY 1, 2`
-  const known = new Set<string>()
-  for (const row of scanRows(db, scan, sql) as Iterable<Row>) {
-    rows.push({ ...row, value: within(known, row.value) })
+const needed: Readonly<Record<Measure, readonly Name[]>> = {
+  tokens: ['prompt_tokens', 'completion_tokens', 'total_tokens', 'cached_read_tokens'],
+  cost: ['cost'],
+  models: [],
+  latency: [],
+  throughput: ['completion_tokens', 'latency_ms'],
+}
+type Name =
+  | 'prompt_tokens'
+  | 'completion_tokens'
+  | 'total_tokens'
+  | 'cached_read_tokens'
+  | 'cost'
+  | 'latency_ms'
+const nought = new Float64Array(rowsInSegment)
+
+/** What belongs to a value, by bucket from the first one on. */
+type Cells<Cell> = Map<number, (Cell | undefined)[]>
+
+function cellsFor<Cell>(cells: Cells<Cell>, value: number): (Cell | undefined)[] {
+  const key = value === value ? value : none
+  let own = cells.get(key)
+  if (own) return own
+  const kept = cells.size >= maxKnown ? further : key
+  own = cells.get(kept) ?? []
+  cells.set(kept, own)
+  return own
+}
+
+function summed(
+  db: Database,
+  scan: Scan,
+  buckets: Buckets,
+  column: Dimension | undefined,
+  measure: Measure,
+): Found {
+  const cells: Cells<Sums> = new Map()
+  scanRows(db, scan, (part) => {
+    const fact = (name: Name): Float64Array =>
+      needed[measure].includes(name) ? part.fact(placeOf(name)) : nought
+    const values = column ? part.fact(placeOfDimension(column)) : nought
+    const times = part.fact(placeOf('at_ms'))
+    const success = part.fact(placeOf('success'))
+    const prompts = fact('prompt_tokens')
+    const completions = fact('completion_tokens')
+    const totals = fact('total_tokens')
+    const cached = fact('cached_read_tokens')
+    const costs = fact('cost')
+    const taken = fact('latency_ms')
+    for (let i = 0; i < part.count; i++) {
+      const at = part.places[i]!
+      const own = cellsFor(cells, values[at]!)
+      const cell = (own[Math.floor(times[at]! / buckets.sizeMs) - buckets.first] ??= { ...nothing })
+      cell.count++
+      cell.success += success[at]!
+      // What is missing is NaN.
+      cell.prompt += prompts[at]! || 0
+      cell.total += totals[at]! || 0
+      cell.cached += cached[at]! || 0
+      cell.cost += costs[at]! || 0
+      if (completions[at]! > 0) {
+        cell.completion += completions[at]!
+        cell.spokenMs += taken[at]!
+      }
+    }
+  })
+  return foundIn(db, cells, buckets, column, (sums) => sums.count, sumOf)
+}
+
+function sumOf(parts: readonly Sums[]): Shown {
+  const all = { ...nothing }
+  for (const part of parts) {
+    for (const name of Object.keys(nothing) as (keyof Sums)[]) all[name] += part[name]
   }
-  const weights = new Map<string, number>()
-  for (const { value, count } of rows) {
-    if (value !== null) weights.set(value, (weights.get(value) ?? 0) + count)
-  }
-  const values = largest(weights)
-  const kept = new Set(values)
-  const cells = new Map<string, Sums>()
-  const add = (name: string, row: Row): void => {
-    const cell = cells.get(name) ?? { ...nothing }
-    for (const key of Object.keys(nothing) as (keyof Sums)[]) cell[key] += row[key]
-    cells.set(name, cell)
-  }
-  for (const row of rows) {
-    add(String(row.bucket), row)
-    if (row.value !== null) add(cellName(row.bucket, kept.has(row.value) ? row.value : others), row)
-  }
-  return {
-    values: values.length < weights.size ? [...values, others] : values,
-    at: (bucket, value) => cells.get(cellName(bucket, value)),
-  }
+  return all
 }
 
 function latencies(
@@ -187,56 +233,71 @@ function latencies(
   buckets: Buckets,
   column: Dimension | undefined,
 ): Found {
-  const cells = new Map<string, number[]>()
-  const weights = new Map<string, number>()
-  const known = new Set<string>()
-  const sql = (condition: string): string =>
-    `SELECT CAST(at_ms / ${buckets.sizeMs} AS INTEGER) AS bucket,
-            ${column ? valueOf(column) : 'NULL'} AS value, latency_ms AS latency
-     FROM logs ${condition} AND status = 'success'`
-  const add = (name: string, latency: number): void => {
-    const cell = cells.get(name)
-    if (cell) cell.push(latency)
-    else cells.set(name, [latency])
-  }
-  type Timed = { bucket: number; value: string | null; latency: number }
-  for (const row of scanRows(db, scan, sql) as Iterable<Timed>) {
-    add(String(row.bucket), row.latency)
-    const value = within(known, row.value)
-    if (value === null) continue
-    weights.set(value, (weights.get(value) ?? 0) + 1)
-    add(cellName(row.bucket, value), row.latency)
-  }
-  const values = largest(weights)
-  for (const cell of cells.values()) cell.sort((a, b) => a - b)
+  const cells: Cells<number[]> = new Map()
+  scanRows(db, scan, (part) => {
+    const values = column ? part.fact(placeOfDimension(column)) : nought
+    const times = part.fact(placeOf('at_ms'))
+    const success = part.fact(placeOf('success'))
+    const taken = part.fact(placeOf('latency_ms'))
+    for (let i = 0; i < part.count; i++) {
+      const at = part.places[i]!
+      if (success[at] !== 1) continue
+      const own = cellsFor(cells, values[at]!)
+      const cell = (own[Math.floor(times[at]! / buckets.sizeMs) - buckets.first] ??= [])
+      cell.push(taken[at]!)
+    }
+  })
+  return foundIn(
+    db,
+    cells,
+    buckets,
+    column,
+    (cell) => cell.length,
+    (parts) => {
+      const sorted = parts.flat().toSorted((a, b) => a - b)
+      return { ...nothing, count: sorted.length, latencies: sorted }
+    },
+  )
+}
+
+/** Cells by the names of their values: the largest ones, and one for the others. */
+function foundIn<Cell>(
+  db: Database,
+  cells: Cells<Cell>,
+  { first }: Buckets,
+  column: Dimension | undefined,
+  weigh: (cell: Cell) => number,
+  join: (parts: readonly Cell[]) => Shown,
+): Found {
+  const textOf = textsOf(db)
+  const names = column?.name === undefined ? undefined : namesOf(db, column.id, column.name)
+  const weightOf = (own: readonly (Cell | undefined)[]): number =>
+    own.reduce((sum, cell) => sum + (cell === undefined ? 0 : weigh(cell)), 0)
+  const ranked = [...cells]
+    .filter(([value]) => value !== further)
+    .map(([value, own]) => {
+      const named = names?.get(value)
+      const name = (named === undefined ? '' : textOf(named)) || textOf(value)
+      return { name, weight: weightOf(own), own }
+    })
+    .toSorted((a, b) => b.weight - a.weight || (a.name < b.name ? -1 : 1))
+  const shown = ranked.slice(0, maxValues)
+  const rest = ranked.slice(maxValues).map(({ own }) => own)
+  const beyond = cells.get(further)
+  if (beyond) rest.push(beyond)
+  const byName = new Map<string, (Cell | undefined)[][]>()
+  for (const { name, own } of shown) byName.set(name, [...(byName.get(name) ?? []), own])
+  if (rest.length > 0) byName.set(others, [...(byName.get(others) ?? []), ...rest])
   return {
-    values,
+    values: [...byName.keys()],
     at(bucket, value) {
-      const cell = cells.get(cellName(bucket, value))
-      return cell && { ...nothing, count: cell.length, latencies: cell }
+      const lists = value === undefined ? [...cells.values()] : (byName.get(value) ?? [])
+      const parts: Cell[] = []
+      for (const own of lists) {
+        const cell = own[bucket - first]
+        if (cell !== undefined) parts.push(cell)
+      }
+      return parts.length === 0 ? undefined : join(parts)
     },
   }
-}
-
-function valueOf({ id, name }: Dimension): string {
-  return `COALESCE(${name === undefined ? id : `${name}, ${id}`}, '${nobody}')`
-}
-
-/** The value, or what stands for it where too many are known already. */
-function within(known: Set<string>, value: string | null): string | null {
-  if (value === null || known.has(value)) return value
-  if (known.size >= maxKnown) return others
-  known.add(value)
-  return value
-}
-
-function largest(weights: ReadonlyMap<string, number>): string[] {
-  return [...weights.entries()]
-    .toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-    .slice(0, maxValues)
-    .map(([value]) => value)
-}
-
-function cellName(bucket: number, value: string | undefined): string {
-  return value === undefined ? String(bucket) : `${bucket}\n${value}`
 }

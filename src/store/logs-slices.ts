@@ -1,91 +1,54 @@
-import type { Database, SQLQueryBindings } from 'bun:sqlite'
+import type { Database } from 'bun:sqlite'
 
-import { BadFilter, iso, isSearch, spanOf, whereOf, wholeOf } from './logs-filter.ts'
-import type { Where } from './logs-filter.ts'
+import { wantedOf } from './logs-conditions.ts'
+import { BadFilter, iso, spanOf, wholeOf } from './logs-filter.ts'
+import { rowsAmong, walk } from './logs-scan.ts'
+import type { Part } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
-import { sealedOf } from './logs-segments.ts'
-import { rowsInSegment, segmentKey } from './logs-tables.ts'
+import { FACTS } from './logs-tables.ts'
 
-// Sums over many rows, a slice at a time: a question that takes too long is given up between two slices, because
-// SQLite cannot be told to stop from its own thread.
+// Sums over many rows: which ones, for how long at most, and what they can be told apart by.
 
-const rowsInSlice = 50_000
+/** A search that matches more rows counts the newest of them. */
+const maxMatches = 1_000_000
 const maxMs = 5000
 
-/** Rows are looked at in this order; `bounds` is the time that they are from. */
+/** The calls of a time. */
 export interface Scan {
-  readonly where: Where
+  readonly filters: Filters
   readonly startMs: number
   readonly endMs: number
-  /** A search is done once, not once for each slice. */
-  readonly isWhole: boolean
 }
 
 /** What `filters` want of the time that they name, or of the last day. Throws `BadFilter`. */
 export function scanOf(filters: Filters, nowMs: number): Scan {
   const { start, end } = spanOf(filters, nowMs)
-  return { ...scanBetween(filters, start, end, nowMs) }
+  return scanBetween(filters, start, end)
 }
 
 /** What `filters` want of another time than they name. */
-export function scanBetween(filters: Filters, start: number, end: number, nowMs: number): Scan {
-  const bounded = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
-  return {
-    where: whereOf(bounded, nowMs),
-    startMs: start,
-    endMs: end,
-    isWhole: isSearch(filters),
-  }
+export function scanBetween(filters: Filters, startMs: number, endMs: number): Scan {
+  const bounded = { ...filters, period: '', start_time: iso(startMs), end_time: iso(endMs) }
+  return { filters: bounded, startMs, endMs }
 }
 
 /**
- * Runs `sql` for one slice of the rows after the other; it gets the condition of its WHERE. Throws `BadFilter` when
- * that takes too long.
+ * Shows the rows of a scan, a part after the other. Throws `BadFilter` when that takes too long, which is found out
+ * between two parts: SQLite cannot be told to stop from its own thread.
  */
-export function* scanRows(
-  db: Database,
-  { where, startMs, endMs, isWhole }: Scan,
-  sql: (condition: string) => string,
-): Generator {
+export function scanRows(db: Database, { filters }: Scan, visit: (part: Part) => void): void {
   const until = performance.now() + maxMs
-  const bounds = boundsOf(db, startMs, endMs)
-  if (!bounds) return
-  const { low, high } = bounds
-  const step = isWhole ? high - low + 1 : rowsInSlice
-  const query = db.query<unknown, SQLQueryBindings[]>(
-    sql(`${where.sql} AND logs.n >= ? AND logs.n < ?`),
-  )
-  for (let from = low; from <= high; from += step) {
+  const { conditions, sources } = wantedOf(db, filters, Date.now())
+  const among = sources.map((source) => rowsAmong(db, source, maxMatches).among)
+  walk(db, conditions, among, (part) => {
     if (performance.now() > until) {
+      const seconds = maxMs / 1000
       throw new BadFilter(
-        `'period' is too long: the question was given up after ${maxMs / 1000} s. Ask for less time.`,
+        `'period' is too long: the question was given up after ${seconds} s. Ask for less time.`,
       )
     }
-    yield* query.all(...where.values, from, from + step)
-  }
-}
-
-/** The least and the greatest number that rows of this time may have; undefined when there are none. */
-function boundsOf(
-  db: Database,
-  startMs: number,
-  endMs: number,
-): { low: number; high: number } | undefined {
-  type Range = { low: number | null; high: number | null }
-  // The time is the first of the packed facts.
-  const packed = db
-    .query<Range, [number, number, number]>(
-      'SELECT MIN(k) AS low, MAX(k) AS high FROM segments WHERE k < ?1 AND hi >= ?2 AND lo <= ?3',
-    )
-    .get(segmentKey(1, 0), startMs, endMs)
-  const rest = db
-    .query<Range, [number, number, number]>(
-      'SELECT MIN(n) AS low, MAX(n) AS high FROM calls WHERE n >= ?1 AND at_ms >= ?2 AND at_ms <= ?3',
-    )
-    .get(sealedOf(db) * rowsInSegment, startMs, endMs)
-  const first = packed?.low == null ? rest?.low : packed.low * rowsInSegment
-  const last = rest?.high ?? (packed?.high == null ? null : (packed.high + 1) * rowsInSegment - 1)
-  return first == null || last == null ? undefined : { low: first, high: last }
+    visit(part)
+  })
 }
 
 /** The buckets of a histogram over the time that a scan is about. */
@@ -110,7 +73,7 @@ function usualBucket(spanMs: number): number {
   return sizes.find((size) => spanMs / size <= 120) ?? 30 * 1440 * minute
 }
 
-/** What calls can be told apart by: the SQL of its value, and of its name where that is another one. */
+/** What calls can be told apart by: the column of its value, and of its name where that is another one. */
 export interface Dimension {
   readonly id: string
   readonly name?: string
@@ -121,18 +84,16 @@ const dimensions: Readonly<Record<string, Dimension>> = {
   model: { id: 'model_used' },
   alias: { id: 'model' },
   object: { id: 'object' },
-  status: { id: 'status' },
   selected_key: { id: 'key_id', name: 'key_name' },
   virtual_key: { id: 'virtual_key_id', name: 'virtual_key_name' },
-  stop_reason: { id: 'stop_reason' },
-  user_agent: { id: 'user_agent' },
-  session: { id: 'session_id' },
   team: { id: 'team_id', name: 'team_name' },
   customer: { id: 'customer_id', name: 'customer_name' },
   user: { id: 'user_id', name: 'user_name' },
   routing_rule: { id: 'routing_rule_id', name: 'routing_rule_name' },
   routing_engine: { id: 'routing_engines' },
   cache_hit_type: { id: 'cache_hit_type' },
+  stop_reason: { id: 'stop_reason' },
+  user_agent: { id: 'user_agent' },
   app: { id: 'app' },
 }
 
@@ -142,6 +103,17 @@ export function dimensionOf(filters: Filters): { name: string; column: Dimension
   const column = Object.hasOwn(dimensions, name) ? dimensions[name] : undefined
   if (column) return { name, column }
   throw new BadFilter(`'dimension' must be one of ${Object.keys(dimensions).join(', ')}.`)
+}
+
+/** The place among the facts of the number of a dimension's value. */
+export function placeOfDimension({ id }: Dimension): number {
+  return FACTS.findIndex(({ name }) => name === `${id}_k`)
+}
+
+/** The text that a number stands for. */
+export function textsOf(db: Database): (k: number) => string {
+  const find = db.query<{ text: string }, [number]>('SELECT text FROM names WHERE k = ?1')
+  return (k) => find.get(k)?.text ?? ''
 }
 
 /** The filters that choose rows, without what says how they are shown. */
