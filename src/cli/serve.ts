@@ -7,6 +7,7 @@ import { VERSION } from '#core/version.ts'
 import { createLineWriter } from '#lib/line-writer.ts'
 import { detectLocal } from '#pipeline/detect.ts'
 import { PROVIDERS } from '#providers/registry.ts'
+import { claimFolder } from '#store/claim.ts'
 
 import { startApp } from '../app.ts'
 import { problemLine } from './check.ts'
@@ -30,6 +31,14 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
   if (source.kind === 'unreadable' || (source.kind === 'missing' && flags.configGiven)) {
     const why = source.kind === 'missing' ? 'does not exist' : source.problem.message
     console.error(`asbru: ${flags.configPath}: ${why}`)
+    return 1
+  }
+  const claim = claimFolder(flags.appDir)
+  if (claim.kind === 'taken') {
+    const who = claim.pid === undefined ? '' : ` (process ${claim.pid})`
+    console.error(
+      `asbru: another Asbru${who} is using ${flags.appDir}. Stop it, or give this one a folder of its own with --app-dir.`,
+    )
     return 1
   }
   const out = createLineWriter()
@@ -77,6 +86,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
   await app.drain()
   log.info('stopped')
   await out.flush()
+  if (claim.kind === 'held') claim.release()
   return 0
 }
 

@@ -205,30 +205,3 @@ test(
   },
   timeoutMs,
 )
-
-test(
-  'two processes share a folder, and no job runs in both',
-  async () => {
-    await using upstream = await startUpstream()
-    await using folder = createFolder(upstream.url, {
-      async: { lease_in_seconds: 0.5, concurrency: 3 },
-    })
-    const both = await Promise.all([folder.start(), folder.start()])
-    const ids = await Promise.all(
-      Array.from({ length: 60 }, async (_, i) => {
-        const { status, body } = await both[i % 2]!.post(path, ask(`job ${i}`))
-        expect(status).toBe(202)
-        return body.id as string
-      }),
-    )
-    for (const [i, id] of ids.entries()) {
-      // Whoever is asked knows all of them.
-      const { body } = await both[(i + 1) % 2]!.ended(`${path}/${id}`)
-      expect(body).toMatchObject({ status: 'completed' })
-    }
-    const asked = upstream.requests.map((request) => request.json().messages[0].content)
-    expect(new Set(asked).size).toBe(60)
-    expect(asked).toHaveLength(60)
-  },
-  timeoutMs,
-)
