@@ -83,7 +83,7 @@ export function readUsage(usage: unknown): Usage | undefined {
 
 /**
  * Reads the usage of a response of the Responses API. Searches of the web stand among its items and are charged by the
- * number; opening a page that was found is not one ("Pricing", as read in November 2026).
+ * number; opening a page that was found is not counted as one.
  */
 export function readResponseUsage(response: unknown): Usage | undefined {
   if (!isObject(response)) return undefined

@@ -80,7 +80,7 @@ export function ratesAt(work: Work, model: string, snapshot: Snapshot): Found | 
   return listed && { rates: listed, source: 'list' }
 }
 
-/** Providers whose batches cost half, whatever the model ("Batch API" of their documentation in November 2026). */
+/** Providers that promise batches for half of the price, whatever the model. Prices in the configuration go first. */
 const halvesBatches: ReadonlySet<string> = new Set(['openai', 'azure'])
 
 const halved = new WeakMap<PriceRates, PriceRates>()
