@@ -118,12 +118,24 @@ export async function takeIn(
     },
     snapshot,
   )
+  const { fallbacks, hasOwnFallbacks } = readFallbacks(
+    reading.body,
+    addressed,
+    snapshot,
+    reading.fallbacks,
+  )
+  // Named one by one: spreading objects into a literal costs more than all that is read here.
   return {
     id: arrival.id,
     endpoint,
     method: facts.method,
-    ...addressed,
-    ...readFallbacks(reading.body, addressed, snapshot, reading.fallbacks),
+    path: addressed.path,
+    query: addressed.query,
+    modelRequested: addressed.modelRequested,
+    provider: addressed.provider,
+    model: addressed.model,
+    fallbacks,
+    hasOwnFallbacks,
     body: reading.body,
     stream: reading.stream || isStreamQuery(facts, arrival.query),
     wantsUsage: reading.wantsUsage,

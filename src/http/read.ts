@@ -57,22 +57,27 @@ async function readDeclared(
 }
 
 /** What `reading` resolves to, or 408 when `length` bytes should long have come. */
-async function inTime<T>(
+function inTime<T>(
   reading: Promise<T>,
   length: number,
   { baseMs, slowestBytesPerMs }: Patience,
 ): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const deadline = watch({
-    at: inMs(baseMs + length / slowestBytesPerMs),
-    expired: () => reject(tooSlow()),
+  return new Promise((resolve, reject) => {
+    const deadline = watch({
+      at: inMs(baseMs + length / slowestBytesPerMs),
+      expired: () => reject(tooSlow()),
+    })
+    reading.then(
+      (value) => {
+        release(deadline)
+        resolve(value)
+      },
+      (thrown: unknown) => {
+        release(deadline)
+        reject(thrown instanceof Error ? thrown : new Error('The body broke off.'))
+      },
+    )
   })
-  reading.then(resolve, reject)
-  try {
-    return await promise
-  } finally {
-    release(deadline)
-  }
 }
 
 /**

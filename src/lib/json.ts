@@ -3,7 +3,7 @@
 
 export { parseExact } from './json/exact.ts'
 export { countKeys, findDuplicateKey } from './json/keys.ts'
-export { elementsAt, locate, membersAt, scanJson } from './json/scan.ts'
+export { elementsAt, locate, locateLate, membersAt, scanJson } from './json/scan.ts'
 export type { Member, Scan, Span } from './json/scan.ts'
 export { parseShort, shortenStrings } from './json/shorten.ts'
 export {

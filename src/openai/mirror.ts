@@ -3,12 +3,6 @@
 
 const DETAILS = ['"prompt_tokens_details"', '"input_tokens_details"'] as const
 
-/** The other name of each count. */
-const MIRRORS = [
-  ['cached_tokens', 'cached_read_tokens'],
-  ['cache_write_tokens', 'cached_write_tokens'],
-] as const
-
 interface Span {
   readonly start: number
   readonly end: number
@@ -26,19 +20,23 @@ export function mirrorCachedTokens(usageText: string): string {
   for (const key of DETAILS) {
     const open = objectAfter(text, key)
     if (open === undefined) continue
-    const members = numbersOf(text, open)
-    if (members === undefined) continue
-    const inserts = MIRRORS.flatMap(([from, to]) => {
-      const value = members.get(from)
-      return value && !members.has(to)
-        ? [{ at: value.end, text: `,"${to}":${text.slice(value.start, value.end)}` }]
-        : []
-    }).toSorted((a, b) => b.at - a.at)
-    for (const insert of inserts) {
-      text = text.slice(0, insert.at) + insert.text + text.slice(insert.at)
-    }
+    const counts = countsAt(text, open)
+    if (!counts) continue
+    const { read, readMirror, write, writeMirror } = counts
+    // From behind, so that the offsets of what comes first stay true.
+    const isReadLast = (read?.end ?? 0) > (write?.end ?? 0)
+    if (isReadLast) text = withCopy(text, read, readMirror, 'cached_read_tokens')
+    text = withCopy(text, write, writeMirror, 'cached_write_tokens')
+    if (!isReadLast) text = withCopy(text, read, readMirror, 'cached_read_tokens')
   }
   return text
+}
+
+/** `count` once more under `name`, unless that is there already. */
+function withCopy(text: string, count: Count, mirror: Count, name: string): string {
+  if (!count || mirror !== undefined) return text
+  const copy = `,"${name}":${text.slice(count.start, count.end)}`
+  return text.slice(0, count.end) + copy + text.slice(count.end)
 }
 
 /** Where the object under a quoted key opens. A raw quote in JSON never stands inside a string. */
@@ -53,30 +51,45 @@ function objectAfter(text: string, key: string): number | undefined {
   return undefined
 }
 
-/**
- * The members of the object that opens at `open`: where the value stands if it is a plain count, undefined if
- * it is anything else. Undefined as a whole when the object never closes.
- */
-function numbersOf(text: string, open: number): Map<string, Span | undefined> | undefined {
-  const members = new Map<string, Span | undefined>()
+/** Where a count stands; null when something else does, undefined when nothing does. */
+type Count = Span | null | undefined
+
+interface Counts {
+  read: Count
+  readMirror: Count
+  write: Count
+  writeMirror: Count
+}
+
+const places: ReadonlyMap<string, keyof Counts> = new Map([
+  ['cached_tokens', 'read'],
+  ['cached_read_tokens', 'readMirror'],
+  ['cache_write_tokens', 'write'],
+  ['cached_write_tokens', 'writeMirror'],
+])
+
+/** What the object that opens at `open` says of caches; undefined when it never closes. */
+function countsAt(text: string, open: number): Counts | undefined {
+  const counts: Counts = {
+    read: undefined,
+    readMirror: undefined,
+    write: undefined,
+    writeMirror: undefined,
+  }
   let depth = 0
   for (let at = open; at < text.length; at++) {
-    const char = text[at]
-    if (char === '{' || char === '[') depth += 1
-    else if (char === '}' || char === ']') {
-      depth -= 1
-      if (depth === 0) return members
-    } else if (char === '"') {
+    const code = text.charCodeAt(at)
+    if ((code | 0x20) === 0x7b) depth++
+    else if ((code | 0x20) === 0x7d) {
+      depth--
+      if (depth === 0) return counts
+    } else if (code === 0x22) {
       const close = endOfString(text, at)
       if (close === undefined) return undefined
-      const colon = skipSpace(text, close + 1)
-      if (depth === 1 && text[colon] === ':') {
-        const start = skipSpace(text, colon + 1)
-        let end = start
-        while (isDigit(text.charCodeAt(end))) end += 1
-        const after = text[skipSpace(text, end)]
-        const plain = end > start && (after === ',' || after === '}')
-        members.set(text.slice(at + 1, close), plain ? { start, end } : undefined)
+      if (depth === 1) {
+        const place = places.get(text.slice(at + 1, close))
+        const colon = place ? skipSpace(text, close + 1) : 0
+        if (place && text.charCodeAt(colon) === 0x3a) counts[place] = countAt(text, colon + 1)
       }
       at = close
     }
@@ -84,10 +97,19 @@ function numbersOf(text: string, open: number): Map<string, Span | undefined> | 
   return undefined
 }
 
+function countAt(text: string, from: number): Span | null {
+  const start = skipSpace(text, from)
+  let end = start
+  while (isDigit(text.charCodeAt(end))) end++
+  const after = text[skipSpace(text, end)]
+  return end > start && (after === ',' || after === '}') ? { start, end } : null
+}
+
 function endOfString(text: string, open: number): number | undefined {
   for (let at = open + 1; at < text.length; at++) {
-    if (text[at] === '\\') at += 1
-    else if (text[at] === '"') return at
+    const code = text.charCodeAt(at)
+    if (code === 0x5c) at++
+    else if (code === 0x22) return at
   }
   return undefined
 }

@@ -1,7 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
-import { locate, scanJson } from '#lib/json.ts'
+import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
 import { mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
 import type { Usage } from '#openai/usage.ts'
@@ -99,7 +99,7 @@ export async function readAnswer(
   books.answered(answer)
   books.later = laterIn(call, text)
   settle.success(usage)
-  return { ...base, kind: 'json', text: answer }
+  return { target, status, headers, kind: 'json', text: answer }
 }
 
 function usageIn({ usage }: Document, text: string): Usage | undefined {
@@ -251,7 +251,7 @@ function decorate(
   let text = answer
   let { close } = document
   if (mentionsCache(document.usage)) {
-    const span = locate(text, ['usage'])
+    const span = locateLate(text, 'usage', close)
     if (span) {
       const own = text.slice(span.start, span.end)
       const mirrored = mirrorCachedTokens(own)

@@ -223,7 +223,7 @@ async function queued(waiting: Promise<void>, books: Settle['books'], call: Call
   }
 }
 
-async function once(target: Target, attempting: Attempting, settle: Settle): Promise<Outcome> {
+function once(target: Target, attempting: Attempting, settle: Settle): Promise<Outcome> {
   const { call, snapshot, services, holding } = attempting
   const gate = services.gates.of(target.settings.name)
   const pool = gate.pools.take()
@@ -236,9 +236,9 @@ async function once(target: Target, attempting: Attempting, settle: Settle): Pro
   const parts = target.provider.fanOut?.(call, target)
   if (parts) {
     const send = (part: Call, books: Settle) => serve(part, target, snapshot, services, books, pool)
-    return await sendParts(parts, send, settle)
+    return sendParts(parts, send, settle)
   }
-  return await serve(call, target, snapshot, services, settle, pool)
+  return serve(call, target, snapshot, services, settle, pool)
 }
 
 async function serve(

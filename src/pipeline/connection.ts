@@ -113,10 +113,11 @@ export class Connection {
     this.#closed = true
     this.#inflight.delete(this)
     release(this.#deadline)
-    this.#callSignal.removeEventListener('abort', this.#left)
   }
 
+  // Stays with the signal, which lives as long as its call: taking it off costs more than leaving it there.
   readonly #left = (): void => {
+    if (this.#closed) return
     this.abort(departure(this.#callSignal))
   }
 

@@ -2,12 +2,10 @@ import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Secret } from '#lib/secret.ts'
-import type { CredentialSource } from '#providers/credential.ts'
 import { noResources } from '#providers/provider.ts'
 import type { Outbound, Resources, Target } from '#providers/provider.ts'
 
 import { authorize } from './authorize.ts'
-import type { Authorized } from './authorize.ts'
 import { Connection } from './connection.ts'
 import { countHere, countsHere, ESTIMATED } from './count.ts'
 import { asContinued, inOwnInput } from './echo.ts'
@@ -15,7 +13,8 @@ import { sessionOf } from './fetch-session.ts'
 import { answerHeaders, outboundHeaders, plainHeaders } from './forward.ts'
 import { noteHeaders } from './policies.ts'
 import { poolOptions } from './pools.ts'
-import { isKnownReachable, noteReachable, permit, probe } from './reach.ts'
+import { isKnownReachable, noteReachable, permit, placeOf, probe } from './reach.ts'
+import type { Place } from './reach.ts'
 import { redact } from './redact.ts'
 import { fetchResources } from './resources.ts'
 import type { Services } from './services.ts'
@@ -41,7 +40,7 @@ const errorBodyMs = 10_000
  * Throws `GatewayError`: the provider's refusal, a timer, a network failure or the caller's departure.
  * On success the caller of this function owns `connection` and must `close` it. `pool` is of the provider's `Pools`.
  */
-export async function dispatch(
+export function dispatch(
   call: Call,
   target: Target,
   snapshot: Snapshot,
@@ -51,29 +50,43 @@ export async function dispatch(
   const { provider } = target
   const seen = asSeenBy(call, target, snapshot, services)
   if (countsHere(call, provider)) {
-    return knownAnswer(await countHere(seen, target), ESTIMATED, call, target, services)
+    return countHere(seen, target).then((counted) =>
+      knownAnswer(counted, ESTIMATED, call, target, services),
+    )
   }
-  let resources = noResources
-  if (provider.resources) {
-    try {
-      resources = await fetchResources(seen, target)
-    } catch (thrown) {
-      throw inOwnInput(seen, thrown)
-    }
+  if (provider.resources) return withResources(seen, call, target, snapshot, services, pool)
+  return ask(compose(seen, target, noResources, snapshot), call, target, snapshot, services, pool)
+}
+
+async function withResources(
+  seen: Call,
+  call: Call,
+  target: Target,
+  snapshot: Snapshot,
+  services: Services,
+  pool: number,
+): Promise<Upstream> {
+  let resources: Resources
+  try {
+    resources = await fetchResources(seen, target)
+  } catch (thrown) {
+    throw inOwnInput(seen, thrown)
   }
   const outbound = compose(seen, target, resources, snapshot)
-  if (outbound.known !== undefined) return knownAnswer(outbound, {}, call, target, services)
-  const first = await send(call, target, outbound, snapshot, services, pool)
-  if (!(first instanceof Refused)) return first
-  // A token may be withdrawn before it expires; a new one is worth one more try.
-  const { source } = first
-  if (!source || source.isFixed || !first.credential || first.error.status !== 401) {
-    throw first.error
-  }
-  services.credentials.forget(source, first.credential)
-  const second = await send(call, target, outbound, snapshot, services, pool)
-  if (second instanceof Refused) throw second.error
-  return second
+  return await ask(outbound, call, target, snapshot, services, pool)
+}
+
+function ask(
+  outbound: Outbound,
+  call: Call,
+  target: Target,
+  snapshot: Snapshot,
+  services: Services,
+  pool: number,
+): Promise<Upstream> {
+  return outbound.known === undefined
+    ? send(call, target, outbound, snapshot, services, pool, true)
+    : Promise.resolve(knownAnswer(outbound, {}, call, target, services))
 }
 
 /**
@@ -132,19 +145,6 @@ function refuseOrNote(call: Call, outbound: Outbound, target: Target, snapshot: 
   call.trace.add('params', `left out ${outbound.dropped.join(', ')}`)
 }
 
-/** The provider said no. */
-class Refused {
-  readonly error: GatewayError
-  readonly credential: Secret | undefined
-  readonly source: CredentialSource | undefined
-
-  constructor(error: GatewayError, { credential, source }: Authorized) {
-    this.error = error
-    this.credential = credential
-    this.source = source
-  }
-}
-
 async function send(
   call: Call,
   target: Target,
@@ -152,7 +152,8 @@ async function send(
   snapshot: Snapshot,
   services: Services,
   pool: number,
-): Promise<Upstream | Refused> {
+  mayRenew: boolean,
+): Promise<Upstream> {
   const { provider, settings } = target
   const headers = outboundHeaders(call, snapshot.client, settings, outbound)
   const authorizing = authorize(call, target, outbound, headers, services)
@@ -167,10 +168,13 @@ async function send(
   const sentAt = performance.now()
   let response: Response
   try {
-    response = provider.transport
-      ? await local(provider.transport, outbound, headers, connection)
-      : await remote(outbound, headers, target, connection, pool)
-    if (!provider.transport) noteReachable(outbound.url)
+    if (provider.transport) {
+      response = await local(provider.transport, outbound, headers, connection)
+    } else {
+      const place = placeOf(outbound.url)
+      response = await remote(outbound, headers, target, connection, pool, place)
+      noteReachable(place, sentAt)
+    }
     if (services.tripped && snapshot.routing.policies.length > 0) {
       noteHeaders(response.headers, call, target, snapshot, services.tripped)
     }
@@ -184,7 +188,11 @@ async function send(
   }
   const error = await refusal(response, target, connection, credential)
   connection.close()
-  return new Refused(error, authorized)
+  // A token may be withdrawn before it expires; a new one is worth one more try.
+  const { source } = authorized
+  if (!mayRenew || !source || source.isFixed || !credential || error.status !== 401) throw error
+  services.credentials.forget(source, credential)
+  return await send(call, target, outbound, snapshot, services, pool, false)
 }
 
 /** Not async itself: on the common path it adds no promise to that of `fetch`. */
@@ -194,6 +202,7 @@ function remote(
   target: Target,
   connection: Connection,
   pool: number,
+  place: Place,
 ): Promise<Response> {
   const { network, proxyUrl } = target.settings
   const { timers } = network
@@ -201,7 +210,7 @@ function remote(
   // A caller's address is not knocked at before it is known to be a public one.
   const connectsFirst =
     connectMs > 0 && (headersMs === 0 || connectMs < headersMs) && !outbound.isCallersAddress
-  if (connectsFirst && !isKnownReachable(outbound.url)) {
+  if (connectsFirst && !isKnownReachable(place)) {
     const sentAt = performance.now()
     connection.enterConnect(
       connectMs,

@@ -10,33 +10,41 @@ const maxRemembered = 1000
 const probeMs = 1000
 const lookupMs = 5000
 
-const reachableUntil = new Map<string, number>()
-const permittedUntil = new Map<string, number>()
-
-function originOf(url: string): string {
-  const end = url.indexOf('/', url.indexOf('//') + 2)
-  return end === -1 ? url : url.slice(0, end)
+/** What is remembered of an address; times are `performance.now()`. */
+export interface Place {
+  reachableUntil: number
+  permittedUntil: number
 }
 
-function remember(map: Map<string, number>, origin: string): void {
-  if (map.size >= maxRemembered) map.clear()
-  map.set(origin, performance.now() + rememberMs)
+const places = new Map<string, Place>()
+let lastUrl = ''
+let lastPlace: Place | undefined
+
+/** What is remembered of the host and port of a URL. */
+export function placeOf(url: string): Place {
+  // One call after the other goes to the same address, and comparing costs less than cutting and looking up.
+  if (lastPlace && url === lastUrl) return lastPlace
+  const end = url.indexOf('/', url.indexOf('//') + 2)
+  const origin = end === -1 ? url : url.slice(0, end)
+  let place = places.get(origin)
+  if (!place) {
+    if (places.size >= maxRemembered) places.clear()
+    place = { reachableUntil: 0, permittedUntil: 0 }
+    places.set(origin, place)
+  }
+  lastUrl = url
+  lastPlace = place
+  return place
 }
 
 /** Something answered there within the last minute, so a silence now is not a failure to connect. */
-export function isKnownReachable(url: string): boolean {
-  const until = reachableUntil.get(originOf(url))
-  return until !== undefined && until > performance.now()
+export function isKnownReachable({ reachableUntil }: Place): boolean {
+  return reachableUntil > performance.now()
 }
 
-/** Call when an answer came. */
-export function noteReachable(url: string): void {
-  const origin = originOf(url)
-  const until = reachableUntil.get(origin)
-  // Renewing at half time keeps the common case to one map read.
-  if (until === undefined || until < performance.now() + rememberMs / 2) {
-    remember(reachableUntil, origin)
-  }
+/** Call when an answer came, at `nowMs` of `performance.now()`. */
+export function noteReachable(place: Place, nowMs: number): void {
+  place.reachableUntil = nowMs + rememberMs
 }
 
 /** Opens and closes a TCP connection; false when that does not work within a second. */
@@ -68,13 +76,11 @@ export async function probe(url: string): Promise<boolean> {
  * public name leads there. Returns undefined at once for a host that was checked within the last minute.
  */
 export function assertReachable(url: string, provider: string): Promise<void> | undefined {
-  const origin = originOf(url)
-  const until = permittedUntil.get(origin)
-  if (until !== undefined && until > performance.now()) return undefined
-  return check(url, origin, provider)
+  const place = placeOf(url)
+  return place.permittedUntil > performance.now() ? undefined : check(url, place, provider)
 }
 
-async function check(url: string, origin: string, provider: string): Promise<void> {
+async function check(url: string, place: Place, provider: string): Promise<void> {
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
   const addresses = isAddress(host) ? [host] : await lookup(host)
   const forbidden = addresses.find(isPrivate)
@@ -85,7 +91,7 @@ async function check(url: string, origin: string, provider: string): Promise<voi
     )
   }
   // A name that does not resolve is left to `fetch`, whose error says so.
-  if (addresses.length > 0) remember(permittedUntil, origin)
+  if (addresses.length > 0) place.permittedUntil = performance.now() + rememberMs
 }
 
 /**

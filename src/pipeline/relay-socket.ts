@@ -10,7 +10,7 @@ import { trustOf } from './fetch-session.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
 import { Keyring } from './keyring.ts'
-import { noteReachable, permit } from './reach.ts'
+import { noteReachable, permit, placeOf } from './reach.ts'
 import type { Settle } from './record.ts'
 import { relayDoor } from './relay-door.ts'
 import type { RelayDoor } from './relay-door.ts'
@@ -77,7 +77,7 @@ export async function createRelay(
     })
     socket.binaryType = 'nodebuffer'
     const early = await opened(socket, name, call.signal, network.timers.headersMs)
-    noteReachable(outbound.url)
+    noteReachable(placeOf(outbound.url), performance.now())
     return relay(socket, early, settle, services.inflight, relayDoor(call, leg.grant))
   } catch (thrown) {
     const error = toGatewayError(thrown)

@@ -10,11 +10,15 @@ export function wrongForm(provider: string, what: string): GatewayError {
 }
 
 /** The body as text. Throws `GatewayError` when it is too long. */
-export async function readText(response: Response, provider: string): Promise<string> {
+export function readText(response: Response, provider: string): Promise<string> {
   const declared = Number(response.headers.get('content-length') ?? Number.NaN)
   // Compressed, it may be any length.
-  if (declared <= maxAnswerBytes && !response.headers.has('content-encoding'))
-    return await response.text()
+  return declared <= maxAnswerBytes && !response.headers.has('content-encoding')
+    ? response.text()
+    : readBounded(response, provider)
+}
+
+async function readBounded(response: Response, provider: string): Promise<string> {
   if (!response.body) return ''
   const decoder = new TextDecoder()
   let size = 0

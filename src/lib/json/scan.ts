@@ -111,6 +111,30 @@ export function elementsAt(text: string, offset: number): readonly Span[] {
 }
 
 /**
+ * Span of the object that the root's last member `key` holds, as `locate` finds it, but looked for from the end: in
+ * answers the short things that are asked for stand behind the long ones. `close` is the offset of the root's closing
+ * brace.
+ */
+export function locateLate(text: string, key: string, close: number): Span | undefined {
+  const name = `"${key}"`
+  const at = text.lastIndexOf(name, close)
+  // A quote inside a string is escaped, so what has both of its own is no part of a longer one.
+  if (at <= 0 || text.charCodeAt(at - 1) === backslash) return locate(text, [key])
+  const colonAt = skipSpace(text, at + name.length)
+  const start = skipSpace(text, colonAt + 1)
+  if (text.charCodeAt(colonAt) !== colon || text.charCodeAt(start) !== opener) {
+    return locate(text, [key])
+  }
+  const end = skipNested(text, start, 1, unlimited())
+  // With no bracket up to the root's own, it is the root that it stands in.
+  for (let rest = end; rest < close; rest++) {
+    const code = text.charCodeAt(rest) | bracketBit
+    if (code === opener || code === closer) return locate(text, [key])
+  }
+  return { start, end }
+}
+
+/**
  * Span of the value at `path`, names for members and numbers for elements; the whole root for an empty path.
  * Undefined when the path leads nowhere. Of duplicate members the last counts, as in `JSON.parse`.
  */

@@ -21,53 +21,79 @@ export interface Draft {
   edits(): Edit[]
 }
 
+/** Shared by all drafts as long as nothing is put in. */
+const nobody: Set<never> = new Set()
+const nothing = new Map<string, never>()
+
 /** A draft of the object that opens at `open` and has these members. */
 export function draftOf(text: string, open: number, members: readonly Member[]): Draft {
-  const removed = new Set<string>()
-  const names = new Map<string, string>()
-  const values = new Map<string, string>()
-  const added = new Map<string, string>()
-  const inner: Edit[] = []
-  const nested = new Map<string, Draft>()
+  // Made when they are needed: most requests need none of them.
+  let removed: Set<string> = nobody
+  let names: Map<string, string> = nothing
+  let values: Map<string, string> = nothing
+  let added: Map<string, string> = nothing
+  let nested: Map<string, Draft> | undefined
+  let inner: Edit[] | undefined
 
   function member(key: string): Member | undefined {
     // Of members with one name the last counts.
-    return members.findLast((each) => each.key === key)
+    for (let at = members.length - 1; at >= 0; at--) {
+      if (members[at]!.key === key) return members[at]
+    }
+    return undefined
   }
   function stands(key: string): boolean {
     return !removed.has(key) && !names.has(key) && member(key) !== undefined
+  }
+
+  /** The member that will have this name. */
+  function originOf(name: string): string | undefined {
+    for (const [from, to] of names) if (to === name) return from
+    return undefined
   }
 
   return {
     text,
     members,
     member,
-    has: (key) => added.has(key) || stands(key) || [...names.values()].includes(key),
+    has: (key) => added.has(key) || stands(key) || originOf(key) !== undefined,
     set(key, json) {
-      const origin = [...names].find(([, to]) => to === key)?.[0] ?? key
-      if (member(origin) && !removed.has(origin)) values.set(origin, json)
-      else added.set(key, json)
+      const origin = originOf(key) ?? key
+      if (member(origin) && !removed.has(origin)) {
+        if (values === nothing) values = new Map<string, string>()
+        values.set(origin, json)
+      } else {
+        if (added === nothing) added = new Map<string, string>()
+        added.set(key, json)
+      }
     },
     remove(key) {
-      added.delete(key)
-      if (member(key)) removed.add(key)
+      if (added.size > 0) added.delete(key)
+      if (!member(key)) return
+      if (removed === nobody) removed = new Set()
+      removed.add(key)
     },
     rename(key, to) {
+      if (names === nothing) names = new Map<string, string>()
       names.set(key, to)
     },
     edit(edit) {
+      inner ??= []
       inner.push(edit)
     },
     inside(key) {
-      const known = nested.get(key)
+      const known = nested?.get(key)
       if (known) return known
       const holder = stands(key) && !values.has(key) ? member(key) : undefined
       if (!holder || text[holder.start] !== '{') return undefined
       const own = draftOf(text, holder.start, membersAt(text, holder.start))
+      nested ??= new Map()
       nested.set(key, own)
       return own
     },
     edits() {
+      const isSame = removed.size + names.size + values.size + added.size === 0
+      if (isSame && !inner && !nested) return []
       const edits = removeMembers({ members }, [...removed])
       for (const { key, keyStart, keyEnd, start, end } of members) {
         if (removed.has(key)) continue
@@ -78,7 +104,8 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
         if (value !== undefined) edits.push({ start, end, text: value })
       }
       const kept = members.filter(({ key }) => !removed.has(key) && !values.has(key))
-      for (const edit of [...inner, ...[...nested.values()].flatMap((own) => own.edits())]) {
+      const within = nested ? Array.from(nested.values(), (own) => own.edits()).flat() : []
+      for (const edit of [...(inner ?? []), ...within]) {
         if (kept.some(({ start, end }) => edit.start >= start && edit.end <= end)) edits.push(edit)
       }
       if (added.size > 0) {
