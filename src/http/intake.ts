@@ -167,28 +167,30 @@ const nothing: Reading = {
   wantsUsage: false,
 }
 
-async function readBody(
+function readBody(
   endpoint: KnownEndpoint,
   facts: EndpointFacts,
   arrival: Arrival,
   maxBytes: number,
   pathModel: string | undefined,
-): Promise<Reading> {
+): Reading | Promise<Reading> {
   if (facts.body === 'none') return nothing
   const { headers, request } = arrival
   const contentType = headers['content-type']
   const isForm = contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)
   if (facts.body === 'multipart' && !isForm) throw formExpected(contentType)
   if (isForm && facts.body !== 'json') {
-    const bytes = await readBytes(request, headers, maxBytes)
-    return readFormBody(endpoint, bytes, contentType, pathModel)
+    return readBytes(request, headers, maxBytes).then((bytes) =>
+      readFormBody(endpoint, bytes, contentType, pathModel),
+    )
   }
   requireJsonOrNothing(endpoint, contentType, headers)
-  const written = await readText(request, headers, maxBytes)
-  if (written === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
-  const body = parseJson(written)
-  arrival.model = pathModel ?? text(body.value['model'])
-  return readJsonBody(endpoint, body, pathModel)
+  return readText(request, headers, maxBytes).then((written) => {
+    if (written === '' && OPTIONAL_BODIES.has(endpoint)) return nothing
+    const body = parseJson(written)
+    arrival.model = pathModel ?? text(body.value['model'])
+    return readJsonBody(endpoint, body, pathModel)
+  })
 }
 
 function requireJsonOrNothing(

@@ -83,7 +83,7 @@ function inTime<T>(
 /**
  * The whole request body as text, without a byte order mark. Throws as `readBytes` does, and 400 for bad UTF-8.
  */
-export async function readText(
+export function readText(
   request: Request,
   headers: Readonly<Record<string, string>>,
   maxBytes: number,
@@ -91,17 +91,18 @@ export async function readText(
 ): Promise<string> {
   const length = Number(headers['content-length'] ?? Number.NaN)
   if (!(length <= maxBytes) || headers['content-encoding'] !== undefined) {
-    return decode(await readBytes(request, headers, maxBytes, patience))
+    return readBytes(request, headers, maxBytes, patience).then(decode)
   }
-  let text: string
-  try {
-    // Bun makes the string straight from what it received; bytes in between would be a second copy of the body.
-    text = await inTime(request.text(), length, patience)
-  } catch (thrown) {
-    throw cutShort(thrown)
-  }
-  if (!isFaithful(text, length)) throw notUtf8()
-  return text
+  // Bun makes the string straight from what it received; bytes in between would be a second copy of the body.
+  return inTime(request.text(), length, patience).then(
+    (text) => {
+      if (!isFaithful(text, length)) throw notUtf8()
+      return text
+    },
+    (thrown: unknown) => {
+      throw cutShort(thrown)
+    },
+  )
 }
 
 /**

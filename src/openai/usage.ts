@@ -37,25 +37,23 @@ type Fields = Readonly<Record<string, unknown>>
 /** Reads a `usage` value; undefined when it says nothing usable. Never throws. */
 export function readUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined
-  const input = count(usage, 'prompt_tokens', 'input_tokens')
-  const output = count(usage, 'completion_tokens', 'output_tokens')
-  const total = count(usage, 'total_tokens')
+  const input = count(usage.prompt_tokens) ?? count(usage.input_tokens)
+  const output = count(usage.completion_tokens) ?? count(usage.output_tokens)
+  const total = count(usage.total_tokens)
   const audioSeconds =
     usage.type === 'duration' ? amount(usage.seconds) : amount(usage.audio_seconds)
   const costUsd = costOf(usage.cost)
   if ((input ?? output ?? total ?? audioSeconds ?? costUsd) === undefined) return undefined
 
   const read = details(
-    usage,
-    'prompt_tokens_details',
-    'input_tokens_details',
-    'input_token_details',
+    usage.prompt_tokens_details,
+    usage.input_tokens_details,
+    usage.input_token_details,
   )
   const made = details(
-    usage,
-    'completion_tokens_details',
-    'output_tokens_details',
-    'output_token_details',
+    usage.completion_tokens_details,
+    usage.output_tokens_details,
+    usage.output_token_details,
   )
   const inputTokens = input ?? Math.max(0, (total ?? 0) - (output ?? 0))
   const outputTokens = output ?? 0
@@ -64,17 +62,19 @@ export function readUsage(usage: unknown): Usage | undefined {
     outputTokens,
     totalTokens: total ?? inputTokens + outputTokens,
     cachedTokens:
-      count(read, 'cached_tokens', 'cached_read_tokens') ??
-      count(usage, 'cached_tokens', 'prompt_cache_hit_tokens') ??
+      count(read.cached_tokens) ??
+      count(read.cached_read_tokens) ??
+      count(usage.cached_tokens) ??
+      count(usage.prompt_cache_hit_tokens) ??
       0,
-    cacheWriteTokens: count(read, 'cache_write_tokens', 'cached_write_tokens') ?? 0,
-    reasoningTokens: count(made, 'reasoning_tokens') ?? 0,
-    audioInputTokens: count(read, 'audio_tokens') ?? 0,
-    audioOutputTokens: count(made, 'audio_tokens') ?? 0,
-    imageInputTokens: count(read, 'image_tokens') ?? 0,
-    imageOutputTokens: count(made, 'image_tokens') ?? 0,
-    acceptedPredictionTokens: count(made, 'accepted_prediction_tokens') ?? 0,
-    rejectedPredictionTokens: count(made, 'rejected_prediction_tokens') ?? 0,
+    cacheWriteTokens: count(read.cache_write_tokens) ?? count(read.cached_write_tokens) ?? 0,
+    reasoningTokens: count(made.reasoning_tokens) ?? 0,
+    audioInputTokens: count(read.audio_tokens) ?? 0,
+    audioOutputTokens: count(made.audio_tokens) ?? 0,
+    imageInputTokens: count(read.image_tokens) ?? 0,
+    imageOutputTokens: count(made.image_tokens) ?? 0,
+    acceptedPredictionTokens: count(made.accepted_prediction_tokens) ?? 0,
+    rejectedPredictionTokens: count(made.rejected_prediction_tokens) ?? 0,
     audioSeconds,
     costUsd,
     ...(hasMore(usage, read) && billedApart(usage, read, made)),
@@ -118,13 +118,13 @@ function billedApart(
   made: Fields,
 ): Pick<Usage, 'cacheWrite1hTokens' | 'citationTokens' | 'webSearches'> {
   const long =
-    count(details(usage, 'cache_creation'), 'ephemeral_1h_input_tokens') ??
-    count(details(read, 'cached_write_token_details'), 'cached_write_tokens_1h')
-  const citations = count(usage, 'citation_tokens') ?? count(made, 'citation_tokens')
+    count(details(usage.cache_creation).ephemeral_1h_input_tokens) ??
+    count(details(read.cached_write_token_details).cached_write_tokens_1h)
+  const citations = count(usage.citation_tokens) ?? count(made.citation_tokens)
   const searches =
-    count(details(usage, 'server_tool_use'), 'web_search_requests') ??
-    count(usage, 'num_search_queries') ??
-    count(made, 'num_search_queries')
+    count(details(usage.server_tool_use).web_search_requests) ??
+    count(usage.num_search_queries) ??
+    count(made.num_search_queries)
   return {
     ...(long !== undefined && { cacheWrite1hTokens: long }),
     ...(citations !== undefined && { citationTokens: citations }),
@@ -132,13 +132,9 @@ function billedApart(
   }
 }
 
-/** The first of the names that holds a token count. */
-function count(fields: Fields, ...names: string[]): number | undefined {
-  for (const name of names) {
-    const value = fields[name]
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
-  }
-  return undefined
+/** A token count, or undefined for anything else. */
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
 function amount(value: unknown): number | undefined {
@@ -150,13 +146,14 @@ function costOf(cost: unknown): number | undefined {
   return amount(isObject(cost) ? cost.total_cost : cost)
 }
 
-function details(usage: Fields, ...names: string[]): Fields {
-  for (const name of names) {
-    const value = usage[name]
-    if (isObject(value)) return value
-  }
-  return {}
+/** The first that is an object; none of them is as good as an empty one. */
+function details(first: unknown, second?: unknown, third?: unknown): Fields {
+  if (isObject(first)) return first
+  if (isObject(second)) return second
+  return isObject(third) ? third : nothing
 }
+
+const nothing: Fields = {}
 
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

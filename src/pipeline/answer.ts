@@ -11,7 +11,7 @@ import { pricedAnswer } from './costs.ts'
 import type { Upstream } from './dispatch.ts'
 import { echoed } from './echo.ts'
 import { extraFields, rawWanted, sentText, wantsExtraFields, withExtraFields } from './extra.ts'
-import { answerHeaders } from './forward.ts'
+import { answerHeaders, plainHeaders } from './forward.ts'
 import { nameModels } from './models.ts'
 import { laterIn } from './later.ts'
 import type { Outcome } from './outcome.ts'
@@ -48,8 +48,9 @@ export async function readAnswer(
   settle: Settle,
 ): Promise<Outcome> {
   const { response, connection, target } = upstream
-  const type = response.headers.get('content-type') ?? ''
-  const headers = answerHeaders(response, target)
+  const received = plainHeaders(response.headers)
+  const type = received['content-type'] ?? ''
+  const headers = answerHeaders(received, target)
   const { dropped } = upstream.outbound
   if (dropped.length > 0) headers['x-bf-dropped-params'] = droppedHeader(dropped)
   const { status } = response
@@ -81,7 +82,7 @@ export async function readAnswer(
   }
   const { timers } = target.settings.network
   connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
-  const original = await readText(response, target.settings.name)
+  const original = await readText(response, received, target.settings.name)
   books.received(performance.now())
   const text = upstream.outbound.mending?.whole?.(original) ?? original
   const document = examine(text, target.settings.name, type)

@@ -1,6 +1,6 @@
 import type { ErrorKind } from '#core/errors.ts'
 import { GatewayError } from '#core/errors.ts'
-import { inMs, release, watch } from '#lib/deadline.ts'
+import { release, watch } from '#lib/deadline.ts'
 import type { Deadline } from '#lib/deadline.ts'
 import { SseOverflow } from '#lib/sse.ts'
 
@@ -29,9 +29,10 @@ export class Connection {
   readonly #callSignal: AbortSignal
   readonly #deadline: Deadline
   #totalAt: number
-  readonly #startedAt = performance.now()
+  /** `performance.now()` when it began. */
+  readonly sentAt = performance.now()
   #phase: Phase = 'total_timeout'
-  #phaseStartedAt = this.#startedAt
+  #phaseStartedAt = this.sentAt
   #reason: GatewayError | undefined
   /** Called once when the attempt is aborted, whoever did it. */
   onAbort: (() => void) | undefined
@@ -43,7 +44,7 @@ export class Connection {
   constructor(callSignal: AbortSignal, totalMs: number, inflight: Inflight) {
     this.#callSignal = callSignal
     this.#inflight = inflight
-    this.#totalAt = inMs(totalMs)
+    this.#totalAt = totalMs === 0 ? Number.POSITIVE_INFINITY : this.sentAt + totalMs
     this.#deadline = watch({ at: this.#totalAt, expired: this.#expired })
     callSignal.addEventListener('abort', this.#left)
     if (callSignal.aborted) this.#left()
@@ -82,7 +83,7 @@ export class Connection {
 
   /** Counts the whole from its start against `totalMs` instead: what has come is a stream after all. */
   allow(totalMs: number): void {
-    this.#totalAt = totalMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + totalMs
+    this.#totalAt = totalMs === 0 ? Number.POSITIVE_INFINITY : this.sentAt + totalMs
   }
 
   /** Leaves only the total timer running, while the caller's side is what keeps us waiting. */
@@ -134,7 +135,7 @@ export class Connection {
   #timeOut(): void {
     const now = performance.now()
     const phase = now >= this.#totalAt ? 'total_timeout' : this.#phase
-    const since = phase === 'total_timeout' ? this.#startedAt : this.#phaseStartedAt
+    const since = phase === 'total_timeout' ? this.sentAt : this.#phaseStartedAt
     const ms = Math.round(now - since)
     this.abort(
       new GatewayError(phase, `The provider did not ${phaseNames[phase]} within ${ms} ms.`),

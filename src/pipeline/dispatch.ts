@@ -165,7 +165,7 @@ async function send(
   const { timers } = settings.network
   const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs
   const connection = new Connection(call.signal, totalMs, services.inflight)
-  const sentAt = performance.now()
+  const { sentAt } = connection
   let response: Response
   try {
     if (provider.transport) {
@@ -205,20 +205,20 @@ function remote(
   place: Place,
 ): Promise<Response> {
   const { network, proxyUrl } = target.settings
+  const { sentAt } = connection
   const { timers } = network
   const { connectMs, headersMs } = timers
   // A caller's address is not knocked at before it is known to be a public one.
   const connectsFirst =
     connectMs > 0 && (headersMs === 0 || connectMs < headersMs) && !outbound.isCallersAddress
-  if (connectsFirst && !isKnownReachable(place)) {
-    const sentAt = performance.now()
+  if (connectsFirst && !isKnownReachable(place, sentAt)) {
     connection.enterConnect(
       connectMs,
       () => probe(proxyUrl?.reveal() ?? outbound.url),
       () => connection.enter('headers_timeout', headersMs, sentAt),
     )
   } else {
-    connection.enter('headers_timeout', headersMs)
+    connection.enter('headers_timeout', headersMs, sentAt)
   }
   const options: BunFetchRequestInit & { timeout: false } = {
     method: outbound.method,
@@ -280,7 +280,7 @@ async function refusal(
   if (reason && reason.kind !== 'idle_timeout') return reason
   const body = redact(text, credential)
   const upstream = target.provider.parseError(status, body, plainHeaders(response.headers))
-  const relayed = answerHeaders(response, target)
+  const relayed = answerHeaders(plainHeaders(response.headers), target)
   return new GatewayError('upstream_error', upstream.message, { upstream, relayed })
 }
 

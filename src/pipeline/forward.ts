@@ -92,8 +92,7 @@ const notRelayed = new Set([
 ])
 
 /** The provider's answer headers that the caller gets; its request id moves to `x-upstream-request-id`. */
-export function relayedHeaders(upstream: Headers): Record<string, string> {
-  const all = plainHeaders(upstream)
+export function relayedHeaders(all: Readonly<Record<string, string>>): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const name in all) {
     if (notRelayed.has(name)) continue
@@ -111,8 +110,11 @@ export function plainHeaders(headers: Headers): Record<string, string> {
 }
 
 /** What the caller gets of an answer's headers, with what they say of limits under OpenAI's names. */
-export function answerHeaders({ headers }: Response, { provider }: Target): Record<string, string> {
-  const relayed = relayedHeaders(headers)
+export function answerHeaders(
+  all: Readonly<Record<string, string>>,
+  { provider }: Target,
+): Record<string, string> {
+  const relayed = relayedHeaders(all)
   return provider.limitHeaders
     ? Object.assign(relayed, provider.limitHeaders(relayed, Date.now()))
     : relayed

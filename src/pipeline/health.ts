@@ -120,11 +120,30 @@ export function createHealth(settings: () => BreakerSettings): Health {
   /** Per key, whatever the model: its refusals concern them all. */
   const cooling = new Map<string, { untilMs: number; what: FailureClass }>()
 
+  // A call asks for its target several times over; putting its name together costs more than comparing the parts.
+  let lastTarget: TargetName | undefined
+  let lastState: State | undefined
+
+  function find(target: TargetName): State | undefined {
+    if (
+      lastTarget &&
+      target.key === lastTarget.key &&
+      target.model === lastTarget.model &&
+      target.provider === lastTarget.provider
+    ) {
+      return lastState
+    }
+    const state = states.get(targetName(target))
+    lastTarget = state && target
+    lastState = state
+    return state
+  }
+
   function stateOf(target: TargetName): State {
-    const name = targetName(target)
-    let state = states.get(name)
+    let state = find(target)
     if (!state) {
       if (states.size >= maxTargets) states.delete(states.keys().next().value!)
+      lastTarget = undefined
       state = {
         good: 0,
         bad: 0,
@@ -137,7 +156,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
         underway: 0,
         tails: { first: undefined, whole: undefined },
       }
-      states.set(name, state)
+      states.set(targetName(target), state)
     }
     return state
   }
@@ -170,7 +189,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
     if (target.key !== '' && coolingOf(target, nowMs)) return 'out'
     if (!settings().enabled) return 'ready'
     // Whoever only looks leaves nothing to remember.
-    const state = states.get(targetName(target))
+    const state = find(target)
     if (!state || state.trips === 0) return 'ready'
     if (state.outUntilMs > nowMs) return 'out'
     return state.probeUntilMs > nowMs ? 'out' : 'probe'

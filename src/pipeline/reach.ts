@@ -37,9 +37,9 @@ export function placeOf(url: string): Place {
   return place
 }
 
-/** Something answered there within the last minute, so a silence now is not a failure to connect. */
-export function isKnownReachable({ reachableUntil }: Place): boolean {
-  return reachableUntil > performance.now()
+/** At `nowMs` something had answered there within a minute, so a silence now is not a failure to connect. */
+export function isKnownReachable({ reachableUntil }: Place, nowMs: number): boolean {
+  return reachableUntil > nowMs
 }
 
 /** Call when an answer came, at `nowMs` of `performance.now()`. */

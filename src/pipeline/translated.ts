@@ -42,11 +42,10 @@ export async function readTranslated(
     translated = await collect(upstream, reading, timers.idleMs)
   } else {
     connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
-    original = await readText(response, provider)
+    const received = plainHeaders(response.headers)
+    original = await readText(response, received, provider)
     if (isStream || call.stream) throw unexpected(original, upstream, isStream)
-    translated = read(() =>
-      reading.whole({ text: original!, headers: plainHeaders(response.headers) }),
-    )
+    translated = read(() => reading.whole({ text: original!, headers: received }))
   }
   connection.close()
   settle.books.received(performance.now())

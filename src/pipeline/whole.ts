@@ -9,11 +9,15 @@ export function wrongForm(provider: string, what: string): GatewayError {
   return new GatewayError('upstream_malformed', `Provider '${provider}' answered with ${what}.`)
 }
 
-/** The body as text. Throws `GatewayError` when it is too long. */
-export function readText(response: Response, provider: string): Promise<string> {
-  const declared = Number(response.headers.get('content-length') ?? Number.NaN)
+/** The body as text, of a response with these headers. Throws `GatewayError` when it is too long. */
+export function readText(
+  response: Response,
+  headers: Readonly<Record<string, string>>,
+  provider: string,
+): Promise<string> {
+  const declared = Number(headers['content-length'] ?? Number.NaN)
   // Compressed, it may be any length.
-  return declared <= maxAnswerBytes && !response.headers.has('content-encoding')
+  return declared <= maxAnswerBytes && headers['content-encoding'] === undefined
     ? response.text()
     : readBounded(response, provider)
 }
