@@ -2,23 +2,19 @@ import { Database } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 
 import { createBodies } from './logs-bodies.ts'
-import { wantedOf } from './logs-conditions.ts'
 import { exported } from './logs-export.ts'
 import { createFacets } from './logs-facets.ts'
-import { iso, spanOf, wholeOf } from './logs-filter.ts'
+import { iso, spanOf } from './logs-filter.ts'
 import { listCalls } from './logs-list.ts'
 import { detailed } from './logs-row.ts'
 import type { DetailedRow } from './logs-row.ts'
-import { placeOf, rowsAmong, walk } from './logs-scan.ts'
-import type { Part } from './logs-scan.ts'
+import { placeOf } from './logs-scan.ts'
 import type { Filters, Question } from './logs-schema.ts'
+import { bucketsOf, scanOf, scanRows } from './logs-slices.ts'
 import { answerSums } from './logs-sums.ts'
 import { LOG_LAYOUT } from './logs-tables.ts'
 
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
-
-/** As many as there are. */
-const maxRows = Number.MAX_SAFE_INTEGER
 
 /** Reads `path` only. Opened when first asked; a file that is not there yet is an empty log. */
 export function createLogReader(path: string): { ask(question: Question): unknown; close(): void } {
@@ -52,33 +48,28 @@ export function createLogReader(path: string): { ask(question: Question): unknow
   function stats(db: Database | undefined, filters: Filters): unknown {
     const now = Date.now()
     if (filters['compare_to_previous'] !== 'true') {
-      return db ? statsOf(db, filters, now) : noStats
+      return db ? statsOf(db, filters) : noStats
     }
     // Two times are compared that are equally long: the last day, where the filters name none.
     const { start, end } = spanOf(filters, now)
     const own = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
-    const found = db ? statsOf(db, own, now) : noStats
+    const found = db ? statsOf(db, own) : noStats
     const before = {
       ...filters,
       period: '',
       start_time: iso(2 * start - end),
       end_time: iso(start),
     }
-    return { ...found, previous: db ? statsOf(db, before, now) : noStats }
+    return { ...found, previous: db ? statsOf(db, before) : noStats }
   }
 
   function histogram(db: Database | undefined, filters: Filters): unknown {
     const now = Date.now()
-    const { start, end } = spanOf(filters, now)
-    const wanted = wholeOf('bucket_size_seconds', filters['bucket_size_seconds'], 0, 31_536_000)
-    // At most a thousand buckets, however small they are asked for.
-    const leastMs = Math.max(1000, (end - start) / 1000)
-    const bucketMs = Math.max(wanted === 0 ? usualBucket(end - start) : wanted * 1000, leastMs)
-    const sizeMs = Math.ceil(bucketMs / 1000) * 1000
+    const scan = scanOf(filters, now)
+    const { sizeMs, first, last } = bucketsOf(filters, scan)
     const byBucket = new Map<number, { count: number; success: number }>()
-    const bounded = { ...filters, period: '', start_time: iso(start), end_time: iso(end) }
     if (db) {
-      each(db, bounded, now, (part) => {
+      scanRows(db, scan, (part) => {
         const times = part.fact(placeOf('at_ms'))
         const success = part.fact(placeOf('success'))
         for (let i = 0; i < part.count; i++) {
@@ -91,7 +82,7 @@ export function createLogReader(path: string): { ask(question: Question): unknow
       })
     }
     const buckets: unknown[] = []
-    for (let at = Math.floor(start / sizeMs); at <= Math.floor(end / sizeMs); at++) {
+    for (let at = first; at <= last; at++) {
       const { count = 0, success = 0 } = byBucket.get(at) ?? {}
       buckets.push({ timestamp: iso(at * sizeMs), count, success, error: count - success })
     }
@@ -147,12 +138,12 @@ const noStats = {
   semantic_cache_hits: 0,
 }
 
-function statsOf(db: Database, filters: Filters, now: number): typeof noStats {
+function statsOf(db: Database, filters: Filters): typeof noStats {
   const hits = namesOf(db, ['direct', 'semantic'])
   const sums = { total: 0, success: 0, facing: 0, latency: 0, tokens: 0, cost: 0 }
   let direct = 0
   let semantic = 0
-  each(db, filters, now, (part) => {
+  scanRows(db, { filters }, (part) => {
     const { places, count } = part
     const success = part.fact(placeOf('success'))
     const codes = part.fact(placeOf('status_code'))
@@ -193,17 +184,4 @@ function statsOf(db: Database, filters: Filters, now: number): typeof noStats {
 function namesOf(db: Database, texts: readonly string[]): (number | undefined)[] {
   const find = db.query<{ k: number }, [string]>('SELECT k FROM names WHERE text = ?1')
   return texts.map((text) => find.get(text)?.k)
-}
-
-/** Shows all rows that filters want, in parts. */
-function each(db: Database, filters: Filters, now: number, visit: (part: Part) => void): void {
-  const { conditions, sources } = wantedOf(db, filters, now)
-  const among = sources.map((source) => rowsAmong(db, source, maxRows).among)
-  walk(db, conditions, among, visit)
-}
-
-function usualBucket(spanMs: number): number {
-  const minute = 60_000
-  const sizes = [1, 5, 15, 60, 360, 1440, 10_080].map((minutes) => minutes * minute)
-  return sizes.find((size) => spanMs / size <= 120) ?? 30 * 1440 * minute
 }

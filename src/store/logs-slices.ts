@@ -10,7 +10,7 @@ import { FACTS } from './logs-tables.ts'
 // Sums over many rows: which ones, for how long at most, and what they can be told apart by.
 
 /** A search that matches more rows counts the newest of them. */
-const maxMatches = 1_000_000
+const maxMatches = 10_000_000
 const maxMs = 5000
 
 /** The calls of a time. */
@@ -36,7 +36,11 @@ export function scanBetween(filters: Filters, startMs: number, endMs: number): S
  * Shows the rows of a scan, a part after the other. Throws `BadFilter` when that takes too long, which is found out
  * between two parts: SQLite cannot be told to stop from its own thread.
  */
-export function scanRows(db: Database, { filters }: Scan, visit: (part: Part) => void): void {
+export function scanRows(
+  db: Database,
+  { filters }: Pick<Scan, 'filters'>,
+  visit: (part: Part) => void,
+): void {
   const until = performance.now() + maxMs
   const { conditions, sources } = wantedOf(db, filters, Date.now())
   const among = sources.map((source) => rowsAmong(db, source, maxMatches).among)
