@@ -76,10 +76,10 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     cacheHitType: undefined,
     sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
     userAgent: headers['user-agent']?.slice(0, 300),
-    latencyMs: record.totalMs,
-    queuedMs: record.queuedMs,
-    upstreamMs: record.upstreamMs,
-    firstTokenMs: record.firstTokenMs,
+    latencyMs: round(record.totalMs),
+    queuedMs: round(record.queuedMs),
+    upstreamMs: round(record.upstreamMs),
+    firstTokenMs: record.firstTokenMs === undefined ? undefined : round(record.firstTokenMs),
     promptTokens: usage?.inputTokens,
     completionTokens: usage?.outputTokens,
     totalTokens: usage?.totalTokens,
@@ -88,7 +88,7 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     fallbackIndex: record.fallbackIndex,
     retries: record.retries,
     attempts: record.attempts,
-    usage: usage && JSON.stringify(usageOf(usage, call)),
+    usage: usage && particularsOf(usage, call),
     error: error && JSON.stringify(errorDetails(error, record.errorClass)),
     trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
@@ -99,6 +99,11 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     answer: withContent ? answerOf(record, maxChars) : undefined,
     secrets: secretsIn(headers, call.caller.directKey, record.credential, call.caller.virtualKey),
   }
+}
+
+/** To a thousandth of a millisecond: the other digits say nothing, and each has to be written and read. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
 
 /** What had a say in where a call went, in Bifrost's words. */
@@ -135,6 +140,31 @@ function cut(text: string, maxChars: number): string {
 
 /** Those that have prices of their own. */
 const keptTiers: ReadonlySet<unknown> = new Set(['flex', 'priority', 'fast', 'batch'])
+
+/** A usage as JSON text; undefined when the numbers in the row say it all, as they nearly always do. */
+function particularsOf(usage: Usage, call: Call): string | undefined {
+  const particulars =
+    usage.cacheWriteTokens +
+    usage.audioInputTokens +
+    usage.imageInputTokens +
+    usage.reasoningTokens +
+    usage.audioOutputTokens +
+    usage.imageOutputTokens +
+    usage.acceptedPredictionTokens +
+    usage.rejectedPredictionTokens
+  if (
+    particulars === 0 &&
+    usage.audioSeconds === undefined &&
+    usage.cacheWrite1hTokens === undefined &&
+    usage.citationTokens === undefined &&
+    usage.webSearches === undefined &&
+    usage.costUsd === undefined &&
+    (call.body.kind !== 'json' || call.body.value['service_tier'] === undefined)
+  ) {
+    return undefined
+  }
+  return JSON.stringify(usageOf(usage, call))
+}
 
 /** In the names of OpenAI's `usage`, the details flat. */
 function usageOf(usage: Usage, call: Call): Record<string, unknown> {

@@ -35,7 +35,11 @@ const textColumns = [
   ...['n', 'summary', 'usage', 'error', 'trail', 'dropped', 'metadata', 'trace', 'block'],
   ...['request_at', 'request_kept', 'request_chars', 'answer_at', 'answer_kept', 'answer_chars'],
 ]
-const factPlaces = FACTS.map(({ name }) => CALL_COLUMNS.indexOf(name))
+/** Where the facts stand among the values of a call; what is not there stands behind them. */
+const factPlaces = FACTS.map(({ name }) => {
+  const place = CALL_COLUMNS.indexOf(name)
+  return place < 0 ? CALL_COLUMNS.length : place
+})
 
 type Value = string | number | null
 
@@ -84,12 +88,8 @@ export function openInsertion(sqlite: Database): Insertion {
     const numbers = numbersOf(row)
     for (const value of numbers) values.push(value)
     call.run(...values)
-    tail.add(
-      n,
-      factPlaces.map((place) =>
-        place < 0 ? Number(values[2] !== null) : (values[place] as number),
-      ),
-    )
+    values.push(values[2] === null ? 0 : 1)
+    tail.add(n, values, factPlaces)
     const beside = {
       summary: found.summary ?? null,
       usage: row.usage ?? null,
@@ -101,13 +101,16 @@ export function openInsertion(sqlite: Database): Insertion {
     }
     const { block } = blocks
     const { maxBodyChars } = how
-    texts.run(
-      n,
-      ...Object.values(beside),
-      request === undefined && answer === undefined ? null : block,
-      ...body(request, maxBodyChars, blocks),
-      ...body(answer, maxBodyChars, blocks),
-    )
+    const hasBody = request !== undefined || answer !== undefined
+    // Often there is nothing beside the facts.
+    if (hasBody || Object.values(beside).some((text) => text !== null))
+      texts.run(
+        n,
+        ...Object.values(beside),
+        hasBody ? block : null,
+        ...body(request, maxBodyChars, blocks),
+        ...body(answer, maxBodyChars, blocks),
+      )
     blocks.end(n)
     if (beside.metadata !== null) {
       for (const [name, value] of Object.entries(parsed(beside.metadata) ?? {})) {

@@ -76,12 +76,16 @@ export function unpackFact({ lo, data }: Packed, scale: number, values: Float64A
 
 /** The rows behind the last segment, until they are one. */
 export interface Tail {
-  /** Its facts in the order of `FACTS`, unscaled, null where missing. Seals what is full. */
-  add(n: number, facts: readonly (number | null)[]): void
+  /**
+   * The facts of a row stand in `facts` where `places` says, in the order of `FACTS`; unscaled, null where missing.
+   * Seals what is full.
+   */
+  add(n: number, facts: readonly unknown[], places: readonly number[]): void
 }
 
 const placeOfCost = FACTS.findIndex(({ name }) => name === 'cost')
 
+const scales = FACTS.map(({ scale }) => scale)
 const selected = FACTS.map(({ sql }) => sql).join(', ')
 
 /** Picks up where the file ends; in the same transactions as the rows. */
@@ -101,20 +105,22 @@ export function openTail(sqlite: Database): Tail {
     segment++
   }
 
-  function add(n: number, facts: readonly (number | null)[]): void {
+  function add(n: number, facts: readonly unknown[], places: readonly number[]): void {
     while (segmentOf(n) > segment) seal()
     const at = n % rowsInSegment
-    FACTS.forEach(({ scale }, place) => {
-      const value = facts[place]
-      if (value === null || value === undefined) return
+    for (let place = 0; place < places.length; place++) {
+      const value = facts[places[place]!]
+      if (typeof value !== 'number') continue
+      const scale = scales[place]!
       values[place]![at] = scale === 1 ? value : Math.round(value * scale)
-    })
+    }
   }
 
   const rows = sqlite
     .query<unknown, [number]>(`SELECT n, ${selected} FROM calls WHERE n >= ?1 ORDER BY n`)
     .values(segment * rowsInSegment) as (number | null)[][]
-  for (const [n, ...facts] of rows) add(n!, facts)
+  const places = FACTS.map((_, place) => place + 1)
+  for (const row of rows) add(row[0]!, row, places)
   return { add }
 }
 

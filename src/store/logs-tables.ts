@@ -100,6 +100,15 @@ const place = (what: string): string =>
   `CASE WHEN ${what}_at IS NOT NULL
      THEN CAST('${placeMark}' || block || ':' || ${what}_at || ':' || ${what}_kept AS BLOB) END AS ${what}`
 
+const none = (...names: string[]): string => names.map((name) => `'${name}_tokens', 0`).join(', ')
+/** A usage without particulars is not written down: the numbers of the call say it all. */
+const usage = `CASE WHEN prompt_tokens IS NOT NULL THEN json_object(
+    'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens, 'total_tokens', total_tokens,
+    'prompt_tokens_details', json_object(
+      'cached_tokens', cached_read_tokens, ${none('cache_write', 'audio', 'image')}),
+    'completion_tokens_details', json_object(
+      ${none('reasoning', 'audio', 'image', 'accepted_prediction', 'rejected_prediction')})) END`
+
 export const LOG_TABLES = `
   CREATE TABLE names (k INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, last_n INTEGER NOT NULL);
   CREATE TABLE calls (
@@ -130,5 +139,6 @@ export const LOG_TABLES = `
     INSERT OR IGNORE INTO stale VALUES (new.n >> ${segmentBits});
   END;
   CREATE VIEW logs AS SELECT ${viewColumns.join(', ')} FROM calls;
-  CREATE VIEW details AS SELECT n, summary, usage, error, trail, dropped, metadata, trace,
-    ${place('request')}, request_chars, ${place('answer')}, answer_chars FROM texts;`
+  CREATE VIEW details AS SELECT n, summary, COALESCE(usage, ${usage}) AS usage, error, trail, dropped,
+    metadata, trace, ${place('request')}, request_chars, ${place('answer')}, answer_chars
+    FROM calls LEFT JOIN texts USING (n);`

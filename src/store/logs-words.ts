@@ -55,7 +55,11 @@ export function wordsOf({ object, asked, request, answer }: Said, maxChars: numb
   let stopReason: string | undefined
   // Numbers, and many of them.
   if (answer !== undefined && object !== 'embedding') {
-    if (answer.length <= maxParsedChars) {
+    const plain = plainAnswer(answer)
+    if (plain) {
+      stopReason = plain.stopReason
+      pieces.push(plain.content.slice(0, maxChars))
+    } else if (answer.length <= maxParsedChars) {
       const said = parsed(answer)
       stopReason = stopReasonOf(said)
       gather(said, maxChars, pieces)
@@ -69,6 +73,35 @@ export function wordsOf({ object, asked, request, answer }: Said, maxChars: numb
     stopReason,
     text: pieces.join('\n').toWellFormed(),
   }
+}
+
+const opening = '"message":{"role":"assistant","content":"'
+const ending = '"finish_reason":"'
+
+/** The usual answer: one choice that is a text. Undefined for every other, which is read in full. */
+function plainAnswer(
+  answer: string,
+): { readonly content: string; readonly stopReason: string } | undefined {
+  const before = answer.indexOf(opening)
+  if (before < 0 || answer.includes(opening, before + 1)) return undefined
+  const from = before + opening.length
+  let until = answer.indexOf('"', from)
+  while (until > 0 && isEscaped(answer, until)) until = answer.indexOf('"', until + 1)
+  const reason = answer.indexOf(ending, until)
+  if (until < 0 || reason < 0 || answer.includes('"tool_calls":[', until)) return undefined
+  const quoted = answer.slice(from, until)
+  const content = quoted.includes('\\') ? parsed(`"${quoted}"`) : quoted
+  const start = reason + ending.length
+  const stopReason = answer.slice(start, answer.indexOf('"', start))
+  return typeof content === 'string' && stopReason.length <= 100
+    ? { content, stopReason }
+    : undefined
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let slashes = 0
+  while (text[at - 1 - slashes] === '\\') slashes++
+  return slashes % 2 === 1
 }
 
 /** Members that hold what people and models say. */

@@ -38,8 +38,8 @@ export interface LogStoreOptions {
 }
 
 const batchMs = 250
-const rowsInBatch = 500
-const charsInBatch = 8 * 1024 * 1024
+const rowsInBatch = 1000
+const charsInBatch = 2 * 1024 * 1024
 const maxQueuedRows = 10_000
 /** Beyond half of this, rows are queued without what was said in them. */
 const maxQueuedChars = 16 * 1024 * 1024
@@ -125,9 +125,13 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     changes.delete(of)
   }
 
+  function isBatch(): boolean {
+    return queue.length >= rowsInBatch || queuedChars >= charsInBatch
+  }
+
   /** After a batch: the next one, or whoever waited for the last. */
   function proceed(): void {
-    if (queue.length >= rowsInBatch || (queue.length > 0 && waiting.length > 0)) send()
+    if (isBatch() || (queue.length > 0 && waiting.length > 0)) send()
     else if (queue.length > 0) schedule()
     if (queue.length > 0 || inFlight) return
     const ready = waiting
@@ -194,7 +198,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       const isTight = chars > 0 && queuedChars + chars > maxQueuedChars / 2
       queue.push(isTight ? { ...row, request: undefined, answer: undefined } : row)
       if (!isTight) queuedChars += chars
-      if (queue.length >= rowsInBatch && !inFlight) send()
+      if (!inFlight && isBatch()) send()
       else schedule()
     },
     get dropped() {

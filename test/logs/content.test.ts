@@ -169,6 +169,26 @@ describe('the words of a call', () => {
     for (const form of ['base64', 'role', 'gpt', 'before']) expect(text).not.toContain(form)
   })
 
+  test('of a plain answer are the same as of any other', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (content, other) => {
+        const found = (message: object): unknown =>
+          wordsOf(
+            {
+              ...said,
+              answer: JSON.stringify({
+                choices: [{ index: 0, message, finish_reason: 'stop' }],
+                other,
+              }),
+            },
+            8192,
+          )
+        const plain = found({ role: 'assistant', content })
+        if (content.length > 1) expect(plain).toEqual(found({ content, role: 'assistant' }))
+      }),
+    )
+  })
+
   test('of an answer too long to be parsed are those at its beginning', () => {
     const content = `first "word" ${'x'.repeat(100_000)} last`
     const choices = [{ message: { content }, finish_reason: 'length' }]

@@ -33,6 +33,14 @@ const same = 'Tell me, with "quotes" and a new line,\nwhat a rainbow bridge is f
 const words = (length: number): string =>
   kind === 'same' ? same.repeat(Math.ceil(length / same.length)) : text(length)
 
+const noTokens = Object.fromEntries(
+  [
+    ...['cacheWriteTokens', 'audioInputTokens', 'imageInputTokens', 'reasoningTokens'],
+    ...['audioOutputTokens', 'imageOutputTokens', 'acceptedPredictionTokens'],
+    'rejectedPredictionTokens',
+  ].map((name) => [name, 0]),
+)
+
 function recordOf(i: number): object {
   const body = {
     model: 'openai/gpt-4o-mini',
@@ -84,7 +92,13 @@ function recordOf(i: number): object {
     dropped: [],
     outcome: 'success',
     status: 200,
-    usage: { inputTokens: 2000, outputTokens: 100, totalTokens: 2100, cachedTokens: 0 },
+    usage: {
+      inputTokens: 2000,
+      outputTokens: 100,
+      totalTokens: 2100,
+      cachedTokens: 0,
+      ...noTokens,
+    },
     cost: { total: Math.random() / 100 },
     answerLength: 100,
     answer: JSON.stringify(answer),
