@@ -57,7 +57,7 @@ export function readUsage(usage: unknown): Usage | undefined {
   )
   const inputTokens = input ?? Math.max(0, (total ?? 0) - (output ?? 0))
   const outputTokens = output ?? 0
-  return {
+  const all: Usage = {
     inputTokens,
     outputTokens,
     totalTokens: total ?? inputTokens + outputTokens,
@@ -77,8 +77,8 @@ export function readUsage(usage: unknown): Usage | undefined {
     rejectedPredictionTokens: count(made.rejected_prediction_tokens) ?? 0,
     audioSeconds,
     costUsd,
-    ...(hasMore(usage, read) && billedApart(usage, read, made)),
   }
+  return hasMore(usage, read) ? { ...all, ...billedApart(usage, read, made) } : all
 }
 
 /**

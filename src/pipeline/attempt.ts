@@ -69,7 +69,8 @@ export async function attempt(
   let first: GatewayError | undefined
   const legs = inOrder(plan, call, snapshot, services)
   if (call.trace.isDetailed) noteCandidates(legs, call, snapshot, services)
-  for (const [at, leg] of legs.entries()) {
+  for (let at = 0; at < legs.length; at++) {
+    const leg = legs[at]!
     if (first) call.trace.add('route', `fallback ${leg.index}: ${leg.settings.name}`)
     const result = await tryLeg(leg, legs[at + 1], attempting)
     if (!(result instanceof Failed)) {

@@ -121,29 +121,3 @@ test('a log that is damaged while it is written harms no call, and begins anew',
   }
   expect(isSound(dir.file('logs.db'))).toBe(true)
 })
-
-test('two of them over one folder write one log, and lose nothing of it', async () => {
-  using dir = scratch()
-  {
-    await using one = await serve(['--app-dir', dir.path])
-    await using two = await serve(['--app-dir', dir.path])
-    for (let round = 0; round < 6; round++) {
-      const calls = [one, two].flatMap((program, which) =>
-        Array.from({ length: 25 }, (_, n) => chat(program, `${which}-${round}-${n}`)),
-      )
-      expect(new Set(await Promise.all(calls))).toEqual(new Set([200]))
-      // Each writes what it has before it answers, so that batches of both follow each other.
-      await Promise.all([logged(one), logged(two)])
-    }
-    for (const program of [one, two]) {
-      expect(await logged(program)).toBe(300)
-      expect(await logged(program, 'providers=mock')).toBe(300)
-      expect(await logged(program, 'request_id=1-5-24')).toBe(1)
-      const dropped = await fetch(`${program.url}/api/logs/dropped`)
-      expect(await dropped.json()).toMatchObject({ dropped_requests: 0, failure: null })
-      program.kill('SIGTERM')
-    }
-    for (const { exited } of [one, two]) expect(await exited).toEqual({ code: 0, signal: null })
-  }
-  expect(isSound(dir.file('logs.db'))).toBe(true)
-})

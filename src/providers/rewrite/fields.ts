@@ -151,23 +151,30 @@ function dropFields({ draft, request, quirks, drop }: Rewriting): void {
 }
 
 function changeFields({ draft, request, quirks }: Rewriting): void {
-  for (const [name, table] of Object.entries(quirks.values ?? {})) {
+  const { values = none, rename = none, add = none } = quirks
+  for (const name in values) {
+    const table = values[name]!
     const value = request[name]
     if (typeof value === 'object' || value === undefined || !draft.has(name)) continue
     const written = typeof value === 'string' ? value : JSON.stringify(value)
     const wanted = Object.hasOwn(table, written) ? table[written] : undefined
     if (wanted !== undefined) draft.set(name, JSON.stringify(wanted))
   }
-  for (const [name, to] of Object.entries(quirks.rename ?? {})) {
+  for (const name in rename) {
+    const to = rename[name]!
     // The caller may have written both spellings; the vendor's own then wins and ours must not double it.
     if (!(to in request) && draft.has(name)) draft.rename(name, to)
   }
-  for (const [name, { value, unless }] of Object.entries(quirks.add ?? {})) {
+  for (const name in add) {
+    const { value, unless } = add[name]!
     if (!draft.has(name) && !unless.some((other) => draft.has(other))) {
       draft.set(name, JSON.stringify(value))
     }
   }
 }
+
+/** What a vendor without such quirks has of them. */
+const none: Readonly<Record<string, never>> = {}
 
 function splitSize({ draft, request }: Rewriting): void {
   const sides = /^(\d{1,5})x(\d{1,5})$/.exec(String(request['size']))
