@@ -184,6 +184,29 @@ test('a batch is written whole or not at all', () => {
   expect(own.ids()).toEqual(['c'])
 })
 
+test('two that write one file in turns lose nothing', () => {
+  using own = rig()
+  own.writer.write([row('a-0')], false)
+  const { path } = own
+  const other = createLogWriter({ path, limits: wide, onAside: () => undefined })
+  try {
+    const wanted = ['a-0']
+    for (let n = 1; n <= 6; n++) {
+      for (const [name, writer] of [
+        ['b', other],
+        ['a', own.writer],
+      ] as const) {
+        writer.write([row(`${name}-${n}`), row(`${name}-${n}-more`)], false)
+        wanted.push(`${name}-${n}`, `${name}-${n}-more`)
+      }
+    }
+    expect(own.ids()).toEqual(wanted)
+  } finally {
+    other.close()
+  }
+  expect(isSound(path)).toBe(true)
+})
+
 describe('the queue', () => {
   interface StoreRig extends AsyncDisposable {
     readonly store: LogStore
