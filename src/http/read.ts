@@ -67,16 +67,14 @@ function inTime<T>(
       at: inMs(baseMs + length / slowestBytesPerMs),
       expired: () => reject(tooSlow()),
     })
-    reading.then(
-      (value) => {
-        release(deadline)
-        resolve(value)
-      },
-      (thrown: unknown) => {
-        release(deadline)
-        reject(thrown instanceof Error ? thrown : new Error('The body broke off.'))
-      },
-    )
+    const came = (value: T): void => {
+      release(deadline)
+      resolve(value)
+    }
+    reading.then(came, (thrown: unknown) => {
+      release(deadline)
+      reject(thrown instanceof Error ? thrown : new Error('The body broke off.'))
+    })
   })
 }
 

@@ -169,7 +169,7 @@ test.each([
     { header_name: 'x-state', header_contains: 'tired' },
   ]
   await start({ ...policy, condition: { ...operator, signals } })
-  first.reply(answer(headers as Record<string, string>))
+  first.reply(answer(headers))
   await ask()
   expect(await served()).toBe(wanted)
 })

@@ -87,11 +87,12 @@ async function ask(path: string, body: object): Promise<Response> {
 }
 
 /** What counts of a request. Ids and lengths that are new each time do not. */
-function shown({ method, path, query, headers, text }: RecordedRequest): object {
+function shown(request: RecordedRequest): object {
+  const { method, path, query, headers } = request
   const kept = [...headers].filter(
     ([name]) => !/^(?:content-length|x-request-id|traceparent|connection)$/.test(name),
   )
-  return { method, path, query, headers: kept, body: text() }
+  return { method, path, query, headers: kept, body: request.text() }
 }
 
 const pairs = names.flatMap((from) =>
