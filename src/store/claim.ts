@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 // One process at a time keeps its jobs, answers and log in a folder. The lock is SQLite's own, on a file that stays
@@ -21,6 +21,8 @@ export function claimFolder(folder: string): Claim {
     mkdirSync(folder, { recursive: true })
     lock = new Database(join(folder, 'asbru.lock'))
     lock.run('PRAGMA busy_timeout = 0')
+    // Nothing is ever written, so there is nothing to keep a journal of.
+    lock.run('PRAGMA journal_mode = MEMORY')
     lock.run('BEGIN EXCLUSIVE')
     writeFileSync(pidPath, `${process.pid}\n`)
   } catch (thrown) {
@@ -29,7 +31,13 @@ export function claimFolder(folder: string): Claim {
     return isTaken ? { kind: 'taken', pid: readPid(pidPath) } : { kind: 'unwritable' }
   }
   const held = lock
-  return { kind: 'held', release: () => held.close() }
+  return {
+    kind: 'held',
+    release() {
+      rmSync(pidPath, { force: true })
+      held.close()
+    },
+  }
 }
 
 function readPid(path: string): number | undefined {
