@@ -79,12 +79,13 @@ export function openInsertion(sqlite: Database): Insertion {
     const n = ++last
     if (n % rowsInSegment === 0) names.settle(n)
     const app = appOf(tidied(row.userAgent))
-    const shown: readonly (string | null)[] = namesOf(row, found.stopReason, app).map((text) =>
-      text === undefined ? null : clean(text),
-    )
     const isSuccess = row.status === 'success' ? 1 : 0
     const values: Value[] = [n, clean(row.id), tidied(row.sessionId), row.atMs, isSuccess]
-    for (const text of shown) values.push(text === null ? null : names.numberOf(text, n))
+    const shown = namesOf(row, found.stopReason, app)
+    for (const text of shown) {
+      if (text === undefined || text === null) values.push(null)
+      else values.push(names.numberOf(secrets ? clean(text) : text, n))
+    }
     const numbers = numbersOf(row)
     for (const value of numbers) values.push(value)
     call.run(...values)
@@ -120,7 +121,7 @@ export function openInsertion(sqlite: Database): Insertion {
     if (found.text !== '') words.run(n, found.text)
     if (!how.told) return undefined
     const stored: Record<string, Value> = { n, id: values[1]!, session_id: values[2]! }
-    NAMED.forEach((name, i) => (stored[name] = shown[i]!))
+    NAMED.forEach((name, i) => (stored[name] = tidied(shown[i])))
     NUMBERS.forEach((name, i) => (stored[name] = numbers[i]!))
     const { atMs: at_ms, status } = row
     return JSON.stringify(listed({ ...stored, ...beside, at_ms, status } as unknown as StoredRow))

@@ -41,7 +41,8 @@ export function openNames(sqlite: Database): Names {
     numberOf(text, n) {
       let k = known.get(text)
       if (k === undefined) {
-        k = find.get(text)?.k ?? Number(insert.run(text, n).lastInsertRowid)
+        const plain = text.toWellFormed()
+        k = find.get(plain)?.k ?? Number(insert.run(plain, n).lastInsertRowid)
         if (known.size >= maxKnown) known.clear()
         known.set(text, k)
       }

@@ -13,7 +13,8 @@ export interface Words {
 }
 
 /** How much of a call is searchable however many there are: of what was asked, and of what was answered. */
-const leastChars = 512
+const leastAsked = 512
+const leastAnswered = 256
 /** And with time to spare. */
 const mostChars = 8 * 1024
 const maxSummaryChars = 300
@@ -32,7 +33,8 @@ export function createWords(now: () => number = () => performance.now()): (call:
     const time = now()
     saved = Math.min(maxSavedChars, saved + (time - at) * charsPerMs)
     at = time
-    const words = wordsOf(call, Math.max(leastChars, Math.min(mostChars, saved / 2)))
+    const more = Math.min(mostChars, saved / 2)
+    const words = wordsOf(call, Math.max(leastAsked, more), Math.max(leastAnswered, more))
     saved = Math.max(0, saved - words.text.length)
     return words
   }
@@ -47,11 +49,15 @@ export interface Said {
   readonly answer: string | undefined
 }
 
-/** The words of a call, at most `maxChars` of the request and of the answer each. */
-export function wordsOf({ object, asked, request, answer }: Said, maxChars: number): Words {
+/** The words of a call, at most `maxAsked` characters of the request and `maxChars` of the answer. */
+export function wordsOf(
+  { object, asked, request, answer }: Said,
+  maxAsked: number,
+  maxChars = maxAsked,
+): Words {
   const last = asked ?? (request === undefined ? undefined : lastWordsIn(request))
   const pieces: string[] = []
-  if (last !== undefined) pieces.push(last.slice(0, maxChars))
+  if (last !== undefined) pieces.push(last.slice(0, maxAsked))
   let stopReason: string | undefined
   // Numbers, and many of them.
   if (answer !== undefined && object !== 'embedding') {
