@@ -233,6 +233,24 @@ describe('searches over segments', () => {
   })
 })
 
+test('a cost that changes before its segment is full is the one that is packed', () => {
+  const own = join(dir, 'priced.db')
+  const limits = { maxAgeMs: 1e15, maxBytes: 1e9, maxBodyChars: 1000 }
+  const fresh = createLogWriter({ path: own, limits, onAside: () => undefined })
+  const write = (from: number, count: number): void => {
+    const calls = Array.from({ length: count }, (_, i) => row(`${from + i}`, { cost: 1 }))
+    fresh.write(calls, false)
+  }
+  write(0, 100)
+  expect(fresh.change({ kind: 'cost', costs: [[50, 9]] })).toBe(1)
+  write(100, 3000)
+  const search = createLogReader(own)
+  const filters = { min_cost: '9' }
+  expect(search.ask({ kind: 'list', filters })).toMatchObject({ logs: [{ id: '49', cost: 9 }] })
+  search.close()
+  fresh.close()
+})
+
 test('a file of another layout is laid aside, and said so', () => {
   const own = join(dir, 'old.db')
   {
