@@ -134,6 +134,7 @@ export async function takeIn(
     modelRequested: addressed.modelRequested,
     provider: addressed.provider,
     model: addressed.model,
+    namesNoProvider: addressed.namesNoProvider,
     fallbacks,
     hasOwnFallbacks,
     body: reading.body,
