@@ -35,7 +35,7 @@ let dir: string
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'asbru-readme-'))
-  gateway = await startGateway()
+  gateway = await startGateway({ logs: true })
 })
 
 afterAll(async () => {
@@ -172,6 +172,10 @@ describe('a curl of the README', () => {
         const [, status, seconds] = /status=(\d+);retry-after=(\d+)/.exec(fault)!
         expect(output).toMatch(new RegExp(`^HTTP/1\\.1 ${status}\\b`))
         expect(output.toLowerCase()).toContain(`\r\nretry-after: ${seconds}\r\n`)
+      } else if (!words.includes('-d')) {
+        // What is asked about calls has seen those before it.
+        const answer = JSON.parse(output) as { logs?: unknown[]; total_requests?: number }
+        expect(answer.logs?.length ?? answer.total_requests).toBeGreaterThan(0)
       } else {
         const body = JSON.parse(words[words.indexOf('-d') + 1]!) as { messages: Json[] }
         const answer = JSON.parse(output) as { choices: { message: Json }[] }
