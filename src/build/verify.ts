@@ -104,6 +104,7 @@ if (isBuilt && statSync(binary).size > 0) {
   const onBinary = [
     ...['test/http', 'test/pipeline', 'test/sdk', 'test/cli', 'test/fidelity'],
     ...['test/logs', 'test/async', 'test/metrics', 'test/prices'],
+    ...['test/governance', 'test/tracing'],
     ...['test/binary.test.ts', 'test/readme.test.ts'],
   ]
   await tests('binary', onBinary, 10 * minute, { ASBRU_BINARY: join(process.cwd(), binary) })

@@ -107,6 +107,7 @@ describe('a start', () => {
 
   test('on a port that is taken fails and says so', async () => {
     using dir = scratch()
+    using other = scratch()
     await using program = await serve(['--app-dir', dir.path])
     const { port } = new URL(program.url)
     const second = await run([
@@ -116,7 +117,7 @@ describe('a start', () => {
       '--port',
       port,
       '--app-dir',
-      dir.path,
+      other.path,
     ])
     expect({ code: second.code, stdout: second.stdout }).toEqual({ code: 1, stdout: '' })
     expect(second.stderr).toContain(`127.0.0.1:${port}`)
