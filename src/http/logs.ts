@@ -1,7 +1,7 @@
 import { Elysia } from 'elysia'
 
 import { GatewayError } from '#core/errors.ts'
-import type { Filters } from '#store/logs-schema.ts'
+import type { ExportedPage, Filters } from '#store/logs-schema.ts'
 import { BadSql, runSql } from '#store/logs-sql.ts'
 import type { LogStore } from '#store/logs.ts'
 
@@ -99,16 +99,14 @@ async function exportOf(logs: LogStore, filters: Filters): Promise<Response> {
       param: 'format',
     })
   }
-  type Page = { readonly lines: string; readonly after: string | null }
-  const pageAfter = async (after: string | undefined): Promise<Page> =>
-    JSON.parse(await logs.ask({ kind: 'export', filters, format, after })) as Page
-  const encoder = new TextEncoder()
+  const pageAfter = (after: string | undefined): Promise<ExportedPage> =>
+    logs.export({ kind: 'export', filters, format, after })
   // What is wrong with the filters is an answer of its own, so the first page comes before the headers.
-  let page: Page | undefined = await pageAfter(undefined)
+  let page = await pageAfter(undefined)
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { lines, after } = page!
-      controller.enqueue(encoder.encode(lines))
+      const { bytes, after } = page
+      controller.enqueue(bytes)
       if (after === null) controller.close()
       else page = await pageAfter(after)
     },

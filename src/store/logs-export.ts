@@ -4,14 +4,17 @@ import { createBodies } from './logs-bodies.ts'
 import { whereOf } from './logs-filter.ts'
 import { detailed, listed } from './logs-row.ts'
 import type { DetailedRow, StoredRow } from './logs-row.ts'
-import type { Question } from './logs-schema.ts'
+import type { ExportedPage, ExportQuestion } from './logs-schema.ts'
 
 // The log as a text to take away, a page at a time.
 
-const rowsInPage = 200
+const rowsInPage = 100
 
-/** One page of an export, oldest first, and where the next one begins. */
-export function exported(db: Database, question: Extract<Question, { kind: 'export' }>): unknown {
+const encoder = new TextEncoder()
+
+/** One page of an export, oldest first; of no log, nothing. */
+export function exported(db: Database | undefined, question: ExportQuestion): ExportedPage {
+  if (!db) return { bytes: new Uint8Array(), after: null }
   const { format, after = '0' } = question
   const where = whereOf(question.filters, Date.now())
   const rows = db
@@ -31,7 +34,7 @@ export function exported(db: Database, question: Extract<Question, { kind: 'expo
   }
   const last = rows.length === rowsInPage ? rows.at(-1)?.n : undefined
   return {
-    lines: lines.map((line) => `${line}\n`).join(''),
+    bytes: encoder.encode(lines.map((line) => `${line}\n`).join('')),
     after: last === undefined ? null : String(last),
   }
 }

@@ -9,7 +9,7 @@ import { listCalls } from './logs-list.ts'
 import { detailed } from './logs-row.ts'
 import type { DetailedRow } from './logs-row.ts'
 import { placeOf } from './logs-scan.ts'
-import type { Filters, Question } from './logs-schema.ts'
+import type { ExportQuestion, Filters, Question } from './logs-schema.ts'
 import { bucketsOf, scanOf, scanRows } from './logs-slices.ts'
 import { answerSums } from './logs-sums.ts'
 import { LOG_LAYOUT } from './logs-tables.ts'
@@ -17,7 +17,10 @@ import { LOG_LAYOUT } from './logs-tables.ts'
 // Answers questions about the log, from a thread of its own. What a question gets wrong is thrown as `BadFilter`.
 
 /** Reads `path` only. Opened when first asked; a file that is not there yet is an empty log. */
-export function createLogReader(path: string): { ask(question: Question): unknown; close(): void } {
+export function createLogReader(path: string): {
+  ask(question: Question | ExportQuestion): unknown
+  close(): void
+} {
   let sqlite: Database | undefined
   const facets = createFacets()
 
@@ -89,7 +92,7 @@ export function createLogReader(path: string): { ask(question: Question): unknow
     return { buckets, bucket_size_seconds: sizeMs / 1000 }
   }
 
-  function answer(db: Database | undefined, question: Question): unknown {
+  function answer(db: Database | undefined, question: Question | ExportQuestion): unknown {
     switch (question.kind) {
       case 'list':
         return listCalls(db, question.filters, Date.now())
@@ -108,7 +111,7 @@ export function createLogReader(path: string): { ask(question: Question): unknow
       case 'sums':
         return answerSums(db, question.about, question.filters, facets)
       case 'export':
-        return db ? exported(db, question) : { lines: '', after: null }
+        return exported(db, question)
     }
   }
 

@@ -104,7 +104,7 @@ export type ToThread =
       readonly kind: 'ask'
       readonly seq: number
       readonly path: string
-      readonly question: Question
+      readonly question: Question | ExportQuestion
     }
   | { readonly kind: 'change'; readonly seq: number; readonly change: Change }
   | { readonly kind: 'close' }
@@ -123,6 +123,8 @@ export type FromThread =
       readonly kind: 'answer'
       readonly seq: number
       readonly text: string | undefined
+      /** What belongs to it and is handed on as it is. */
+      readonly bytes?: Uint8Array<ArrayBuffer> | undefined
       readonly failure: string | undefined
       readonly fault: 'asker' | 'store' | undefined
     }
@@ -137,15 +139,23 @@ export type FromThread =
 
 export type Filters = Readonly<Record<string, string>>
 
+export interface ExportQuestion {
+  readonly kind: 'export'
+  readonly filters: Filters
+  readonly format: 'ndjson' | 'csv'
+  /** Where the page before ended. */
+  readonly after: string | undefined
+}
+
+/** A page of an export: whole lines in UTF-8, and where the next page begins; null when there is none. */
+export interface ExportedPage {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly after: string | null
+}
+
 export type Question =
   | { readonly kind: 'list'; readonly filters: Filters }
   | { readonly kind: 'one'; readonly id: string }
   | { readonly kind: 'stats'; readonly filters: Filters }
   | { readonly kind: 'histogram'; readonly filters: Filters }
   | SummingQuestion
-  | {
-      readonly kind: 'export'
-      readonly filters: Filters
-      readonly format: 'ndjson' | 'csv'
-      readonly after: string | undefined
-    }

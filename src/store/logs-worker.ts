@@ -4,7 +4,7 @@ import { setPriority } from 'node:os'
 import { BadFilter } from './logs-filter.ts'
 import { rowsOf } from './logs-parcel.ts'
 import { createLogReader } from './logs-query.ts'
-import type { FromThread, ToThread } from './logs-schema.ts'
+import type { ExportedPage, FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
@@ -100,13 +100,13 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
           giveWay()
           reader = createLogReader(data.path)
         }
-        say({
-          kind: 'answer',
-          seq,
-          text: JSON.stringify(reader.ask(data.question)),
-          failure: undefined,
-          fault: undefined,
-        })
+        const found = reader.ask(data.question)
+        const fine = { kind: 'answer', seq, failure: undefined, fault: undefined } as const
+        if (data.question.kind === 'export') {
+          // Put together here and handed over as it is: the thread that serves has nothing to do with it.
+          const { bytes, after } = found as ExportedPage
+          self.postMessage({ ...fine, text: JSON.stringify(after), bytes }, [bytes.buffer])
+        } else say({ ...fine, text: JSON.stringify(found) })
       } catch (thrown) {
         const fault = thrown instanceof BadFilter ? 'asker' : 'store'
         // Opened anew next time: the file may have been replaced.

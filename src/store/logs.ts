@@ -3,7 +3,14 @@ import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
 import { parcelOf } from './logs-parcel.ts'
-import type { FromThread, LogLimits, LogRow, Question } from './logs-schema.ts'
+import type {
+  ExportedPage,
+  ExportQuestion,
+  FromThread,
+  LogLimits,
+  LogRow,
+  Question,
+} from './logs-schema.ts'
 import { ended, tell, thread } from './logs-thread.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
@@ -19,6 +26,8 @@ export interface LogStore {
   readonly failure: string | undefined
   /** The answer as JSON text, what was added before included. Throws `GatewayError`. */
   ask(question: Question): Promise<string>
+  /** A page of an export; the first has what was added before. Throws `GatewayError`. */
+  export(question: ExportQuestion): Promise<ExportedPage>
   /** Changes rows, those added before included, and returns how many. Throws `GatewayError`. */
   change(change: Change): Promise<number>
   /** `listener` gets each row as JSON text once it is written, until the returned function is called. */
@@ -210,7 +219,13 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     async ask(question) {
       await settled(settleMs)
       if (isClosed) throw unavailable('the gateway is shutting down')
-      return await reader.ask(question)
+      return (await reader.ask(question)).text
+    },
+    async export(question) {
+      if (question.after === undefined) await settled(settleMs)
+      if (isClosed) throw unavailable('the gateway is shutting down')
+      const { text, bytes = new Uint8Array() } = await reader.ask(question)
+      return { bytes, after: JSON.parse(text) as string | null }
     },
     async change(change) {
       await settled(settleMs)
@@ -254,15 +269,20 @@ function charsOf({ request, answer }: LogRow): number {
   return (request?.length ?? 0) + (answer?.length ?? 0)
 }
 
+interface Answer {
+  readonly text: string
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined
+}
+
 interface Reader {
-  ask(question: Question): Promise<string>
+  ask(question: Question | ExportQuestion): Promise<Answer>
   /** The file is another one now. */
   restart(): void
   close(): Promise<void>
 }
 
 function createReader(path: string): Reader {
-  type Asked = { resolve(text: string): void; reject(error: GatewayError): void }
+  type Asked = { resolve(answer: Answer): void; reject(error: GatewayError): void }
   const asked = new Map<number, Asked>()
   let worker: Worker | undefined
   let seq = 0
@@ -272,8 +292,8 @@ function createReader(path: string): Reader {
     if (message.kind !== 'answer') return
     const asker = asked.get(message.seq)
     asked.delete(message.seq)
-    const { text, failure = '', fault } = message
-    if (text !== undefined) asker?.resolve(text)
+    const { text, bytes, failure = '', fault } = message
+    if (text !== undefined) asker?.resolve({ text, bytes })
     else if (fault === 'asker') {
       const param = /^'([\w-]+)'/.exec(failure)?.[1]
       asker?.reject(new GatewayError('invalid_request', failure, { param }))
@@ -303,7 +323,7 @@ function createReader(path: string): Reader {
         worker = undefined
         drop(why)
       })
-      const { promise, resolve, reject } = Promise.withResolvers<string>()
+      const { promise, resolve, reject } = Promise.withResolvers<Answer>()
       const own = ++seq
       asked.set(own, { resolve, reject })
       tell(worker, { kind: 'ask', seq: own, path, question })
