@@ -19,7 +19,7 @@ export function exported(db: Database | undefined, question: ExportQuestion): Ex
   const where = whereOf(question.filters, Date.now())
   const rows = db
     .query<DetailedRow, SQLQueryBindings[]>(
-      `SELECT * FROM logs LEFT JOIN details USING (n) ${joined(where.sql, 'logs.n > ?')}
+      `SELECT * FROM logs JOIN details USING (n) ${joined(where.sql, 'logs.n > ?')}
        ORDER BY logs.n LIMIT ${rowsInPage}`,
     )
     .all(...where.values, Number(after))

@@ -103,7 +103,7 @@ export function createLogReader(path: string): {
       case 'one': {
         const row = db
           ?.query<DetailedRow, [string]>(
-            `SELECT * FROM logs LEFT JOIN details USING (n) WHERE id = ?1 ORDER BY n DESC LIMIT 1`,
+            `SELECT * FROM logs JOIN details USING (n) WHERE id = ?1 ORDER BY n DESC LIMIT 1`,
           )
           .get(question.id)
         return row ? detailed(row, createBodies(db!)) : null

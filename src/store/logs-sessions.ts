@@ -24,7 +24,7 @@ export function sessionOf(db: Database | undefined, id: string, filters: Filters
   const logs =
     db
       ?.query<StoredRow, [string, number, number]>(
-        `SELECT logs.*, summary, error, metadata FROM logs LEFT JOIN details USING (n)
+        `SELECT logs.*, summary, error, metadata FROM logs JOIN details USING (n)
          WHERE session_id = ?1 ORDER BY at_ms ${order}, n ${order} LIMIT ?2 OFFSET ?3`,
       )
       .all(id, limit, offset) ?? []

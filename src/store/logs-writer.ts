@@ -42,6 +42,12 @@ const maxKnownSecrets = 200
 const rowsInSlice = 200
 const pagesInSlice = 2000
 const segmentsInSlice = 2
+/** More rows than a batch adds: a file that is full does not grow, however busy the times are. */
+const leastSlices = 8
+const roomMs = 40
+const slicesPerShrinking = 16
+/** So much of a file may be free before it gets smaller. */
+const looseShare = 0.2
 /** Rows that stand behind younger ones wait for these, unless they are older by so much. */
 const disorderMs = 3_600_000
 /** After room was made there is some left, so that it need not be made for every batch. */
@@ -67,6 +73,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let version = 0
   let configured: readonly string[] = []
   const known = new Map<string, Secrets>()
+  let slicesSince = 0
 
   function ready(): Database {
     if (open) return open
@@ -143,12 +150,27 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     }
     const hasStale = sqlite.query('SELECT 1 FROM stale LIMIT 1').get() !== null
     if (hasStale) sqlite.transaction(() => refreshCosts(sqlite, segmentsInSlice)).immediate()
-    if (size.file > limits.maxBytes || doomed > 0) {
-      sqlite.run(`PRAGMA incremental_vacuum(${pagesInSlice})`)
-      // Pages given back leave the file only when the journal is written into it.
-      if (size.file > limits.maxBytes) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
-    }
     return doomed > 0 && (isLarge || doomed === rowsInSlice)
+  }
+
+  /** Makes the file smaller. What is free in it is mostly left there, for the rows that come next. */
+  function shrink(): void {
+    const sqlite = ready()
+    const size = sizeOf(sqlite, path)
+    const isLarge = size.file > limits.maxBytes
+    if (!isLarge && size.file - size.used < size.file * looseShare) return
+    sqlite.run(`PRAGMA incremental_vacuum(${pagesInSlice})`)
+    // Pages given back leave the file only when the journal is written into it.
+    if (isLarge) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
+  }
+
+  /** Makes room for what is written next, but holds nobody up for long. */
+  function makeRoom(): void {
+    const from = performance.now()
+    for (let slices = 1; tidy(); slices++) {
+      if (slices >= leastSlices && performance.now() - from > roomMs) break
+    }
+    shrink()
   }
 
   function failed(thrown: unknown): void {
@@ -160,8 +182,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   return {
     write(rows, told, areClean = false) {
       try {
-        // What is written next has room first, so that the file is never larger than its bound and one batch.
-        for (let slices = 0; slices < 50 && tidy(); slices++);
+        // First, so that the file is never larger than its bound and one batch.
+        makeRoom()
         const sqlite = ready()
         let lines: readonly string[] = []
         sqlite
@@ -208,7 +230,12 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     tidy() {
       try {
-        return tidy()
+        const hasMore = tidy()
+        if (!hasMore || ++slicesSince >= slicesPerShrinking) {
+          slicesSince = 0
+          shrink()
+        }
+        return hasMore
       } catch (thrown) {
         failed(thrown)
         throw thrown

@@ -79,7 +79,10 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let inFlight: { readonly seq: number; readonly rows: number } | undefined
   let seq = 0
   let isClosed = false
-  let waiting: (() => void)[] = []
+  let added = 0
+  /** Written or lost. */
+  let done = 0
+  let waiting: { readonly until: number; readonly ready: () => void }[] = []
   const watchers = new Set<(line: string) => void>()
   const changes = new Map<number, (count: number | GatewayError) => void>()
 
@@ -88,6 +91,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       writer = undefined
       retryAt = performance.now() + restartMs
       lose(inFlight?.rows ?? 0, why)
+      done += inFlight?.rows ?? 0
       inFlight = undefined
       for (const [of] of changes) changed(of, unavailable(why))
       proceed()
@@ -119,6 +123,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     if (message.kind !== 'batch' || message.seq !== inFlight?.seq) return
     const { rows } = inFlight
     inFlight = undefined
+    done += rows
     if (message.failure !== undefined) lose(rows, message.failure)
     else if (failure !== undefined) {
       failure = undefined
@@ -142,10 +147,9 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   function proceed(): void {
     if (isBatch() || (queue.length > 0 && waiting.length > 0)) send()
     else if (queue.length > 0) schedule()
-    if (queue.length > 0 || inFlight) return
-    const ready = waiting
-    waiting = []
-    for (const resolve of ready) resolve()
+    // Rows leave in the order in which they came.
+    for (const { until, ready } of waiting) if (until <= done) ready()
+    waiting = waiting.filter(({ until }) => until > done)
   }
 
   function schedule(): void {
@@ -181,7 +185,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   async function settled(ms: number): Promise<void> {
     if (queue.length === 0 && !inFlight) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    waiting.push(resolve)
+    waiting.push({ until: added, ready: resolve })
     send()
     const limit = setTimeout(resolve, ms)
     await promise
@@ -205,6 +209,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
         return
       }
       const isTight = chars > 0 && queuedChars + chars > maxQueuedChars / 2
+      added++
       queue.push(isTight ? { ...row, request: undefined, answer: undefined } : row)
       if (!isTight) queuedChars += chars
       if (!inFlight && isBatch()) send()
