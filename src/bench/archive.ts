@@ -29,7 +29,7 @@ const mb = 2 ** 20
 /** So much of the log is too much in the gateway that tidies, which keeps it at it for the whole measurement. */
 const keptShare = 0.9
 const timesAsked = 5
-const pairs = 5
+const pairs = 3
 
 /** The filters of the searches, each a first page of fifty. */
 const searches: readonly string[] = [

@@ -37,7 +37,7 @@ interface Work {
  */
 export function fullScenarios(quick: boolean, logRows?: number): Scenario[] {
   const n = (count: number): number => Math.max(1, Math.round(quick ? count / 20 : count))
-  const unary = { warmUp: 5000, rounds: 3, per: 'request', limit: 2 } as const
+  const unary = { warmUp: 20_000, rounds: 3, per: 'request', limit: 2 } as const
   const streams = { warmUp: 400, per: 'stream', limit: 1.6 } as const
   const chat = (name: string, job: Partial<Job>): Scenario =>
     compare({ ...unary, name, job: { ...base, ...job } })
