@@ -117,33 +117,47 @@ interface State {
 /** A new memory; nothing is known of anybody, so everybody is ready. */
 export function createHealth(settings: () => BreakerSettings): Health {
   const states = new Map<string, State>()
+  /** How many of them are out or on trial; usually none, and then nobody has to be looked up. */
+  let tripped = 0
   /** Per key, whatever the model: its refusals concern them all. */
   const cooling = new Map<string, { untilMs: number; what: FailureClass }>()
 
-  // A call asks for its target several times over; putting its name together costs more than comparing the parts.
-  let lastTarget: TargetName | undefined
-  let lastState: State | undefined
+  // The same once more, by parts: no text has to be put together for a look, and a thousand keys share the way to the
+  // last step.
+  const ways = new Map<string, Map<string, Map<string, State>>>()
 
-  function find(target: TargetName): State | undefined {
-    if (
-      lastTarget &&
-      target.key === lastTarget.key &&
-      target.model === lastTarget.model &&
-      target.provider === lastTarget.provider
-    ) {
-      return lastState
-    }
-    const state = states.get(targetName(target))
-    lastTarget = state && target
-    lastState = state
-    return state
+  function find({ model, provider, key }: TargetName): State | undefined {
+    return ways.get(model)?.get(provider)?.get(key)
+  }
+
+  function keep({ model, provider, key }: TargetName, state: State): void {
+    let providers = ways.get(model)
+    if (!providers) ways.set(model, (providers = new Map()))
+    let keys = providers.get(provider)
+    if (!keys) providers.set(provider, (keys = new Map()))
+    keys.set(key, state)
+  }
+
+  function forget(name: string): void {
+    const { model, provider, key } = targetOf(name)
+    const providers = ways.get(model)
+    const keys = providers?.get(provider)
+    keys?.delete(key)
+    if (keys?.size === 0) providers?.delete(provider)
+    if (providers?.size === 0) ways.delete(model)
   }
 
   function stateOf(target: TargetName): State {
     let state = find(target)
     if (!state) {
-      if (states.size >= maxTargets) states.delete(states.keys().next().value!)
-      lastTarget = undefined
+      if (states.size >= maxTargets) {
+        const [oldest, forgotten] = states.entries().next().value!
+        states.delete(oldest)
+        forget(oldest)
+        if (forgotten.trips > 0) tripped--
+        // Calls that are still under way know it, and what becomes of them must not be counted twice.
+        forgotten.trips = 0
+      }
       state = {
         good: 0,
         bad: 0,
@@ -157,6 +171,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
         tails: { first: undefined, whole: undefined },
       }
       states.set(targetName(target), state)
+      keep(target, state)
     }
     return state
   }
@@ -188,6 +203,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
   function standing(target: TargetName, nowMs: number): Standing {
     if (target.key !== '' && coolingOf(target, nowMs)) return 'out'
     if (!settings().enabled) return 'ready'
+    if (tripped === 0) return 'ready'
     // Whoever only looks leaves nothing to remember.
     const state = find(target)
     if (!state || state.trips === 0) return 'ready'
@@ -215,6 +231,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
           ? latencyMs
           : state.latencyMs + latencyWeight * (latencyMs - state.latencyMs)
       if (state.trips === 0) return
+      tripped--
       // It is back: what was seen before it went out is no longer true.
       Object.assign(state, { trips: 0, outUntilMs: 0, probeUntilMs: 0, good: 1, bad: 0 })
     },
@@ -238,6 +255,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
       // Of a busy target the rate tells only after seconds; that nothing is served any more tells sooner.
       const isBad = rate >= errorRate || state.inARow >= 2 * minFailures
       if (!wasProbe && (state.trips > 0 || state.bad < minFailures || !isBad)) return
+      if (state.trips === 0) tripped++
       state.trips++
       state.outUntilMs = nowMs + Math.min(maxOpenMs, openMs * 2 ** (state.trips - 1))
     },
@@ -254,14 +272,14 @@ export function createHealth(settings: () => BreakerSettings): Health {
     },
     p95(target, what, minSeen) {
       // Whoever only looks leaves nothing to remember.
-      const tail = states.get(targetName(target))?.tails[what]
+      const tail = find(target)?.tails[what]
       return tail && tail.seen >= minSeen ? tail.p95() : undefined
     },
     seen(target, what) {
-      return states.get(targetName(target))?.tails[what]?.seen ?? 0
+      return find(target)?.tails[what]?.seen ?? 0
     },
     load(target, nowMs) {
-      const state = states.get(targetName(target))
+      const state = find(target)
       if (!state) return 1
       const { latencyMs, underway, seenAtMs } = state
       const faded = latencyMs * 2 ** ((seenAtMs - nowMs) / latencyHalfLifeMs)
@@ -277,8 +295,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
     },
     snapshot(nowMs) {
       return Array.from(states, ([name, { trips, underway, latencyMs, probeUntilMs }]) => {
-        const [provider = '', key = '', ...model] = name.split('\n')
-        const target = { provider, key, model: model.join('\n') }
+        const target = targetOf(name)
         const isProbed = trips > 0 && probeUntilMs > nowMs
         return {
           ...target,
@@ -291,6 +308,12 @@ export function createHealth(settings: () => BreakerSettings): Health {
       })
     },
   }
+}
+
+/** What `targetName` was made of: only a model's name may have line breaks. */
+function targetOf(name: string): TargetName {
+  const [provider = '', key = '', ...model] = name.split('\n')
+  return { provider, key, model: model.join('\n') }
 }
 
 function targetName({ provider, key, model }: TargetName): string {

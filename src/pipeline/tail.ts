@@ -18,28 +18,31 @@ export interface Tail {
 }
 
 export function createTail(): Tail {
-  const counts = new Uint16Array(buckets)
-  let seen = 0
-  return {
-    add(ms) {
-      // What `p95` answered falls into its own bucket again, whatever the logarithm's last digit says.
-      const bucket = ms <= 1 ? 0 : Math.min(buckets - 1, Math.ceil(Math.log(ms) / log - 1e-9))
-      counts[bucket]!++
-      seen++
-      if (seen < maxSeen) return
-      seen = 0
-      for (let at = 0; at < buckets; at++) seen += counts[at] = counts[at]! >> 1
-    },
-    get seen() {
-      return seen
-    },
-    p95() {
-      let above = Math.floor(seen * 0.05)
-      for (let at = buckets - 1; at >= 0; at--) {
-        above -= counts[at]!
-        if (above < 0) return growth ** at
-      }
-      return 0
-    },
+  return new Histogram()
+}
+
+/** A class, because there is one for each target: what they can do is theirs together. */
+class Histogram implements Tail {
+  readonly #counts = new Uint16Array(buckets)
+  seen = 0
+
+  add(ms: number): void {
+    const counts = this.#counts
+    // What `p95` answered falls into its own bucket again, whatever the logarithm's last digit says.
+    const bucket = ms <= 1 ? 0 : Math.min(buckets - 1, Math.ceil(Math.log(ms) / log - 1e-9))
+    counts[bucket]!++
+    this.seen++
+    if (this.seen < maxSeen) return
+    this.seen = 0
+    for (let at = 0; at < buckets; at++) this.seen += counts[at] = counts[at]! >> 1
+  }
+
+  p95(): number {
+    let above = Math.floor(this.seen * 0.05)
+    for (let at = buckets - 1; at >= 0; at--) {
+      above -= this.#counts[at]!
+      if (above < 0) return growth ** at
+    }
+    return 0
   }
 }
