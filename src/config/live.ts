@@ -1,6 +1,4 @@
-import { watch } from 'node:fs'
-import type { FSWatcher } from 'node:fs'
-import { dirname } from 'node:path'
+import { stat } from 'node:fs/promises'
 
 import type { LoadResult } from './load.ts'
 import type { Problem } from './problem.ts'
@@ -18,12 +16,11 @@ export interface LiveOptions {
   readonly onChange: (snapshot: Snapshot, previous: Snapshot) => void
   /** Gets whatever is wrong with a new version of the file; the old configuration stays. */
   readonly onRejected: (problems: readonly Problem[]) => void
-  /** Between an event and the reading of the file, so that half-written files are rarely seen. */
+  /** Between two looks at whether the file is another than before. */
+  readonly lookMs?: number
+  /** Between such a look and the reading of the file, so that half-written files are rarely seen. */
   readonly debounceMs?: number
-  /**
-   * The file is also read this often without an event, for folders that tell nothing (network mounts,
-   * single files mounted into containers, folders made later).
-   */
+  /** The file is also read this often without a sign, for changes that leave size and times as they were. */
   readonly pollMs?: number
 }
 
@@ -43,7 +40,8 @@ export interface Live {
 
 /** Holds the current configuration and follows its file. Only a valid file replaces anything. */
 export function createLive(initial: Snapshot, options: LiveOptions): Live {
-  const { path, reload, onChange, onRejected, debounceMs = 100, pollMs = 5000 } = options
+  const { path, reload, onChange, onRejected } = options
+  const { lookMs = 200, debounceMs = 100, pollMs = 5000 } = options
   let current = initial
   let closed = false
   // Versions are told apart by their hash; the text, which may hold secrets, is not kept.
@@ -52,7 +50,8 @@ export function createLive(initial: Snapshot, options: LiveOptions): Live {
   // One read at a time; what is asked for during one follows it.
   let queue: Promise<unknown> = Promise.resolve()
 
-  const follower = path === undefined ? undefined : follow(path, { debounceMs, pollMs }, check)
+  const follower =
+    path === undefined ? undefined : follow(path, { lookMs, debounceMs, pollMs }, check)
   return {
     current: () => current,
     reloadNow: () =>
@@ -135,54 +134,53 @@ function versionOf(source: Source): string {
   return new Bun.CryptoHasher('sha256').update(source.text).digest('hex')
 }
 
-// The databases share the folder and are written all the time.
-const databaseFile = /\.(db|log)(-\w+)?$/
-
 /**
- * Calls `check` some time after anything changes in the folder of `path`, and every now and then. The
- * folder is watched because a watch on the file itself is dead after the first atomic rename, which is how
- * editors save and how Kubernetes swaps mounted configurations.
+ * Calls `check` some time after what stands at `path` changed, and every now and then. It looks (one `stat`)
+ * instead of having the folder watched: the log writes thousands of times a second into the same folder, and each
+ * of its writes would wake a watcher. A watch on the file itself is dead after the first atomic rename, which is
+ * how editors save and how Kubernetes swaps mounted configurations.
  */
 function follow(
   path: string,
-  times: { readonly debounceMs: number; readonly pollMs: number },
+  times: { readonly lookMs: number; readonly debounceMs: number; readonly pollMs: number },
   check: (path: string) => Promise<void>,
 ): { close(): void } {
-  let watcher: FSWatcher | undefined
+  let standing: string | undefined
+  let looking = false
   let soon: ReturnType<typeof setTimeout> | undefined
-  arm()
-  const poll = setInterval(() => {
-    arm()
-    void check(path)
-  }, times.pollMs)
+  const looks = setInterval(() => void look(), times.lookMs)
+  const poll = setInterval(() => void check(path), times.pollMs)
+  looks.unref()
   poll.unref()
   return {
     close() {
-      disarm()
       clearTimeout(soon)
+      clearInterval(looks)
       clearInterval(poll)
     },
   }
 
-  function arm(): void {
-    if (watcher) return
-    try {
-      watcher = watch(dirname(path), { persistent: false }, (_, name) => {
-        if (soon !== undefined || (name !== null && databaseFile.test(name))) return
-        soon = setTimeout(() => {
-          soon = undefined
-          void check(path)
-        }, times.debounceMs)
-      })
-      watcher.on('error', disarm)
-    } catch {
-      // No such folder yet, or none that can be watched: the poll reads the file and tries again.
-      disarm()
-    }
+  async function look(): Promise<void> {
+    // A folder on the network may take longer than the time between two looks.
+    if (looking) return
+    looking = true
+    const now = await standingAt(path)
+    looking = false
+    if (now === standing) return
+    standing = now
+    soon ??= setTimeout(() => {
+      soon = undefined
+      void check(path)
+    }, times.debounceMs)
   }
+}
 
-  function disarm(): void {
-    watcher?.close()
-    watcher = undefined
+/** What tells one version of a file from another without reading it. */
+async function standingAt(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = await stat(path)
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`
+  } catch {
+    return missingVersion
   }
 }

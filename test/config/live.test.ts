@@ -49,6 +49,7 @@ async function follow(
       tell({ changed, previous })
     },
     onRejected: (rejected) => tell({ rejected }),
+    lookMs: 5,
     debounceMs: 5,
     pollMs,
   })
@@ -123,7 +124,7 @@ describe('a changed file', () => {
 
   test('may appear later together with its folder', async () => {
     const path = join(folder, 'sub', 'config.json')
-    const { next } = await follow(undefined, { path, pollMs: 5 })
+    const { next } = await follow(undefined, { path })
     await mkdir(join(folder, 'sub'))
     await replaceFile(path, withOrigin('new'))
     expect(await originAfter(next)).toBe('new')
