@@ -76,6 +76,14 @@ export function addSums(app: Elysia, gateway: Gateway): void {
       ...FILTERS,
     ]),
   )
+  add(
+    '/dashboard',
+    { of: 'dashboard' },
+    described(
+      'Totals, histograms and rankings of a time in one answer, each as its own route has them; totals and rankings with their trends',
+      [sortBy, limit, ...FILTERS, BUCKET],
+    ),
+  )
   const session = (request: Request): string =>
     decoded(inSession.exec(request.url)?.[1] ?? '') ?? ''
   add(

@@ -18,6 +18,7 @@ const freshMs = 30_000
 const maxValues = 1000
 /** So many of the newest rows tell the names of ids. */
 const maxNamedRows = 20_000
+const namedAtOnce = 1000
 
 interface Column {
   readonly id: string
@@ -80,7 +81,7 @@ function valuesOf(db: Database, name: string): readonly unknown[] {
   const find = db.query<{ text: string }, [number]>('SELECT text FROM names WHERE k = ?1')
   const textOf = (k: number): string => find.get(k)?.text ?? ''
   const numbers = numbersOf(db, column.id)
-  const shown = column.name === undefined ? undefined : namesOf(db, column.id, column.name)
+  const shown = column.name === undefined ? undefined : namesOf(db, column.id, column.name, numbers)
   const found = [...numbers].slice(0, maxValues).flatMap((k) => {
     const id = textOf(k)
     if (id === '') return []
@@ -120,16 +121,28 @@ function numbersOf(db: Database, column: string): ReadonlySet<number> {
   return seen
 }
 
-/** Numbers of names by the numbers of their ids, as the newest rows have them. */
-export function namesOf(db: Database, id: string, name: string): ReadonlyMap<number, number> {
-  const rows = db
-    .query<{ id: number; name: number }, []>(
-      `SELECT ${id}_k AS id, ${name}_k AS name, MAX(n) FROM calls
-       WHERE n > (SELECT MAX(n) FROM calls) - ${maxNamedRows}
-         AND ${id}_k IS NOT NULL AND ${name}_k IS NOT NULL GROUP BY 1`,
-    )
-    .all()
-  return new Map(rows.map((row) => [row.id, row.name]))
+/** Numbers of names by the numbers of the ids that are `wanted`, as the newest rows have them. */
+export function namesOf(
+  db: Database,
+  id: string,
+  name: string,
+  wanted: Iterable<number>,
+): ReadonlyMap<number, number> {
+  const missing = new Set(wanted)
+  const found = new Map<number, number>()
+  const newest = db.query<{ n: number | null }, []>('SELECT MAX(n) AS n FROM calls').get()?.n ?? 0
+  const rows = db.query<unknown, [number, number]>(
+    `SELECT ${id}_k, ${name}_k FROM calls WHERE n > ?1 AND n <= ?2
+       AND ${id}_k IS NOT NULL AND ${name}_k IS NOT NULL ORDER BY n DESC`,
+  )
+  // Mostly the first of these have them all.
+  for (let read = 0; read < maxNamedRows && missing.size > 0; read += namedAtOnce) {
+    const at = newest - read
+    for (const [key, k] of rows.values(at - namedAtOnce, at) as [number, number][]) {
+      if (missing.delete(key)) found.set(key, k)
+    }
+  }
+  return found
 }
 
 /** Each step asks the index for the next larger name. */

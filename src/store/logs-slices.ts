@@ -2,10 +2,10 @@ import type { Database } from 'bun:sqlite'
 
 import { wantedOf } from './logs-conditions.ts'
 import { BadFilter, iso, spanOf, wholeOf } from './logs-filter.ts'
-import { rowsAmong, walk } from './logs-scan.ts'
+import { placeOf, rowsAmong, walk } from './logs-scan.ts'
 import type { Part } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
-import { FACTS } from './logs-tables.ts'
+import { FACTS, rowsInSegment } from './logs-tables.ts'
 
 // Sums over many rows: which ones, for how long at most, and what they can be told apart by.
 
@@ -101,12 +101,54 @@ const dimensions: Readonly<Record<string, Dimension>> = {
   app: { id: 'app' },
 }
 
+/** Bifrost has it, and no call here belongs to one. */
+const nobodys = 'business_unit'
+
+export interface NamedDimension {
+  readonly name: string
+  readonly column: Dimension
+  /** No call has a value of it. */
+  readonly isNobodys: boolean
+}
+
 /** The one that `dimension` names, as in `selected_key` or `selected_key_id`. Throws `BadFilter`. */
-export function dimensionOf(filters: Filters): { name: string; column: Dimension } {
-  const name = (filters['dimension'] ?? '').replace(/_id$/, '')
+export function dimensionOf(filters: Filters): NamedDimension {
+  return dimensionNamed((filters['dimension'] ?? '').replace(/_id$/, ''))
+}
+
+/** The one of a name. Throws `BadFilter`. */
+export function dimensionNamed(name: string): NamedDimension {
+  if (name === nobodys) return { name, column: { id: '' }, isNobodys: true }
   const column = Object.hasOwn(dimensions, name) ? dimensions[name] : undefined
-  if (column) return { name, column }
-  throw new BadFilter(`'dimension' must be one of ${Object.keys(dimensions).join(', ')}.`)
+  if (column) return { name, column, isNobodys: false }
+  const names = [...Object.keys(dimensions), nobodys]
+  throw new BadFilter(`'dimension' must be one of ${names.join(', ')}.`)
+}
+
+/** Tells apart the rows of a part that are of the time before a moment, and those that are not. */
+export function createParting(atMs: number): (part: Part) => {
+  readonly before: Part | undefined
+  readonly since: Part | undefined
+} {
+  const time = placeOf('at_ms')
+  const [earlier, later] = [new Uint16Array(rowsInSegment), new Uint16Array(rowsInSegment)]
+  return (part) => {
+    const bounds = part.bounds(time)
+    if (bounds && bounds.lo >= atMs) return { before: undefined, since: part }
+    if (bounds && bounds.hi < atMs) return { before: part, since: undefined }
+    const times = part.fact(time)
+    const { places } = part
+    let [before, since] = [0, 0]
+    for (let i = 0; i < part.count; i++) {
+      const at = places[i]!
+      if (times[at]! < atMs) earlier[before++] = at
+      else later[since++] = at
+    }
+    return {
+      before: before === 0 ? undefined : { ...part, places: earlier, count: before },
+      since: since === 0 ? undefined : { ...part, places: later, count: since },
+    }
+  }
 }
 
 /** The place among the facts of the number of a dimension's value. */

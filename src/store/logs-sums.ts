@@ -1,5 +1,6 @@
 import type { Database } from 'bun:sqlite'
 
+import { dashboardOf } from './logs-dashboard.ts'
 import type { Facets } from './logs-facets.ts'
 import { rankingOf } from './logs-rank.ts'
 import type { PricedRow } from './logs-reprice.ts'
@@ -12,6 +13,7 @@ import { sessionOf, sessionSummary } from './logs-sessions.ts'
 
 export type About =
   | { readonly of: 'facets' }
+  | { readonly of: 'dashboard' }
   | { readonly of: 'series'; readonly measure: Measure; readonly by?: 'provider' | 'dimension' }
   | { readonly of: 'ranking'; readonly byDimension: boolean }
   | { readonly of: 'session'; readonly id: string }
@@ -35,6 +37,8 @@ export function answerSums(
   switch (about.of) {
     case 'facets':
       return facets.read(db, filters)
+    case 'dashboard':
+      return dashboardOf(db, filters)
     case 'series':
       return seriesOf(db, about.measure, about.by, filters)
     case 'ranking':
