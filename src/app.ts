@@ -19,6 +19,7 @@ import type { RunningServer } from '#http/server.ts'
 import { createMetrics } from '#metrics/metrics.ts'
 import { readingsOf } from '#metrics/more.ts'
 import { warmCheckers } from '#openai/check.ts'
+import { createAgents } from '#pipeline/agents.ts'
 import type { CallSink } from '#pipeline/books.ts'
 import { bookedCost } from '#pipeline/costs.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
@@ -42,6 +43,7 @@ import { createJobStore } from '#store/jobs.ts'
 import { createLogStore } from '#store/logs.ts'
 import { createResponseStore } from '#store/responses.ts'
 import type { ResponseStore } from '#store/responses.ts'
+import { createMappingStore } from '#store/user-agents.ts'
 import { createPublishing } from '#tracing/publish.ts'
 import { createTracing } from '#tracing/tracing.ts'
 
@@ -133,6 +135,7 @@ export function startApp(options: AppOptions): StartResult {
       warn(log, snapshot)
       logs?.setLimits(limitsOf(snapshot.logs))
       logs?.setSecrets(secretsOfConfig(snapshot))
+      agents?.refresh()
       published.refresh()
     },
     onRejected(problems) {
@@ -155,6 +158,14 @@ export function startApp(options: AppOptions): StartResult {
     historyMs: () => live.current().async.deliveryHistoryMs,
     log,
   })
+  const agents =
+    logs &&
+    createAgents({
+      mappings: createMappingStore(db),
+      configured: () => live.current().logs.apps,
+      logs,
+      log,
+    })
   const metrics = createMetrics(() => live.current())
   const tracing = createTracing(() => live.current(), log)
   const lifecycle: Lifecycle = { draining: false }
@@ -181,6 +192,7 @@ export function startApp(options: AppOptions): StartResult {
     }),
     webhooks,
     logs,
+    agents,
     refusals: logs && createRefusals(logs, () => live.current().logs),
     snapshot: () => live.current(),
     metrics,
@@ -214,6 +226,8 @@ export function startApp(options: AppOptions): StartResult {
   published.refresh()
   // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
   setTimeout(warmCheckers, 0)
+  // Before the first rows are written.
+  if (agents) setTimeout(() => agents.refresh(), 0)
   setTimeout(warmPrices, pricesAfterMs).unref()
 
   return {

@@ -62,6 +62,7 @@ export function describe(snapshot: Snapshot): Json {
       disable_content_logging: !logs.keepsContent,
       allow_per_request_content_storage_override: logs.allowContentOverride,
       logging_headers: logs.headers,
+      user_agent_mappings: logs.apps.map(({ match, ...rest }) => ({ ...rest, match_type: match })),
       async_job_result_ttl: jobs.resultTtlMs / 1000,
       webhook_config: { delivery_history_retention_days: jobs.deliveryHistoryMs / 86_400_000 },
       routing_chain_max_depth: routing.maxChainDepth,

@@ -1,3 +1,4 @@
+import { buildApps } from './apps.ts'
 import { isHeaderName } from './headers.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
@@ -23,6 +24,7 @@ export function buildLogs(
     keepsContent: !(client.disable_content_logging ?? false),
     allowContentOverride: client.allow_per_request_content_storage_override ?? false,
     headers,
+    apps: buildApps(client, report),
     maxAgeMs: days * dayMs,
     maxBytes: Math.floor((store.max_size_mb ?? 1024) * 1024 ** 2),
     maxBodyChars: Math.floor((store.max_body_kb ?? 256) * 1024),

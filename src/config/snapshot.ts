@@ -1,5 +1,6 @@
 import type { Secret } from '#lib/secret.ts'
 
+import type { AppRule } from './apps.ts'
 import type { RoutingSettings } from './rule.ts'
 import type { GovernanceSettings } from './virtual-key.ts'
 
@@ -358,6 +359,8 @@ export interface LogSettings {
   readonly allowContentOverride: boolean
   /** Headers of callers that are kept, lower case. */
   readonly headers: readonly string[]
+  /** Which programs callers are; the first that matches counts. */
+  readonly apps: readonly AppRule[]
   readonly maxAgeMs: number
   /** Of the file with its journal. */
   readonly maxBytes: number

@@ -1,5 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Metrics } from '#metrics/metrics.ts'
+import type { Agents } from '#pipeline/agents.ts'
 import type { Jobs } from '#pipeline/jobs.ts'
 import type { Refusals } from '#pipeline/refusals.ts'
 import type { run } from '#pipeline/run.ts'
@@ -16,6 +17,8 @@ export interface Gateway {
   readonly webhooks?: Webhooks | undefined
   /** Absent where no log can be kept. */
   readonly logs?: LogStore | undefined
+  /** Which programs callers are; absent where no log can be kept. */
+  readonly agents?: Agents | undefined
   /** Takes note of requests that became no calls; absent where no log can be kept. */
   readonly refusals?: Refusals | undefined
   snapshot(): Snapshot

@@ -7,6 +7,7 @@ import type { LogStore } from '#store/logs.ts'
 
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
+import { addAgents } from './logs-agents.ts'
 import { addChanges } from './logs-changes.ts'
 import { BUCKET, described, FILTERS, PAGING, parameter } from './logs-document.ts'
 import { decoded, filtersOf, JSON_HEADERS, logRoutes, notInLog } from './logs-routes.ts'
@@ -88,6 +89,7 @@ export function logsSurface(gateway: Gateway): Elysia {
     )
   addSums(app as unknown as Elysia, gateway)
   addChanges(app as unknown as Elysia, gateway)
+  addAgents(app as unknown as Elysia, gateway)
   return app as unknown as Elysia
 }
 

@@ -183,7 +183,7 @@ export function collectLatencies({ first }: Buckets, column: Dimension | undefin
         // Sorted once, however often they are joined with others.
         const sorted = own.map((cell) => {
           weight += cell?.length ?? 0
-          return cell && Float64Array.from(cell).sort()
+          return cell && Float64Array.from(cell).toSorted()
         })
         return [{ value: slots.names[slot] ?? further, weight, own: sorted }]
       })

@@ -1,5 +1,6 @@
 import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
+import type { AppOf } from './logs-apps.ts'
 import { openBlocks } from './logs-bodies.ts'
 import type { BlockWriter } from './logs-bodies.ts'
 import { assembled, parsed } from './logs-content.ts'
@@ -26,6 +27,8 @@ export interface How {
   /** What is to be taken out of a row; undefined when nothing of it is in there. */
   readonly secretsFor: (row: LogRow) => Secrets | undefined
   readonly maxBodyChars: number
+  /** Which program a caller is. */
+  readonly appOf: AppOf
   readonly told: boolean
 }
 
@@ -78,7 +81,9 @@ export function openInsertion(sqlite: Database): Insertion {
     })
     const n = ++last
     if (n % rowsInSegment === 0) names.settle(n)
-    const app = appOf(tidied(row.userAgent))
+    const agent = tidied(row.userAgent)
+    // Of a text without secrets, half of which would not be recognised.
+    const app = agent === null ? undefined : how.appOf(agent)
     const isSuccess = row.status === 'success' ? 1 : 0
     const values: Value[] = [n, clean(row.id), tidied(row.sessionId), row.atMs, isSuccess]
     const shown = namesOf(row, found.stopReason, app)
@@ -166,11 +171,6 @@ function namesOf(
     ...[row.customerName, row.userId, row.userName, row.ruleId, row.ruleName, row.engines],
     ...[row.cacheHitType, stopReason, row.userAgent, app],
   ]
-}
-
-/** The first product that a user agent names: of a text without secrets, half of which would not be recognised. */
-function appOf(userAgent: string | null): string | undefined {
-  return userAgent === null ? undefined : /^[^\s/(;,]{1,60}/.exec(userAgent)?.[0]
 }
 
 /** In the order of `NUMBERS`. */

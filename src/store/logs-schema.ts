@@ -1,3 +1,5 @@
+import type { AppRule } from '#config/apps.ts'
+
 import type { Change } from './logs-change.ts'
 import type { Parcel } from './logs-parcel.ts'
 import type { SummingQuestion } from './logs-sums.ts'
@@ -94,6 +96,7 @@ export interface LogLimits {
 export type ToThread =
   | { readonly kind: 'write'; readonly path: string; readonly limits: LogLimits }
   | { readonly kind: 'secrets'; readonly secrets: readonly string[] }
+  | { readonly kind: 'apps'; readonly rules: readonly AppRule[] }
   | (Parcel & {
       readonly kind: 'batch'
       readonly seq: number

@@ -28,7 +28,7 @@ export type Stats = typeof noStats
 export function statsOf(db: Database | undefined, filters: Filters): object {
   const totals = (wanted: Filters): Totals => {
     const sums = createTotals(db)
-    if (db) scanRows(db, { filters: wanted }, sums.visit)
+    if (db) scanRows(db, { filters: wanted }, (part) => sums.visit(part))
     return sums
   }
   if (filters['compare_to_previous'] !== 'true') return totals(filters).stats()

@@ -68,6 +68,9 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'secrets':
       writer?.setSecrets(data.secrets)
       return
+    case 'apps':
+      writer?.setApps(data.rules)
+      return
     case 'batch': {
       const { seq } = data
       try {

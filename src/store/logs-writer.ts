@@ -1,5 +1,8 @@
 import type { Database } from 'bun:sqlite'
 
+import type { AppRule } from '#config/apps.ts'
+
+import { createApps } from './logs-apps.ts'
 import { applyChange } from './logs-change.ts'
 import type { Change } from './logs-change.ts'
 import { isDamage, isPassing, layAside, OldLayout, openLog, sizeOf } from './logs-file.ts'
@@ -25,6 +28,8 @@ export interface LogWriter {
   change(change: Change): number
   setLimits(limits: LogLimits): void
   setSecrets(secrets: readonly string[]): void
+  /** Which programs callers are, before the built-in rules. */
+  setApps(rules: readonly AppRule[]): void
   /** Removes one slice of what is too old or too much; whether there may be more. */
   tidy(): boolean
   close(): void
@@ -72,6 +77,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let insertion: Insertion | undefined
   let version = 0
   let configured: readonly string[] = []
+  let appOf = createApps([])
   const known = new Map<string, Secrets>()
   let slicesSince = 0
 
@@ -196,6 +202,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
             lines = insertion.insert(rows, {
               told,
               maxBodyChars: limits.maxBodyChars,
+              appOf,
               secretsFor: (row) =>
                 areClean && !(row.answer instanceof Uint8Array)
                   ? undefined
@@ -227,6 +234,9 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     setSecrets(secrets) {
       configured = secrets
       known.clear()
+    },
+    setApps(rules) {
+      appOf = createApps(rules)
     },
     tidy() {
       try {

@@ -1,3 +1,4 @@
+import type { AppRule } from '#config/apps.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
@@ -35,6 +36,8 @@ export interface LogStore {
   setLimits(limits: LogLimits): void
   /** Texts that no row may hold. */
   setSecrets(secrets: readonly string[]): void
+  /** Which programs callers are, before the built-in rules. */
+  setApps(rules: readonly AppRule[]): void
   /** Writes what is queued, as far as that takes no longer than a moment, and ends the threads. */
   close(): Promise<void>
   readonly path: string
@@ -66,6 +69,7 @@ const tellMs = 60_000
 export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptions): LogStore {
   let limits = firstLimits
   let secrets: readonly string[] = []
+  let apps: readonly AppRule[] = []
   const queue: LogRow[] = []
   let queuedChars = 0
   let dropped = 0
@@ -98,6 +102,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     })
     tell(worker, { kind: 'write', path, limits })
     tell(worker, { kind: 'secrets', secrets })
+    if (apps.length > 0) tell(worker, { kind: 'apps', rules: apps })
     return worker
   }
 
@@ -257,6 +262,10 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     setSecrets(next) {
       secrets = next
       if (writer) tell(writer, { kind: 'secrets', secrets })
+    },
+    setApps(rules) {
+      apps = rules
+      if (writer) tell(writer, { kind: 'apps', rules })
     },
     async close() {
       if (isClosed) return

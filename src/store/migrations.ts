@@ -100,4 +100,13 @@ export const MIGRATIONS: readonly string[] = [
    CREATE INDEX webhook_failures ON webhook_attempts (webhook, seq) WHERE outcome <> 'delivered';
    CREATE INDEX webhook_attempts_by_job ON webhook_attempts (job_id);
    CREATE INDEX webhook_attempts_by_age ON webhook_attempts (created_at_ms);`,
+  `CREATE TABLE user_agent_mappings (
+     id TEXT PRIMARY KEY,
+     pattern TEXT NOT NULL,
+     match_type TEXT NOT NULL,
+     app TEXT NOT NULL,
+     is_active INTEGER NOT NULL,
+     created_at_ms INTEGER NOT NULL,
+     updated_at_ms INTEGER NOT NULL
+   );`,
 ]

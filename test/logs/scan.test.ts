@@ -129,7 +129,7 @@ const queries = [
   'routing_engine_used=routing-rule',
   'cache_hit_types=direct&roots_only=true',
   'user_agents=curl/8.0',
-  'apps=OpenAI',
+  'apps=OpenAI Node SDK',
   'session_id=s1',
   'request_id=call-77,call-4999',
   'missing_cost_only=true',

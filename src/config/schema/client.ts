@@ -3,6 +3,8 @@ import type { Static } from '@sinclair/typebox'
 
 import { closed, count, duration, flag, idle, oneOf, open, seconds, words } from './fields.ts'
 
+export const USER_AGENT_MATCHES = ['contains', 'starts_with', 'exact', 'regex'] as const
+
 export const ClientConfig = closed({
   drop_excess_requests: Type.Optional(
     flag(false, 'Refuse at once when the queue of a provider is full, instead of waiting.'),
@@ -173,6 +175,26 @@ export const ClientConfig = closed({
   ),
   logging_headers: Type.Optional(
     words('Headers of callers that are kept with the row; those that carry keys never are.'),
+  ),
+  user_agent_mappings: Type.Optional(
+    Type.Array(
+      closed({
+        pattern: Type.String({ minLength: 1, maxLength: 300 }),
+        match_type: Type.Optional(
+          oneOf(USER_AGENT_MATCHES, {
+            default: 'contains',
+            description: 'How the pattern stands in a user agent; `regex` is in RE2 syntax.',
+          }),
+        ),
+        app: Type.String({ minLength: 1, maxLength: 60, description: 'What the log calls it.' }),
+        is_active: Type.Optional(flag(true)),
+      }),
+      {
+        maxItems: 500,
+        description:
+          'Which programs callers are, by their user agents; before the built-in ones, and the first that matches counts.',
+      },
+    ),
   ),
 
   initial_pool_size: idle(count({ default: 300 })),
