@@ -30,10 +30,18 @@ export interface Totals {
   abandoned: number
 }
 
+/** A call under way, and what is noted of it so far. */
+export interface OpenCall {
+  readonly call: Call
+  readonly books: Books
+}
+
 export interface Recorder {
   readonly totals: Readonly<Totals>
-  /** Calls that have not ended, by `requestType`. */
+  /** How many calls have not ended, by `requestType`; 0 for those that there were. Counted when asked. */
   readonly underway: ReadonlyMap<string, number>
+  /** The calls that have not ended, in no order; as it is now, and not to be kept. */
+  readonly calls: readonly OpenCall[]
   /** `release` runs once, when the call is settled. */
   open(call: Call, release: () => void): Settle
 }
@@ -48,9 +56,23 @@ export function createRecorder(
   price: Price = () => undefined,
 ): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
-  const underway = new Map<string, number>()
-  const desk: Desk = { log, sinks, price, totals, underway, unfinished: new Unfinished() }
-  return { totals, underway, open: (call, release) => new Settlement(call, release, desk) }
+  const open: Settlement[] = []
+  const seen = new Set<string>()
+  const last = { endpoint: undefined, stream: false }
+  const desk: Desk = { log, sinks, price, totals, open, seen, last, unfinished: new Unfinished() }
+  return {
+    totals,
+    get underway() {
+      const counts = new Map(Array.from(seen, (type) => [type, 0]))
+      for (const { call } of open) {
+        const type = requestType(call.endpoint, call.stream)
+        counts.set(type, counts.get(type)! + 1)
+      }
+      return counts
+    },
+    calls: open,
+    open: (call, release) => new Settlement(call, release, desk),
+  }
 }
 
 /** What a call cost; undefined when that is not known. */
@@ -63,22 +85,36 @@ interface Desk {
   readonly price: Price
   readonly unfinished: Unfinished
   readonly totals: Totals
-  readonly underway: Map<string, number>
+  /** Those that are not closed. An array that closes its gaps, for the reason that `inflight.ts` gives. */
+  readonly open: Settlement[]
+  /** Types of calls that there were. */
+  readonly seen: Set<string>
+  /** Of the last call: mostly the next one is of the same type. */
+  readonly last: { endpoint: Call['endpoint'] | undefined; stream: boolean }
 }
 
-class Settlement implements Settle {
+class Settlement implements Settle, OpenCall {
   isSettled = false
-  readonly #call: Call
+  readonly call: Call
+  /** Where it stands among those that are open. */
+  #slot: number
   readonly #release: () => void
   readonly #desk: Desk
   readonly books: Books
 
   constructor(call: Call, release: () => void, desk: Desk) {
-    this.#call = call
+    this.call = call
     this.#release = release
     this.#desk = desk
     this.books = new Books(call, wantsContent(call, desk.sinks))
-    this.#underway(1)
+    const { open, last, seen } = desk
+    this.#slot = open.length
+    open.push(this)
+    if (call.endpoint !== last.endpoint || call.stream !== last.stream) {
+      last.endpoint = call.endpoint
+      last.stream = call.stream
+      seen.add(requestType(call.endpoint, call.stream))
+    }
   }
 
   success(usage: Usage | undefined): void {
@@ -86,7 +122,7 @@ class Settlement implements Settle {
     const { log, totals } = this.#desk
     totals.succeeded++
     // Only then are the facts worth collecting.
-    if (log.level === 'debug') log.debug('request served', facts(this.#call, { usage }))
+    if (log.level === 'debug') log.debug('request served', facts(this.call, { usage }))
     this.#tell(undefined, usage)
   }
 
@@ -96,9 +132,9 @@ class Settlement implements Settle {
     if (error.kind === 'client_closed') totals.abandoned++
     else totals.failed++
     // A caller may have said its virtual key to the provider, which likes to repeat what it refuses.
-    const why = redact(error.message, this.#call.caller.virtualKey)
+    const why = redact(error.message, this.call.caller.virtualKey)
     log[error.level](`request failed: ${why}`, {
-      ...facts(this.#call, { usage }),
+      ...facts(this.call, { usage }),
       kind: error.kind,
       failure_class: failureClass(error),
       status: error.status,
@@ -113,12 +149,12 @@ class Settlement implements Settle {
     let record: CallRecord | undefined
     for (const sink of sinks) {
       if (!sink.isListening) continue
-      record ??= recordOf(this.#call, this.books, error, usage, this.#desk)
+      record ??= recordOf(this.call, this.books, error, usage, this.#desk)
       try {
         sink.settled(record)
       } catch (thrown) {
         // Nobody's answer depends on who takes notes.
-        log.error('a settled call could not be noted', { id: this.#call.id, cause: thrown })
+        log.error('a settled call could not be noted', { id: this.call.id, cause: thrown })
       }
     }
   }
@@ -126,15 +162,14 @@ class Settlement implements Settle {
   #close(): boolean {
     if (this.isSettled) return false
     this.isSettled = true
-    this.#underway(-1)
+    const { open } = this.#desk
+    const last = open.pop()
+    if (last && last !== this) {
+      open[this.#slot] = last
+      last.#slot = this.#slot
+    }
     this.#release()
     return true
-  }
-
-  #underway(change: 1 | -1): void {
-    const { underway } = this.#desk
-    const type = requestType(this.#call.endpoint, this.#call.stream)
-    underway.set(type, (underway.get(type) ?? 0) + change)
   }
 }
 
