@@ -33,6 +33,7 @@ import { createRecorder } from '#pipeline/record.ts'
 import { createRefusals } from '#pipeline/refusals.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
+import { createUnderway } from '#pipeline/underway.ts'
 import { createWebhooks, recipientsIn } from '#pipeline/webhooks.ts'
 import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
@@ -193,6 +194,15 @@ export function startApp(options: AppOptions): StartResult {
     webhooks,
     logs,
     agents,
+    underway:
+      logs &&
+      agents &&
+      createUnderway({
+        recorder: () => gateway.services.recorder,
+        snapshot: () => live.current(),
+        appOf: agents.appOf,
+        logs,
+      }),
     refusals: logs && createRefusals(logs, () => live.current().logs),
     snapshot: () => live.current(),
     metrics,

@@ -24,7 +24,7 @@ export async function tail(argv: readonly string[], env: Environment): Promise<n
   })
   socket.addEventListener('message', ({ data }) => {
     const { type, payload } = JSON.parse(String(data)) as { type: string; payload: Row }
-    if (type === 'log') {
+    if (type === 'log' && payload.status !== 'processing') {
       process.stdout.write(
         parsed.own['json'] === true ? `${JSON.stringify(payload)}\n` : line(payload),
       )
@@ -39,6 +39,7 @@ export async function tail(argv: readonly string[], env: Environment): Promise<n
 
 interface Row {
   readonly timestamp: string
+  readonly status: string
   readonly status_code: number
   readonly object: string
   readonly provider: string

@@ -5,6 +5,7 @@ import type { Jobs } from '#pipeline/jobs.ts'
 import type { Refusals } from '#pipeline/refusals.ts'
 import type { run } from '#pipeline/run.ts'
 import type { Services } from '#pipeline/services.ts'
+import type { Underway } from '#pipeline/underway.ts'
 import type { Webhooks } from '#pipeline/webhooks.ts'
 import type { LogStore } from '#store/logs.ts'
 
@@ -19,6 +20,8 @@ export interface Gateway {
   readonly logs?: LogStore | undefined
   /** Which programs callers are; absent where no log can be kept. */
   readonly agents?: Agents | undefined
+  /** The calls under way as rows of the log, and whoever follows them; absent where no log can be kept. */
+  readonly underway?: Underway | undefined
   /** Takes note of requests that became no calls; absent where no log can be kept. */
   readonly refusals?: Refusals | undefined
   snapshot(): Snapshot

@@ -21,7 +21,8 @@ const lists = {
   providers: 'Providers that were asked last',
   models: 'Models as callers wrote them',
   aliases: 'Models as providers were asked for them',
-  status: '`success` or `error`',
+  status:
+    '`success`, `error`, or `processing` for calls under way: alone, all of these; with others, on the first page and newest first, before it and beyond its limit',
   objects: 'Operations, such as `chat_completion` or `chat_completion_stream`',
   selected_key_ids: 'Ids of provider keys',
   virtual_key_ids: 'Ids of virtual keys',

@@ -68,6 +68,14 @@ export function logsOf(gateway: Gateway): LogStore {
   )
 }
 
+/** The calls under way of a gateway. Throws 503 when it keeps no log. */
+export function underwayOf(gateway: Gateway): NonNullable<Gateway['underway']> {
+  logsOf(gateway)
+  const { underway } = gateway
+  if (underway) return underway
+  throw new GatewayError('store_unavailable', 'The calls under way are not known here.')
+}
+
 export function filtersOf(request: Request): Filters {
   const filters: Record<string, string> = {}
   for (const [name, value] of new URLSearchParams(queryOf(request.url))) {

@@ -12,6 +12,7 @@ import { addChanges } from './logs-changes.ts'
 import { BUCKET, described, FILTERS, PAGING, parameter } from './logs-document.ts'
 import { decoded, filtersOf, JSON_HEADERS, logRoutes, notInLog } from './logs-routes.ts'
 import { addSums } from './logs-sums.ts'
+import { listOf, oneUnderway } from './logs-underway.ts'
 import { parseJson, readText, requireJson } from './read.ts'
 
 // The log of calls, for programs on this machine: search, single rows, sums, exports and SQL.
@@ -24,7 +25,11 @@ export function logsSurface(gateway: Gateway): Elysia {
   const app = new Elysia({ name: 'logs', normalize: false })
     .get(
       '/api/logs',
-      asked((filters) => ({ kind: 'list', filters })),
+      guarded(async (logs, request) => {
+        return new Response(await listOf(gateway, logs, filtersOf(request)), {
+          headers: JSON_HEADERS,
+        })
+      }),
       described('Search the log of calls', [...FILTERS, ...PAGING]),
     )
     .get(
@@ -81,8 +86,9 @@ export function logsSurface(gateway: Gateway): Elysia {
       '/api/logs/:id',
       guarded(async (logs, request) => {
         const id = decoded(/\/api\/logs\/([^/?]+)/.exec(request.url)?.[1] ?? '')
-        const text = id === undefined ? 'null' : await logs.ask({ kind: 'one', id })
-        if (text === 'null') throw notInLog('There is no such call in the log.')
+        const found = id === undefined ? 'null' : await logs.ask({ kind: 'one', id })
+        const text = found === 'null' ? oneUnderway(gateway, id) : found
+        if (text === undefined) throw notInLog('There is no such call in the log.')
         return new Response(text, { headers: JSON_HEADERS })
       }),
       described('One call with everything that was kept of it'),

@@ -5,7 +5,7 @@ import { newId } from '#lib/id.ts'
 
 import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
-import { logsOf } from './logs-routes.ts'
+import { underwayOf } from './logs-routes.ts'
 import { respondError } from './respond.ts'
 import type { RelayData } from './websocket.ts'
 
@@ -18,7 +18,10 @@ export function isTail(path: string): boolean {
   return path === '/ws' || path === '/ws/logs'
 }
 
-/** Upgrades to a socket that gets `{type: "log", operation, payload}` for every call once it is logged. */
+/**
+ * Upgrades to a socket that gets `{type: "log", operation, payload}` for every call: `create` with the status
+ * `processing` when it has been under way for a moment, and `update` once it is logged, or `create` if it was faster.
+ */
 export function openTail(
   request: Request,
   server: Server<RelayData>,
@@ -26,7 +29,7 @@ export function openTail(
 ): Response | undefined {
   try {
     requireLocal(request, gateway)
-    const logs = logsOf(gateway)
+    const { following } = underwayOf(gateway)
     if (watching >= maxWatchers) {
       throw new GatewayError('queue_full', 'Too many are watching the log already.')
     }
@@ -37,8 +40,8 @@ export function openTail(
         open(socket) {
           watching++
           // Who reads too slowly is cut off by the socket's own limit.
-          stop = logs.watch((line) => {
-            socket.send(`{"type":"log","operation":"create","payload":${line}}`)
+          stop = following.watch((operation, row) => {
+            socket.send(`{"type":"log","operation":"${operation}","payload":${row}}`)
           })
           pings = setInterval(() => socket.ping(), pingMs)
           pings.unref()

@@ -1,5 +1,7 @@
 import type { AppRule } from '#config/apps.ts'
 import type { Logger } from '#core/log.ts'
+import { createApps } from '#store/logs-apps.ts'
+import type { AppOf } from '#store/logs-apps.ts'
 import type { LogStore } from '#store/logs.ts'
 import type { MappingStore } from '#store/user-agents.ts'
 
@@ -9,8 +11,8 @@ import type { MappingStore } from '#store/user-agents.ts'
 export interface Agents {
   readonly mappings: MappingStore
   configured(): readonly AppRule[]
-  /** What is in use, built-in rules apart. */
-  rules(): readonly AppRule[]
+  /** Which program a user agent is, as far as the log has been told. */
+  readonly appOf: AppOf
   /** Tells the log what holds now. Never throws. */
   refresh(): void
 }
@@ -27,19 +29,23 @@ export function createAgents({ mappings, configured, logs, log }: AgentsOptions)
     const own = mappings.all().filter(({ isActive }) => isActive)
     return [...own.map(({ pattern, match, app }) => ({ pattern, match, app })), ...configured()]
   }
+  let current: readonly AppRule[] = []
+  let appOf: AppOf | undefined
   return {
     mappings,
     configured,
-    rules,
+    appOf: (userAgent) => (appOf ??= createApps(current))(userAgent),
     refresh() {
       try {
-        logs.setApps(rules())
+        current = rules()
       } catch (thrown) {
         log.warn('the mappings of user agents cannot be read; only those of the file count', {
           cause: thrown,
         })
-        logs.setApps(configured())
+        current = configured()
       }
+      appOf = undefined
+      logs.setApps(current)
     },
   }
 }

@@ -61,6 +61,12 @@ const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 8
 
 const maxValues = 100
 
+/** Whoever names calls gets them, whenever and in whatever session they were. */
+export function withoutTimes(filters: Filters): Filters {
+  if (!filters['request_id']) return filters
+  return { ...filters, start_time: '', end_time: '', period: '', roots_only: '' }
+}
+
 /** The rows that `filters` want. Throws `BadFilter`. */
 export function whereOf(filters: Filters, nowMs: number): Where {
   const parts: string[] = []

@@ -2,7 +2,7 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
 import { wantedOf } from './logs-conditions.ts'
 import type { Source } from './logs-conditions.ts'
-import { BadFilter, sorts, wholeOf } from './logs-filter.ts'
+import { BadFilter, sorts, wholeOf, withoutTimes } from './logs-filter.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
 import { placeOf, rowsAmong, walk } from './logs-scan.ts'
@@ -32,7 +32,8 @@ interface Order {
   readonly isUp: boolean
 }
 
-export function listCalls(db: Database | undefined, filters: Filters, nowMs: number): unknown {
+export function listCalls(db: Database | undefined, asked: Filters, nowMs: number): unknown {
+  const filters = withoutTimes(asked)
   const limit = wholeOf('limit', filters['limit'], 50, maxLimit)
   const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
   const order = orderOf(filters)

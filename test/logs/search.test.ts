@@ -74,6 +74,8 @@ describe('a filter', () => {
     ['parent_request_id=s1', ['pear', 'apple']],
     ['roots_only=true', ['error', 'stream']],
     ['request_id=pear', ['pear']],
+    // Whoever names calls gets them, whenever they were.
+    ['request_id=pear,error&end_time=2001-01-01T00:00:00Z&roots_only=true', ['error', 'pear']],
     ['min_tokens=6', ['stream', 'pear']],
     ['min_tokens=6&max_tokens=10', ['stream']],
     ['max_latency=0', []],

@@ -54,6 +54,31 @@ test('every sink gets one record of a call, and only the first word counts', () 
   expect(one.records[0]).toMatchObject({ outcome: 'success', status: 200, answer: '{}' })
 })
 
+test('calls are known while they are open, in whatever order they end', () => {
+  const recorder = createRecorder(quiet())
+  const open = (id: string, stream = false) =>
+    recorder.open({ ...callOf(), id, stream }, () => undefined)
+  const known = (): string[] => recorder.calls.map(({ call }) => call.id).toSorted()
+  const settles = new Map(['a', 'b', 'c', 'd'].map((id) => [id, open(id, id === 'd')]))
+  expect(known()).toEqual(['a', 'b', 'c', 'd'])
+  expect([...recorder.underway]).toEqual([
+    ['chat_completion', 3],
+    ['chat_completion_stream', 1],
+  ])
+  const left = new Set(['a', 'b', 'c', 'd'])
+  for (const id of ['b', 'd', 'a', 'c']) {
+    settles.get(id)!.success(undefined)
+    // Whatever is said later changes nothing.
+    settles.get(id)!.success(undefined)
+    left.delete(id)
+    expect(known()).toEqual([...left])
+  }
+  expect([...recorder.underway]).toEqual([
+    ['chat_completion', 0],
+    ['chat_completion_stream', 0],
+  ])
+})
+
 test('a call that the caller left is neither success nor error', () => {
   const sink = listening(false)
   const settle = createRecorder(quiet(), [sink]).open(callOf(), () => undefined)

@@ -1,0 +1,131 @@
+import type { Snapshot } from '#config/snapshot.ts'
+import { epochMs } from '#lib/clock.ts'
+import type { AppOf } from '#store/logs-apps.ts'
+import { listed } from '#store/logs-row.ts'
+import type { StoredRow } from '#store/logs-row.ts'
+import { secretsOf } from '#store/logs-secrets.ts'
+import type { Secrets } from '#store/logs-secrets.ts'
+import type { LogStore } from '#store/logs.ts'
+
+import { createFollowing } from './follow.ts'
+import type { Following } from './follow.ts'
+import { enginesOf, metadataOf, secretsIn, secretsOfConfig } from './journal.ts'
+import type { OpenCall, Recorder } from './record.ts'
+
+// The calls under way as rows of the log, put together when somebody looks and never before.
+
+export interface UnderwayCall {
+  /** The same one each time. */
+  readonly key: object
+  readonly id: string
+  /** As far as it is known; for filters, and not to be shown: secrets may stand in it. */
+  row(): StoredRow
+  /** A row as lists show it, as JSON text without secrets. */
+  text(row: StoredRow): string
+}
+
+export interface Underway {
+  /** Newest first. */
+  calls(): readonly UnderwayCall[]
+  readonly following: Following
+}
+
+export interface UnderwayOptions {
+  readonly recorder: () => Pick<Recorder, 'calls'>
+  readonly snapshot: () => Snapshot
+  /** Which program a user agent is. */
+  readonly appOf: AppOf
+  readonly logs: Pick<LogStore, 'watch'>
+}
+
+export function createUnderway({ recorder, snapshot, appOf, logs }: UnderwayOptions): Underway {
+  const configured = new WeakMap<Snapshot, Secrets>()
+  const secretsOfFile = (): Secrets => {
+    const current = snapshot()
+    let known = configured.get(current)
+    if (!known) configured.set(current, (known = secretsOf(secretsOfConfig(current))))
+    return known
+  }
+
+  function cleanerOf({ call, books }: OpenCall): (text: string) => string {
+    const { directKey, virtualKey } = call.caller
+    const own = secretsIn(call.headers, directKey, books.credential, virtualKey)
+    const ofCall = secretsOf(own)
+    const ofFile = secretsOfFile()
+    return (text) => ofFile.clean(ofCall.clean(text)).toWellFormed()
+  }
+
+  const calls: Underway['calls'] = () =>
+    recorder()
+      .calls.toSorted((a, b) => b.call.startedAt - a.call.startedAt)
+      .map((open) => ({
+        key: open,
+        id: open.call.id,
+        row() {
+          const agent = open.call.headers['user-agent']?.slice(0, 300)
+          // Of a text without secrets, half of which would not be recognised.
+          const app = agent === undefined ? undefined : appOf(cleanerOf(open)(agent))
+          return rowOf(open, agent, app, snapshot().logs.headers)
+        },
+        text: (row) => cleanerOf(open)(JSON.stringify({ ...listed(row), inc_number: null })),
+      }))
+  return { calls, following: createFollowing(logs, calls) }
+}
+
+function rowOf(
+  { call, books }: OpenCall,
+  agent: string | undefined,
+  app: string | undefined,
+  wanted: readonly string[],
+): StoredRow {
+  const { headers, startedAt } = call
+  const { rule, firstTokenAt } = books
+  const { owner } = call.caller
+  return {
+    n: 0,
+    id: call.id,
+    at_ms: Math.round(epochMs(startedAt)),
+    object: call.endpoint,
+    stream: call.stream ? 1 : 0,
+    status: 'processing',
+    status_code: books.status ?? 0,
+    provider: books.provider,
+    model: call.modelRequested ?? null,
+    model_used: books.model ?? null,
+    key_id: books.keyId ?? null,
+    key_name: books.keyName ?? null,
+    virtual_key_id: owner?.virtualKeyId ?? null,
+    virtual_key_name: owner?.virtualKeyName ?? null,
+    team_id: owner?.teamId ?? null,
+    team_name: owner?.teamName ?? null,
+    customer_id: owner?.customerId ?? null,
+    customer_name: owner?.customerName ?? null,
+    user_id: null,
+    user_name: null,
+    routing_rule_id: rule?.id ?? null,
+    routing_rule_name: rule?.name ?? null,
+    routing_engines: enginesOf({ owner, rule }) ?? null,
+    cache_hit_type: null,
+    app: app ?? null,
+    session_id:
+      (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255) ?? null,
+    user_agent: agent ?? null,
+    // So far.
+    latency_ms: performance.now() - startedAt,
+    queued_ms: books.queuedMs,
+    upstream_ms: books.upstreamMs,
+    first_token_ms: firstTokenAt === undefined ? null : firstTokenAt - startedAt,
+    prompt_tokens: null,
+    completion_tokens: null,
+    total_tokens: null,
+    cached_read_tokens: null,
+    cost: null,
+    fallback_index: books.fallbackIndex,
+    retries: books.retries,
+    attempts: books.attempts,
+    stop_reason: null,
+    summary: null,
+    error: null,
+    metadata: metadataOf(headers, wanted) ?? null,
+  }
+}
