@@ -109,10 +109,11 @@ export function createRanking(dimension: NamedDimension | undefined): Ranking {
       const asked = models ? part.fact(placeOf('model_k')) : ids
       const providers = models ? part.fact(placeOf('provider_k')) : ids
       const later = isNow ? 0 : width
-      reserve((whose ? whose.names : models!.pairs).length + part.count)
+      const { places, count } = part
+      reserve((whose ? whose.names : models!.pairs).length + count)
       const own = sums
-      for (let i = 0; i < part.count; i++) {
-        const at = part.places[i]!
+      for (let i = 0; i < count; i++) {
+        const at = places[i]!
         const id = ids[at]! || asked[at]!
         if (id !== id) continue
         const slot = whose ? whose.of(id) : models!.of(providers[at]!, id)
