@@ -37,10 +37,11 @@ export function logsSurface(gateway: Gateway): Elysia {
       asked((filters) => ({ kind: 'stats', filters })),
       described('Sums over the calls that filters want', [
         ...FILTERS,
-        parameter('compare_to_previous', 'Adds the sums of the time before, as `previous`.', [
-          'true',
-          'false',
-        ]),
+        parameter(
+          'compare_to_previous',
+          'Adds the sums of the time before, as `previous`, and by how many percent they changed, as `trend`.',
+          ['true', 'false'],
+        ),
       ]),
     )
     .get(

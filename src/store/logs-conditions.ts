@@ -1,6 +1,6 @@
 import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
-import { columnOf, phraseOf, ranges, timesOf, valuesOf, whereOf } from './logs-filter.ts'
+import { columnOf, phraseOf, ranges, timesOf, valuesFor, whereOf } from './logs-filter.ts'
 import { placeOf } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
 
@@ -47,7 +47,7 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
   }
   for (const [name, text] of Object.entries(filters)) {
     if (text === '') continue
-    const wanted = valuesOf(text)
+    const wanted = valuesFor(name, text)
     if (name === 'status') {
       const values = wanted.map((status) => ({ success: 1, error: 0 })[status] ?? -1)
       conditions.push({ kind: 'in', place: placeOf('success'), values: new Set(values) })

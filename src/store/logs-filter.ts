@@ -78,7 +78,7 @@ export function whereOf(filters: Filters, nowMs: number): Where {
   for (const [name, text] of Object.entries(filters)) {
     if (text === '') continue
     if (Object.hasOwn(columnOf, name)) {
-      const wanted = valuesOf(text)
+      const wanted = valuesFor(name, text)
       and(`${columnOf[name]} IN (${wanted.map(() => '?').join(', ')})`, ...asStored(name, wanted))
       if (name === 'objects') streamsOf(wanted, and)
     } else if (Object.hasOwn(ranges, name)) {
@@ -125,6 +125,21 @@ function streamsOf(wanted: readonly string[], and: (sql: string) => void): void 
 /** The values that a filter names. */
 export function valuesOf(text: string): readonly string[] {
   return text.split(',').slice(0, maxValues)
+}
+
+/** Their values hold commas themselves, as in `(KHTML, like Gecko)`: so many parts may be one value. */
+const withCommas: ReadonlySet<string> = new Set(['user_agents', 'apps'])
+const maxParts = 6
+
+/** The values that a filter of a column may mean. */
+export function valuesFor(name: string, text: string): readonly string[] {
+  const parts = valuesOf(text)
+  if (parts.length === 1 || !withCommas.has(name)) return parts
+  return parts.flatMap((_, at) =>
+    Array.from({ length: Math.min(maxParts, parts.length - at) }, (__, more) =>
+      parts.slice(at, at + more + 1).join(','),
+    ),
+  )
 }
 
 /** The first and the last moment that filters want. Throws `BadFilter`. */

@@ -1,4 +1,4 @@
-import { columnOf, ranges, timesOf, valuesOf, withoutTimes } from './logs-filter.ts'
+import { columnOf, ranges, timesOf, valuesFor, valuesOf, withoutTimes } from './logs-filter.ts'
 import type { StoredRow } from './logs-row.ts'
 import type { Filters } from './logs-schema.ts'
 
@@ -18,7 +18,7 @@ export function wantsUnderway(asked: Filters, row: StoredRow, nowMs: number): bo
       if (!valuesOf(text).includes(object)) return false
     } else if (Object.hasOwn(columnOf, name)) {
       const value = known[columnOf[name]!]
-      if (typeof value !== 'string' || !valuesOf(text).includes(value)) return false
+      if (typeof value !== 'string' || !valuesFor(name, text).includes(value)) return false
     } else if (Object.hasOwn(ranges, name)) {
       const [column, sign] = ranges[name]!
       const value = known[column]

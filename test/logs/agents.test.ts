@@ -82,6 +82,18 @@ describe('over a socket', () => {
     ])
     const one = await rig.get('/api/logs?user_agents=billing-worker/7,curl/8.5.0&apps=Billing')
     expect(one.logs).toMatchObject([{ user_agent: 'billing-worker/7', app: 'Billing' }])
+    // What is listed can be asked for, commas and all, and with others.
+    for (const [agents, count] of [
+      ['claude-cli/2.0.1 (external, cli)', 1],
+      ['curl/8.5.0,claude-cli/2.0.1 (external, cli),billing-worker/7', 3],
+      ['claude-cli/2.0.1 (external', 0],
+    ] as const) {
+      const query = `user_agents=${encodeURIComponent(agents)}`
+      expect((await rig.get(`/api/logs?${query}`)).logs).toHaveLength(count)
+      expect((await rig.get(`/api/logs/stats?${query}`)).total_requests).toBe(count)
+      const exported = await fetch(`${rig.gateway.url}/api/logs/export?${query}`)
+      expect((await exported.text()).split('\n').length - 1).toBe(count)
+    }
     const data = await rig.get('/api/logs/filterdata?dimensions=apps,user_agents')
     expect(data.apps).toContain('Claude Code')
     expect(data.user_agents).toContain('claude-cli/2.0.1 (external, cli)')

@@ -142,6 +142,9 @@ describe('a histogram', () => {
     const found = await histogram('tokens/by-dimension?dimension=selected_key_id&period=1h')
     expect(found).toMatchObject({ dimension: 'selected_key', dimension_values: ['main', 'other'] })
     expect(total(found.buckets, (one) => one['by_dimension']['other']?.['total_tokens'])).toBe(150)
+    // What Bifrost has and no call here belongs to is empty.
+    const nobodys = await histogram('cost/by-dimension?dimension=business_unit_id&period=1h')
+    expect(nobodys).toMatchObject({ dimension: 'business_unit', dimension_values: [] })
     for (const query of ['', 'dimension=nothing', 'dimension=__proto__', 'dimension=n;--']) {
       const answer = await rig.get(`/api/logs/histogram/cost/by-dimension?${query}`)
       expect(answer).toMatchObject({ status_code: 400, error: { param: 'dimension' } })

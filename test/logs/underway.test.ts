@@ -122,7 +122,12 @@ test('with others they stand before the first page, whose rows and cursor stay w
 test('filters, order and paging are those of the log', async () => {
   await using rig = await logRig()
   const calls = [
-    await held(rig, 'a', { model: 'openai/gpt-4o' }, { 'x-bf-session-id': 's' }),
+    await held(
+      rig,
+      'a',
+      { model: 'openai/gpt-4o' },
+      { 'x-bf-session-id': 's', 'user-agent': 'other (x, y)' },
+    ),
     await held(rig, 'b', { stream: false }, { 'user-agent': 'curl/8', 'x-bf-lh-team': 'x' }),
     await held(rig, 'c'),
   ]
@@ -139,6 +144,7 @@ test('filters, order and paging are those of the log', async () => {
     ['objects=chat_completion_stream', []],
     ['apps=curl', ['b']],
     ['user_agents=curl/8', ['b']],
+    ['user_agents=curl/8,other (x, y)', ['b', 'a']],
     ['session_id=s', ['a']],
     ['roots_only=true', ['c', 'b']],
     ['request_id=b&period=1m', ['b']],
