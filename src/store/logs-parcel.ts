@@ -1,93 +1,126 @@
 import type { LogRow } from './logs-schema.ts'
 
 // Rows on their way from the thread that serves to the one that writes. Handing over is paid for by the first, so it
-// gets few large texts instead of many small objects.
+// gets numbers into memory that both see, names once for all rows, and one large text instead of many small ones.
 
 /** A batch of rows. Strings cross over without being looked at, as long as there is nothing else beside them. */
 export interface Parcel {
-  /** JSON text: the rows' members one after the other, in the order of `members`. */
-  readonly facts: string
-  /** JSON text: lists of what is to be taken out of rows; `facts` says which is whose. */
+  /** How many rows there are; their numbers are in the shared memory. */
+  readonly count: number
+  /** JSON text: what many rows have in common, such as models. */
+  readonly names: string
+  /** JSON text: lists of what is to be taken out of rows. */
   readonly secrets: string
-  /** What the user said last, requests and answers of all rows, one after the other: nothing is quoted only to be unquoted again. */
+  /** What else is text of all rows, one after the other: nothing is quoted only to be unquoted again. */
   readonly texts: string
   /** Answers that are bytes, by the place of their row; not there when there are none. */
   readonly streams?: readonly (readonly [number, Uint8Array])[]
 }
 
-/** The rows are not used any more afterwards. */
-export function parcelOf(rows: readonly LogRow[]): Parcel {
+/** Numbers of one row: 15 of its own, 21 for names, 10 lengths of texts, and which secrets are to be looked for. */
+const width = 15 + 21 + 10 + 1
+
+/** Memory for the numbers of so many rows, to be shared by both threads. One parcel uses it at a time. */
+export function parcelMemory(rows: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(rows * width * Float64Array.BYTES_PER_ELEMENT)
+}
+
+/** The rows are not used any more afterwards. Throws RangeError for more rows than the memory is for. */
+export function parcelOf(rows: readonly LogRow[], memory: SharedArrayBuffer): Parcel {
+  const numbers = new Float64Array(memory)
+  if (rows.length * width > numbers.length) throw new RangeError('too many rows for one parcel')
   const streams: [number, Uint8Array][] = []
   const texts: string[] = []
-  const facts: unknown[] = []
-  const places = new Map<string, number>()
+  const names: string[] = []
+  const known = new Map<string, number>()
+  const lists = new Map<string, number>()
   const secrets: (readonly string[])[] = []
-  rows.forEach((row, i) => {
-    const { asked, request, answer } = row
-    // One by one, in the order of `rowsOf`: a loop over names would take as long as all the rest.
-    facts.push(
-      row.id,
-      row.atMs,
-      row.object,
-      row.stream,
-      row.status,
-      row.statusCode,
-      row.provider,
-      row.model,
-      row.modelUsed,
-      row.keyId,
-      row.keyName,
-      row.virtualKeyId,
-      row.virtualKeyName,
-      row.teamId,
-      row.teamName,
-      row.customerId,
-      row.customerName,
-      row.userId,
-      row.userName,
-      row.ruleId,
-      row.ruleName,
-      row.engines,
-      row.cacheHitType,
-      row.sessionId,
-      row.userAgent,
-      row.latencyMs,
-      row.queuedMs,
-      row.upstreamMs,
-      row.firstTokenMs,
-      row.promptTokens,
-      row.completionTokens,
-      row.totalTokens,
-      row.cachedTokens,
-      row.cost,
-      row.fallbackIndex,
-      row.retries,
-      row.attempts,
-      row.usage,
-      row.error,
-      row.trail,
-      row.dropped,
-      row.metadata,
-      row.trace,
-      asked?.length ?? -1,
-      request?.length ?? -1,
-      typeof answer === 'string' ? answer.length : -1,
-    )
-    if (asked !== undefined) texts.push(asked)
-    if (request !== undefined) texts.push(request)
-    if (typeof answer === 'string') texts.push(answer)
-    else if (answer !== undefined) streams.push([i, answer])
-    // Callers come with the same keys again and again.
-    const own = row.secrets.join('\n')
-    let place = places.get(own)
+  let at = 0
+  const number = (value: number | undefined): void => {
+    numbers[at++] = value ?? Number.NaN
+  }
+  /** Callers, models and keys are the same again and again. */
+  const name = (value: string | undefined): void => {
+    if (value === undefined) {
+      numbers[at++] = -1
+      return
+    }
+    let place = known.get(value)
+    if (place === undefined) {
+      place = names.push(value) - 1
+      known.set(value, place)
+    }
+    numbers[at++] = place
+  }
+  const text = (value: string | undefined): void => {
+    if (value === undefined) numbers[at++] = -1
+    else {
+      numbers[at++] = value.length
+      texts.push(value)
+    }
+  }
+  // One by one, in the order of `rowsOf`: a loop over names would take as long as all the rest.
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!
+    number(row.atMs)
+    number(row.stream ? 1 : 0)
+    number(row.statusCode)
+    number(row.latencyMs)
+    number(row.queuedMs)
+    number(row.upstreamMs)
+    number(row.firstTokenMs)
+    number(row.promptTokens)
+    number(row.completionTokens)
+    number(row.totalTokens)
+    number(row.cachedTokens)
+    number(row.cost)
+    number(row.fallbackIndex)
+    number(row.retries)
+    number(row.attempts)
+    name(row.status)
+    name(row.object)
+    name(row.provider)
+    name(row.model)
+    name(row.modelUsed)
+    name(row.keyId)
+    name(row.keyName)
+    name(row.virtualKeyId)
+    name(row.virtualKeyName)
+    name(row.teamId)
+    name(row.teamName)
+    name(row.customerId)
+    name(row.customerName)
+    name(row.userId)
+    name(row.userName)
+    name(row.ruleId)
+    name(row.ruleName)
+    name(row.engines)
+    name(row.cacheHitType)
+    name(row.userAgent)
+    name(row.dropped)
+    text(row.id)
+    text(row.sessionId)
+    text(row.usage)
+    text(row.error)
+    text(row.trail)
+    text(row.metadata)
+    text(row.trace)
+    text(row.asked)
+    text(row.request)
+    const { answer } = row
+    text(typeof answer === 'string' ? answer : undefined)
+    if (answer instanceof Uint8Array) streams.push([i, answer])
+    const own = row.secrets.length === 0 ? '' : row.secrets.join('\n')
+    let place = lists.get(own)
     if (place === undefined) {
       place = secrets.push(row.secrets) - 1
-      places.set(own, place)
+      lists.set(own, place)
     }
-    facts.push(place)
-  })
+    number(place)
+  }
   return {
-    facts: JSON.stringify(facts),
+    count: rows.length,
+    names: JSON.stringify(names),
     secrets: JSON.stringify(secrets),
     texts: texts.join(''),
     ...(streams.length > 0 && { streams }),
@@ -95,72 +128,78 @@ export function parcelOf(rows: readonly LogRow[]): Parcel {
 }
 
 /** The rows of a parcel, whole again, and all secrets that came with them. */
-export function rowsOf({ facts: json, secrets: lists, texts, streams = [] }: Parcel): {
-  readonly rows: LogRow[]
-  readonly secrets: readonly string[]
-} {
-  const facts = JSON.parse(json) as unknown[]
+export function rowsOf(
+  { count, names: nameList, secrets: lists, texts, streams = [] }: Parcel,
+  memory: SharedArrayBuffer,
+): { readonly rows: LogRow[]; readonly secrets: readonly string[] } {
+  const numbers = new Float64Array(memory)
+  const names = JSON.parse(nameList) as string[]
   const secrets = JSON.parse(lists) as string[][]
   const rows: LogRow[] = []
   let at = 0
-  const text = (length: number): string | undefined => {
-    if (length < 0) return undefined
-    at += length
-    return texts.slice(at - length, at)
+  let cut = 0
+  const number = (): number => numbers[at++]!
+  const maybe = (): number | undefined => {
+    const value = numbers[at++]!
+    return Number.isNaN(value) ? undefined : value
   }
-  let place = 0
-  // What is undefined travels as null.
-  const next = (): unknown => facts[place++] ?? undefined
-  while (place < facts.length) {
+  const name = (): string | undefined => names[numbers[at++]!]
+  const text = (): string | undefined => {
+    const length = numbers[at++]!
+    if (length < 0) return undefined
+    cut += length
+    return texts.slice(cut - length, cut)
+  }
+  for (let i = 0; i < count; i++) {
     rows.push({
-      id: next(),
-      atMs: next(),
-      object: next(),
-      stream: next(),
-      status: next(),
-      statusCode: next(),
-      provider: next(),
-      model: next(),
-      modelUsed: next(),
-      keyId: next(),
-      keyName: next(),
-      virtualKeyId: next(),
-      virtualKeyName: next(),
-      teamId: next(),
-      teamName: next(),
-      customerId: next(),
-      customerName: next(),
-      userId: next(),
-      userName: next(),
-      ruleId: next(),
-      ruleName: next(),
-      engines: next(),
-      cacheHitType: next(),
-      sessionId: next(),
-      userAgent: next(),
-      latencyMs: next(),
-      queuedMs: next(),
-      upstreamMs: next(),
-      firstTokenMs: next(),
-      promptTokens: next(),
-      completionTokens: next(),
-      totalTokens: next(),
-      cachedTokens: next(),
-      cost: next(),
-      fallbackIndex: next(),
-      retries: next(),
-      attempts: next(),
-      usage: next(),
-      error: next(),
-      trail: next(),
-      dropped: next(),
-      metadata: next(),
-      trace: next(),
-      asked: text(next() as number),
-      request: text(next() as number),
-      answer: text(next() as number),
-      secrets: secrets[next() as number] ?? [],
-    } as LogRow)
+      atMs: number(),
+      stream: number() === 1,
+      statusCode: number(),
+      latencyMs: number(),
+      queuedMs: number(),
+      upstreamMs: number(),
+      firstTokenMs: maybe(),
+      promptTokens: maybe(),
+      completionTokens: maybe(),
+      totalTokens: maybe(),
+      cachedTokens: maybe(),
+      cost: maybe(),
+      fallbackIndex: number(),
+      retries: number(),
+      attempts: number(),
+      status: name() as LogRow['status'],
+      object: name()!,
+      provider: name()!,
+      model: name(),
+      modelUsed: name(),
+      keyId: name(),
+      keyName: name(),
+      virtualKeyId: name(),
+      virtualKeyName: name(),
+      teamId: name(),
+      teamName: name(),
+      customerId: name(),
+      customerName: name(),
+      userId: name(),
+      userName: name(),
+      ruleId: name(),
+      ruleName: name(),
+      engines: name(),
+      cacheHitType: name(),
+      userAgent: name(),
+      dropped: name(),
+      id: text()!,
+      sessionId: text(),
+      usage: text(),
+      error: text(),
+      trail: text(),
+      metadata: text(),
+      trace: text(),
+      asked: text(),
+      request: text(),
+      answer: text(),
+      secrets: secrets[number()] ?? [],
+    })
   }
   for (const [i, answer] of streams) Object.assign(rows[i]!, { answer })
   return { rows, secrets: secrets.flat() }

@@ -94,7 +94,13 @@ export interface LogLimits {
 
 /** What a thread is asked, and what it says. */
 export type ToThread =
-  | { readonly kind: 'write'; readonly path: string; readonly limits: LogLimits }
+  | {
+      readonly kind: 'write'
+      readonly path: string
+      readonly limits: LogLimits
+      /** For the numbers of parcels. */
+      readonly memory: SharedArrayBuffer
+    }
   | { readonly kind: 'secrets'; readonly secrets: readonly string[] }
   | { readonly kind: 'apps'; readonly rules: readonly AppRule[] }
   | (Parcel & {

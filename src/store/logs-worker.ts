@@ -16,6 +16,7 @@ const tidyEveryMs = 60_000
 const pauseMs = 20
 
 let writer: LogWriter | undefined
+let memory = new SharedArrayBuffer(0)
 let reader: ReturnType<typeof createLogReader> | undefined
 let rounds: ReturnType<typeof setInterval> | undefined
 
@@ -54,6 +55,7 @@ function tidy(): void {
 self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
   switch (data.kind) {
     case 'write':
+      memory = data.memory
       if (writer) writer.setLimits(data.limits)
       else {
         const { path, limits } = data
@@ -74,11 +76,11 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const { facts, texts, told: isTold } = data
-        const { rows, secrets } = rowsOf(data)
+        const { names, texts, told: isTold } = data
+        const { rows, secrets } = rowsOf(data, memory)
         // Nearly always nothing is to be taken out, which is found out for all rows at once.
         const holdsSecret = writer?.holdsSecret(secrets)
-        const areClean = !(holdsSecret?.(facts) ?? true) && !holdsSecret?.(texts)
+        const areClean = !(holdsSecret?.(names) ?? true) && !holdsSecret?.(texts)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
       } catch (thrown) {

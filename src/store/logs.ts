@@ -3,7 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
-import { parcelOf } from './logs-parcel.ts'
+import { parcelMemory, parcelOf } from './logs-parcel.ts'
 import type {
   ExportedPage,
   ExportQuestion,
@@ -71,6 +71,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let secrets: readonly string[] = []
   let apps: readonly AppRule[] = []
   const queue: LogRow[] = []
+  const memory = parcelMemory(rowsInBatch)
   let queuedChars = 0
   let dropped = 0
   let failure: string | undefined
@@ -100,7 +101,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       for (const [of] of changes) changed(of, unavailable(why))
       proceed()
     })
-    tell(worker, { kind: 'write', path, limits })
+    tell(worker, { kind: 'write', path, limits, memory })
     tell(worker, { kind: 'secrets', secrets })
     if (apps.length > 0) tell(worker, { kind: 'apps', rules: apps })
     return worker
@@ -183,7 +184,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     queuedChars -= chars
     isFull = false
     inFlight = { seq: ++seq, rows: rows.length }
-    tell(writer, { kind: 'batch', seq, ...parcelOf(rows), told: watchers.size > 0 })
+    tell(writer, { kind: 'batch', seq, ...parcelOf(rows, memory), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
@@ -257,7 +258,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     setLimits(next) {
       limits = next
-      if (writer) tell(writer, { kind: 'write', path, limits })
+      if (writer) tell(writer, { kind: 'write', path, limits, memory })
     },
     setSecrets(next) {
       secrets = next

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 
-import { parcelOf, rowsOf } from '#store/logs-parcel.ts'
+import { parcelMemory, parcelOf, rowsOf } from '#store/logs-parcel.ts'
 import type { LogRow } from '#store/logs-schema.ts'
 
 import { row } from './row.ts'
@@ -23,7 +23,12 @@ test('a row arrives as it was sent, with everything that it has', () => {
   const bytes = row('bytes', { answer: new TextEncoder().encode('data: 1\n\n') })
   const rows = [full as unknown as LogRow, bare, bytes]
   const expected = structuredClone(rows)
-  const { rows: arrived, secrets } = rowsOf(structuredClone(parcelOf(rows)))
+  const memory = parcelMemory(rows.length)
+  const { rows: arrived, secrets } = rowsOf(structuredClone(parcelOf(rows, memory)), memory)
   expect(arrived as unknown[]).toEqual(expected)
   expect(secrets).toEqual(['a-secret\nof two lines', 'another one'])
+})
+
+test('more rows than the memory is for are refused', () => {
+  expect(() => parcelOf([row('a'), row('b')], parcelMemory(1))).toThrow(RangeError)
 })
