@@ -29,6 +29,12 @@ Flags of serve, check and explain (one dash works too)
 const headerFlag = '--max-http-header-size=262144'
 
 /**
+ * By how much the heap may grow between two collections on machines with more than 16 GB, where the engine would let it
+ * double. A tenth costs no more time that could be measured, and a sixth less memory.
+ */
+const heapGrowth = { name: 'BUN_JSC_heapGrowthMaxIncrease', value: '1.1' }
+
+/**
  * Bun reads the cap on concurrent outbound requests once, when the process starts; its default of 256 would make
  * the others wait where none of our timers sees them. So the process replaces itself with the cap raised.
  */
@@ -42,7 +48,12 @@ function raiseRequestCap(env: Readonly<Record<string, string | undefined>>): voi
     ? process.argv.slice(2)
     : [headerFlag, ...process.execArgv, ...process.argv.slice(1)]
   const args = [process.execPath, ...own]
-  process.execve(process.execPath, args, { ...definedOnly(env), [name]: '65535' })
+  process.execve(process.execPath, args, {
+    // An engine that does not know an option ends the process, and only the executable brings its own engine.
+    ...(compiled && { [heapGrowth.name]: heapGrowth.value }),
+    ...definedOnly(env),
+    [name]: '65535',
+  })
 }
 
 function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
