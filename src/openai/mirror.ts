@@ -32,6 +32,29 @@ export function mirrorCachedTokens(usageText: string): string {
   return text
 }
 
+/**
+ * What `mirrorCachedTokens` adds to the usage of an answer, and at which offset of the answer's text, where that can be
+ * told without walking through it: the text counts cached tokens in one place, as `cached`, and has none of the other
+ * names. Undefined where it cannot.
+ */
+export function mirrorAt(text: string, cached: unknown): { at: number; copy: string } | undefined {
+  if (typeof cached !== 'number' || !Number.isSafeInteger(cached)) return undefined
+  const key = text.indexOf('"cached_tokens"')
+  if (key <= 0 || text.includes('"cached_tokens"', key + 1)) return undefined
+  // The end of a longer name, which has a quote in it.
+  if (text[key - 1] === '\\') return undefined
+  if (text.includes('"cached_read_tokens"') || text.includes('"cache_write_tokens"')) {
+    return undefined
+  }
+  const colon = skipSpace(text, key + '"cached_tokens"'.length)
+  if (text[colon] !== ':') return undefined
+  const count = countAt(text, colon + 1)
+  if (!count) return undefined
+  const digits = text.slice(count.start, count.end)
+  if (Number(digits) !== cached) return undefined
+  return { at: count.end, copy: `,"cached_read_tokens":${digits}` }
+}
+
 /** `count` once more under `name`, unless that is there already. */
 function withCopy(text: string, count: Count, mirror: Count, name: string): string {
   if (!count || mirror !== undefined) return text

@@ -1,7 +1,7 @@
 // What a provider says a request used, in any of OpenAI's shapes: chat and text completions, embeddings,
 // Responses, images, audio. Token counts are whole and not negative; anything else counts as not said.
 
-export { mirrorCachedTokens } from './mirror.ts'
+export { mirrorAt, mirrorCachedTokens } from './mirror.ts'
 
 export interface Usage {
   /** All input tokens, cached ones included. */

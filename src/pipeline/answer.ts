@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
-import { mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
+import { mirrorAt, mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
 import type { Usage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
 
@@ -251,14 +251,10 @@ function decorate(
   if (call.endpoint === 'passthrough' || !document.isObject) return answer
   let text = answer
   let { close } = document
-  if (mentionsCache(document.usage)) {
-    const span = locateLate(text, 'usage', close)
-    if (span) {
-      const own = text.slice(span.start, span.end)
-      const mirrored = mirrorCachedTokens(own)
-      text = text.slice(0, span.start) + mirrored + text.slice(span.end)
-      close += mirrored.length - own.length
-    }
+  const details = cacheDetails(document.usage)
+  if (details) {
+    text = withMirror(text, close, details)
+    close += text.length - answer.length
   }
   if (wantsExtraFields(call, snapshot) && !document.hasExtraFields) {
     const wanted = rawWanted(call, target.settings, snapshot)
@@ -277,11 +273,23 @@ function decorate(
   )
 }
 
-/** Only usage that counts cache reads or writes gets Bifrost's names for them as well. */
-function mentionsCache(usage: unknown): boolean {
-  if (typeof usage !== 'object' || usage === null) return false
+/** Usage that counts cache reads or writes gets Bifrost's names for them as well. */
+function withMirror(text: string, close: number, details: Record<string, unknown>): string {
+  const mirror = mirrorAt(text, details['cached_tokens'])
+  if (mirror) return text.slice(0, mirror.at) + mirror.copy + text.slice(mirror.at)
+  const span = locateLate(text, 'usage', close)
+  if (!span) return text
+  const mirrored = mirrorCachedTokens(text.slice(span.start, span.end))
+  return text.slice(0, span.start) + mirrored + text.slice(span.end)
+}
+
+/** What usage says of the input, if it counts cache reads or writes there. */
+function cacheDetails(usage: unknown): Record<string, unknown> | undefined {
+  if (typeof usage !== 'object' || usage === null) return undefined
   const { prompt_tokens_details, input_tokens_details } = usage as Record<string, unknown>
   const details = prompt_tokens_details ?? input_tokens_details
-  if (typeof details !== 'object' || details === null) return false
+  if (typeof details !== 'object' || details === null) return undefined
   return 'cached_tokens' in details || 'cache_write_tokens' in details
+    ? (details as Record<string, unknown>)
+    : undefined
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 
 import * as fc from 'fast-check'
 
-import { mirrorCachedTokens } from '#openai/mirror.ts'
+import { mirrorAt, mirrorCachedTokens } from '#openai/mirror.ts'
 import { readUsage, type Usage } from '#openai/usage.ts'
 
 const nothing: Usage = {
@@ -260,11 +260,47 @@ describe('mirrorCachedTokens', () => {
       fc.property(usage, indent, ([around, where, inside], space) => {
         const given = { ...around, [where]: inside }
         const wanted = { ...given, [where]: withMirrors(inside) }
-        const mirrored = mirrorCachedTokens(JSON.stringify(given, null, space))
+        const text = JSON.stringify(given, null, space)
+        const mirrored = mirrorCachedTokens(text)
         expect(JSON.parse(mirrored)).toEqual(JSON.parse(JSON.stringify(wanted)))
+        const cached = (inside as { cached_tokens?: unknown } | null)?.cached_tokens
+        const found = mirrorAt(text, cached)
+        if (found) expect(withCopy(text, found)).toBe(mirrored)
       }),
       { numRuns: 500 },
     )
+  })
+})
+
+const withCopy = (text: string, { at, copy }: { at: number; copy: string }): string =>
+  text.slice(0, at) + copy + text.slice(at)
+
+describe('mirrorAt', () => {
+  const answer = (details: string): string =>
+    `{"choices":[{"message":{"content":"say \\"cached_tokens\\":4"}}],"usage":{"prompt_tokens_details":${details}}}`
+
+  test.each([
+    ['{"cached_tokens":4}', '{"cached_tokens":4,"cached_read_tokens":4}'],
+    ['{\n  "cached_tokens" : 4\n}', '{\n  "cached_tokens" : 4,"cached_read_tokens":4\n}'],
+    [
+      '{"audio_tokens":4,"cached_tokens":4}',
+      '{"audio_tokens":4,"cached_tokens":4,"cached_read_tokens":4}',
+    ],
+  ])('knows at once what %s comes to', (details, expected) => {
+    const text = answer(details)
+    expect(withCopy(text, mirrorAt(text, 4)!)).toBe(answer(expected))
+  })
+
+  test.each([
+    ['two of them', '{"cached_tokens":4,"d":{"cached_tokens":4}}'],
+    ['a longer name', '{"not\\"cached_tokens":4}'],
+    ['another count', '{"cached_tokens":40}'],
+    ['no whole count', '{"cached_tokens":4e0}'],
+    ['a name that is there', '{"cached_tokens":4,"cached_read_tokens":3}'],
+    ['something to mirror besides', '{"cached_tokens":4,"cache_write_tokens":3}'],
+    ['a value of that name', '{"a":"cached_tokens","b":4}'],
+  ])('says nothing of %s', (_, details) => {
+    expect(mirrorAt(answer(details), 4)).toBeUndefined()
   })
 })
 
