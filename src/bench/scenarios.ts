@@ -7,7 +7,7 @@ import { translation } from './dialect.ts'
 import { concurrent, idle, memory, startTime } from './endurance.ts'
 import { hedging } from './hedging.ts'
 import type { Job } from './job.ts'
-import { type Round, takeTurns, typical } from './measure.ts'
+import { aimed, type Round, takeTurns, typical } from './measure.ts'
 import {
   base,
   divide,
@@ -38,7 +38,7 @@ interface Work {
 export function fullScenarios(quick: boolean, logRows?: number): Scenario[] {
   const n = (count: number): number => Math.max(1, Math.round(quick ? count / 20 : count))
   const unary = { warmUp: 20_000, rounds: 3, per: 'request', limit: 2 } as const
-  const streams = { warmUp: 400, per: 'stream', limit: 1.6 } as const
+  const streams = { warmUp: 1200, per: 'stream', limit: 1.6 } as const
   const chat = (name: string, job: Partial<Job>): Scenario =>
     compare({ ...unary, name, job: { ...base, ...job } })
   return [
@@ -93,8 +93,11 @@ function compare(work: Work): Scenario {
     name,
     run: (parts) =>
       withBoth(parts, async (floor, gateway) => {
-        for (const contender of [floor, gateway])
+        for (const contender of [floor, gateway]) {
           await warmUp(parts, contender, { job, requests: work.warmUp })
+          // Events that come one by one take another way than bursts.
+          if (job.model === 'bench-paced') await parts.loader.run(aimed(contender, job))
+        }
         const rounds = await takeTurns(parts.loader, [floor, gateway], job, work.rounds)
         const [bare, full] = pair(rounds)
         const ratio = divide(full.cpuUs, bare.cpuUs)

@@ -289,7 +289,5 @@ function cacheDetails(usage: unknown): Record<string, unknown> | undefined {
   const { prompt_tokens_details, input_tokens_details } = usage as Record<string, unknown>
   const details = prompt_tokens_details ?? input_tokens_details
   if (typeof details !== 'object' || details === null) return undefined
-  return 'cached_tokens' in details || 'cache_write_tokens' in details
-    ? (details as Record<string, unknown>)
-    : undefined
+  return 'cached_tokens' in details || 'cache_write_tokens' in details ? details : undefined
 }
