@@ -48,7 +48,7 @@ export function fullScenarios(quick: boolean, logRows?: number): Scenario[] {
       ...unary,
       name: '1 MB image chat, 16 connections',
       job: { ...base, bodyBytes: 2 ** 20, image: true, concurrency: 16, requests: n(1200) },
-      warmUp: 100,
+      warmUp: 1000,
     }),
     chat('1 KB chat, 256 connections', { concurrency: 256, requests: Math.max(2000, n(20_000)) }),
     chat('1 KB chat, 1,000 connections', {
