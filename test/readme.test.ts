@@ -174,8 +174,13 @@ describe('a curl of the README', () => {
         expect(output.toLowerCase()).toContain(`\r\nretry-after: ${seconds}\r\n`)
       } else if (!words.includes('-d')) {
         // What is asked about calls has seen those before it.
-        const answer = JSON.parse(output) as { logs?: unknown[]; total_requests?: number }
-        expect(answer.logs?.length ?? answer.total_requests).toBeGreaterThan(0)
+        const answer = JSON.parse(output) as {
+          logs?: unknown[]
+          total_requests?: number
+          overview?: { stats: { total_requests: number } }
+        }
+        const { logs, overview, total_requests: total } = answer
+        expect(logs?.length ?? total ?? overview?.stats.total_requests).toBeGreaterThan(0)
       } else {
         const body = JSON.parse(words[words.indexOf('-d') + 1]!) as { messages: Json[] }
         const answer = JSON.parse(output) as { choices: { message: Json }[] }
