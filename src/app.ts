@@ -33,7 +33,7 @@ import { createRecorder } from '#pipeline/record.ts'
 import { createRefusals } from '#pipeline/refusals.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
-import { createUnderway } from '#pipeline/underway.ts'
+import type { Underway, UnderwayOptions } from '#pipeline/underway.ts'
 import { createWebhooks, recipientsIn } from '#pipeline/webhooks.ts'
 import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
@@ -197,7 +197,7 @@ export function startApp(options: AppOptions): StartResult {
     underway:
       logs &&
       agents &&
-      createUnderway({
+      laterUnderway({
         recorder: () => gateway.services.recorder,
         snapshot: () => live.current(),
         appOf: agents.appOf,
@@ -326,4 +326,23 @@ export function offlineGateway(snapshot: Snapshot, log: Logger): Gateway {
 
 function warn(log: Logger, snapshot: Snapshot): void {
   for (const warning of snapshot.warnings) log.warn(warning)
+}
+
+/** The calls under way, whose rows are put together by what is not loaded before somebody looks: a start has no need of it. */
+function laterUnderway(options: UnderwayOptions): Underway {
+  let loaded: Underway | undefined
+  const underway = (): Underway => {
+    if (loaded) return loaded
+    // Synchronous, because whoever opens a socket cannot wait.
+    const { createUnderway } =
+      require('#pipeline/underway.ts') as typeof import('#pipeline/underway.ts')
+    loaded = createUnderway(options)
+    return loaded
+  }
+  return {
+    calls: () => underway().calls(),
+    get following() {
+      return underway().following
+    },
+  }
 }
