@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import type { UnderwayCall } from '#pipeline/underway.ts'
-import { BadFilter, sorts, valuesOf, whereOf, wholeOf } from '#store/logs-filter.ts'
+import { BadFilter, orderOf, valuesOf, whereOf, wholeOf } from '#store/logs-filter.ts'
 import { wantsUnderway } from '#store/logs-match.ts'
 import type { StoredRow } from '#store/logs-row.ts'
 import type { Filters } from '#store/logs-schema.ts'
@@ -85,23 +85,17 @@ function listUnderway(gateway: Gateway, filters: Filters): Listed {
   whereOf(filters, Date.now())
   const limit = wholeOf('limit', filters['limit'], 50, maxLimit)
   const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
-  const sortBy = filters['sort_by'] || 'timestamp'
-  const order = filters['order'] || 'desc'
-  const column = Object.hasOwn(sorts, sortBy) ? sorts[sortBy] : undefined
-  if (column === undefined) {
-    throw new BadFilter(`'sort_by' must be one of ${Object.keys(sorts).join(', ')}.`)
-  }
-  if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
+  const { sortBy, column, isUp } = orderOf(filters)
   if (filters['cursor']) throw new BadFilter(`'cursor' is not one that this listing gave.`)
   const valueOf = ({ row }: FoundCall): number => row[column as 'at_ms' | 'latency_ms'] ?? 0
   const falling = foundIn(gateway, filters).toSorted((a, b) => valueOf(b) - valueOf(a))
-  const all = order === 'asc' ? falling.toReversed() : falling
+  const all = isUp ? falling.toReversed() : falling
   const rows = all.slice(offset, offset + limit).map(({ call, row }) => call.text(row))
   const pagination = {
     limit,
     offset,
     sort_by: sortBy,
-    order,
+    order: isUp ? 'asc' : 'desc',
     total_count: all.length,
     is_count_exact: true,
     is_complete: true,

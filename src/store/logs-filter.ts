@@ -46,11 +46,31 @@ export const ranges: Readonly<Record<string, readonly [string, '>=' | '<=']>> = 
   max_cost: ['cost', '<='],
 }
 /** What rows can be sorted by. */
-export const sorts: Readonly<Record<string, string>> = {
+const sorts: Readonly<Record<string, string>> = {
   timestamp: 'at_ms',
   latency: 'latency_ms',
   tokens: 'total_tokens',
   cost: 'cost',
+}
+
+/** In which order rows are wanted. */
+export interface Order {
+  readonly sortBy: string
+  /** Of `calls`. */
+  readonly column: string
+  readonly isUp: boolean
+}
+
+/** The order that is asked for. Throws `BadFilter`. */
+export function orderOf(filters: Filters): Order {
+  const sortBy = filters['sort_by'] || 'timestamp'
+  const order = filters['order'] || 'desc'
+  const column = Object.hasOwn(sorts, sortBy) ? sorts[sortBy] : undefined
+  if (column === undefined) {
+    throw new BadFilter(`'sort_by' must be one of ${Object.keys(sorts).join(', ')}.`)
+  }
+  if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
+  return { sortBy, column, isUp: order === 'asc' }
 }
 const others = new Set(
   'start_time end_time period content_search missing_cost_only roots_only limit offset sort_by order cursor compare_to_previous bucket_size_seconds format'.split(

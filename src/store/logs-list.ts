@@ -2,7 +2,8 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
 import { wantedOf } from './logs-conditions.ts'
 import type { Source } from './logs-conditions.ts'
-import { BadFilter, sorts, wholeOf, withoutTimes } from './logs-filter.ts'
+import { BadFilter, orderOf, wholeOf, withoutTimes } from './logs-filter.ts'
+import type { Order } from './logs-filter.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
 import { placeOf, rowsAmong, walk } from './logs-scan.ts'
@@ -24,13 +25,6 @@ const maxBegun = 50_000
 /** Rows that are asked one by one: each costs some ten microseconds. */
 const maxAsked = 4000
 const maxAskingMs = 60
-
-interface Order {
-  readonly sortBy: string
-  /** Of `calls`. */
-  readonly column: string
-  readonly isUp: boolean
-}
 
 export function listCalls(db: Database | undefined, asked: Filters, nowMs: number): unknown {
   const filters = withoutTimes(asked)
@@ -86,17 +80,6 @@ function rowReader(db: Database): (n: number) => StoredRow | undefined {
     }
     return row as unknown as StoredRow
   }
-}
-
-function orderOf(filters: Filters): Order {
-  const sortBy = filters['sort_by'] || 'timestamp'
-  const order = filters['order'] || 'desc'
-  const column = Object.hasOwn(sorts, sortBy) ? sorts[sortBy] : undefined
-  if (column === undefined) {
-    throw new BadFilter(`'sort_by' must be one of ${Object.keys(sorts).join(', ')}.`)
-  }
-  if (order !== 'asc' && order !== 'desc') throw new BadFilter(`'order' must be asc or desc.`)
-  return { sortBy, column, isUp: order === 'asc' }
 }
 
 interface Place {
