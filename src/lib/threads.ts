@@ -21,9 +21,10 @@ const libraries = ['libc.so.6', `libc.musl-${process.arch === 'x64' ? 'x86_64' :
  */
 export function batchServants(): () => void {
   if (process.platform !== 'linux') return () => undefined
-  const done = new Set<string>()
+  let done = new Set<string>()
   let schedule: ((thread: number) => void) | undefined
   let seen = ''
+  let settled = ''
   const timer = setInterval(look, lookMs)
   timer.unref()
   return () => clearInterval(timer)
@@ -31,8 +32,13 @@ export function batchServants(): () => void {
   function look(): void {
     try {
       const all = readdirSync('/proc/self/task')
-      if (all.join() === seen) return
-      seen = all.join()
+      const listing = all.join()
+      if (listing === settled) return
+      // Looked at twice, because a thread gets its name a moment after it was made.
+      if (listing === seen) settled = listing
+      seen = listing
+      // Threads come and go, and numbers are given again.
+      done = new Set(all.filter((thread) => done.has(thread)))
       for (const thread of all) {
         if (done.has(thread) || !servants.has(nameOf(thread))) continue
         done.add(thread)
