@@ -4,6 +4,7 @@ import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 import { Trace } from '#core/trace.ts'
+import { Cohort } from '#lib/cohort.ts'
 import { newId } from '#lib/id.ts'
 import { checkModel, checkRequest } from '#openai/check.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
@@ -14,6 +15,8 @@ import { addField, partText, readForm } from './form.ts'
 import { headersOf } from './headers.ts'
 import { parseJson, readBytes, readText, requireJson } from './read.ts'
 import { pathOf, queryOf } from './target.ts'
+
+const arrivals = new Cohort()
 
 /** What is known of a request before its body has been read; errors are reported with it. */
 export interface Arrival {
@@ -99,6 +102,7 @@ export async function takeIn(
   hints: RouteHints,
   snapshot: Snapshot,
 ): Promise<Call> {
+  await arrivals.join()
   const { headers, request } = arrival
   const caller = readCaller(headers, snapshot, arrival)
   const facts: EndpointFacts = ENDPOINTS[endpoint]

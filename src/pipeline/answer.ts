@@ -1,6 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import { Cohort } from '#lib/cohort.ts'
 import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
 import { mirrorAt, mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
@@ -21,6 +22,8 @@ import { relayBytes } from './relay-bytes.ts'
 import { relayEvents } from './relay-events.ts'
 import { readTranslated } from './translated.ts'
 import { readText, wrongForm } from './whole.ts'
+
+const answers = new Cohort()
 
 /** Answers of these are the caller's own bytes, whatever they look like. */
 const bytesOnly = new Set([
@@ -84,6 +87,7 @@ export async function readAnswer(
   connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
   const original = await readText(response, received, target.settings.name)
   books.received(performance.now())
+  await answers.join()
   const text = upstream.outbound.mending?.whole?.(original) ?? original
   const document = examine(text, target.settings.name, type)
   if (document.error) {

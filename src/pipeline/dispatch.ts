@@ -1,6 +1,7 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import { inStep } from '#lib/cohort.ts'
 import type { Secret } from '#lib/secret.ts'
 import { noResources } from '#providers/provider.ts'
 import type { Outbound, Resources, Target } from '#providers/provider.ts'
@@ -162,6 +163,7 @@ async function send(
   // After signing: proxies between here and there may put themselves into it.
   services.outgoing?.addTo(headers, call)
 
+  await inStep
   const { timers } = settings.network
   const totalMs = call.stream ? timers.streamTotalMs : timers.totalMs
   const connection = new Connection(call.signal, totalMs, services.inflight)
