@@ -43,19 +43,22 @@ export interface FormPart {
   readonly contentEnd: number
 }
 
+/**
+ * The text that came and its parsed form; what is sent is spliced from the text. In large bodies the strings of
+ * images and documents are cut in `value`: whoever needs them whole parses `text`.
+ */
+export interface JsonBody {
+  readonly kind: 'json'
+  readonly text: string
+  readonly value: Readonly<Record<string, unknown>>
+  /** Walks through the text when it is first asked for; `jsonBody` makes bodies that remember it. */
+  readonly scan: Scan
+}
+
 /** A request body in the form its endpoint needs. */
 export type Body =
   | { readonly kind: 'none' }
-  /**
-   * The text that came and its parsed form; what is sent is spliced from the text. In large bodies the strings of
-   * images and documents are cut in `value`: whoever needs them whole parses `text`.
-   */
-  | {
-      readonly kind: 'json'
-      readonly text: string
-      readonly value: Readonly<Record<string, unknown>>
-      readonly scan: Scan
-    }
+  | JsonBody
   | {
       readonly kind: 'bytes'
       readonly bytes: Uint8Array<ArrayBuffer>

@@ -1,10 +1,18 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 
-import type { Body } from '#core/call.ts'
+import { jsonBody } from '#core/body.ts'
+import type { JsonBody } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { inMs, release, watch } from '#lib/deadline.ts'
-import { countKeys, findDuplicateKey, parseShort, scanJson } from '#lib/json.ts'
+import {
+  countKeys,
+  findDuplicateKey,
+  maxMembers,
+  mayBeDeeper,
+  parseShort,
+  scanJson,
+} from '#lib/json.ts'
 
 /** A path of keys that the caller chose may be as long as the body; what is shown of it is not. */
 const maxParamLength = 200
@@ -215,9 +223,8 @@ export function requireJson(contentType: string | undefined): void {
  * A JSON object as text and as value, in which the longest strings of a large body are cut. Throws 400 for malformed JSON, another root than an object, nesting beyond
  * 512 levels and duplicate keys (which two parsers may read differently).
  */
-export function parseJson(text: string): Body & { kind: 'json' } {
-  const scan = scanJson(text, maxDepth)
-  if (scan.depth > maxDepth) {
+export function parseJson(text: string): JsonBody {
+  if (mayBeDeeper(text, maxDepth) && scanJson(text, maxDepth).depth > maxDepth) {
     throw new GatewayError(
       'invalid_request',
       `The request body is nested more than ${maxDepth} levels deep.`,
@@ -235,11 +242,12 @@ export function parseJson(text: string): Body & { kind: 'json' } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new GatewayError('invalid_request', 'The request body must be a JSON object.')
   }
-  if (countKeys(value) !== scan.colons) {
+  const keys = countKeys(value)
+  if (keys !== maxMembers(text) && keys !== scanJson(text).colons) {
     const param = findDuplicateKey(text)?.slice(0, maxParamLength)
     throw new GatewayError('duplicate_key', `The request body has '${param}' twice.`, { param })
   }
-  return { kind: 'json', text, value: value as Record<string, unknown>, scan }
+  return jsonBody(text, value as Record<string, unknown>)
 }
 
 /** The parser's reason without the caller's own words, which may be long or secret. */

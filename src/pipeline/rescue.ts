@@ -1,8 +1,9 @@
 import type { Snapshot } from '#config/snapshot.ts'
+import { jsonBody } from '#core/body.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { release } from '#lib/deadline.ts'
-import { applyEdits, parseShort, replaceValue, scanJson } from '#lib/json.ts'
+import { applyEdits, parseShort, replaceValue } from '#lib/json.ts'
 import type { Edit } from '#lib/json.ts'
 import { countTokens } from '#openai/tokens.ts'
 import type { Usage } from '#openai/usage.ts'
@@ -262,7 +263,7 @@ function continued(call: Call, leg: Leg, text: string): Call {
     ...limitsLeft(body, text),
   ])
   const value = parseShort(next) as Record<string, unknown>
-  return { ...call, body: { kind: 'json', text: next, value, scan: scanJson(next) } }
+  return { ...call, body: jsonBody(next, value) }
 }
 
 /** What was said so far counts towards the limits that the caller set. */

@@ -1,6 +1,6 @@
+import { jsonBody } from '#core/body.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
-import { scanJson } from '#lib/json.ts'
 import { chatChunkReader, readChatCompletion } from '#openai/answer/read-chat.ts'
 import type { ChatReadOptions } from '#openai/answer/read-chat.ts'
 import { unsupportedTool } from '#openai/bridge/tools.ts'
@@ -60,7 +60,7 @@ export function derived(
   value: Readonly<Record<string, unknown>>,
 ): Call {
   const text = JSON.stringify(value)
-  return { ...call, endpoint, path, body: { kind: 'json', text, value, scan: scanJson(text) } }
+  return { ...call, endpoint, path, body: jsonBody(text, value) }
 }
 
 /** Reads chat completions for a caller of whatever endpoint. */

@@ -1,3 +1,4 @@
+import { jsonBody } from '#core/body.ts'
 import type { Call } from '#core/call.ts'
 import type { KnownEndpoint } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -344,8 +345,7 @@ function fanOut(
   const calls: Call[] = []
   for (let at = 0; at < texts.length; at += maxTexts) {
     const value = { ...request, input: texts.slice(at, at + maxTexts) }
-    // The parts are read as values only: where members stand in the text does not matter to a dialect.
-    calls.push({ ...call, body: { ...call.body, text: JSON.stringify(value), value } })
+    calls.push({ ...call, body: jsonBody(JSON.stringify(value), value) })
   }
   return { calls, join: (answers) => joinEmbeddings(answers) }
 }

@@ -1,4 +1,4 @@
-import type { Body, Call } from '#core/call.ts'
+import type { Call, JsonBody } from '#core/call.ts'
 import { framingOf } from '#core/endpoint.ts'
 import { applyEdits } from '#lib/json.ts'
 import { record } from '#openai/conversation/fields.ts'
@@ -57,16 +57,23 @@ export function rewriteBody(
 
 function rewriteJson(
   call: Call,
-  body: Body & { kind: 'json' },
+  body: JsonBody,
   model: string | undefined,
   provider: string,
   vendor: Quirks,
   dropped: string[],
 ): string {
-  const { scan, text, value } = body
-  if (scan.root !== 'object') return text
+  const { text, value } = body
+  const open = text.indexOf('{')
   const quirks = quirksFor(vendor, value, model)
-  const draft = draftOf(text, scan.open, scan.members)
+  const draft = draftOf({
+    text,
+    open,
+    value,
+    get members() {
+      return body.scan.members
+    },
+  })
   function drop(place: string): void {
     if (!dropped.includes(place)) dropped.push(place)
   }
@@ -91,8 +98,7 @@ function setStreamOptions(
 ): void {
   const forcesUsage =
     call.stream && framingOf(call.endpoint) === 'chat' && quirks.noStreamOptions !== true
-  const member = draft.member('stream_options')
-  if (!member) {
+  if (request['stream_options'] === undefined) {
     if (forcesUsage) draft.set('stream_options', '{"include_usage":true}')
     return
   }

@@ -11,10 +11,13 @@ export function countKeys(value: unknown): number {
   for (let container = waiting.pop(); container !== undefined; container = waiting.pop()) {
     if (Array.isArray(container)) {
       for (const item of container as unknown[]) if (isContainer(item)) waiting.push(item)
-    } else {
-      const values: unknown[] = Object.values(container)
-      count += values.length
-      for (const item of values) if (isContainer(item)) waiting.push(item)
+      continue
+    }
+    const object = container as Readonly<Record<string, unknown>>
+    for (const key in object) {
+      count++
+      const item = object[key]
+      if (isContainer(item)) waiting.push(item)
     }
   }
   return count

@@ -179,6 +179,16 @@ export function endOfString(text: string, open: number): number {
   }
 }
 
+/** Offset of the quote that a colon at this offset would make the end of a key; -1 when none can be that. */
+export function endOfKey(text: string, colonAt: number): number {
+  let at = colonAt - 1
+  while (at > 0 && isSpace(text.charCodeAt(at))) at--
+  if (text.charCodeAt(at) !== quote) return -1
+  let before = at - 1
+  while (before >= 0 && text.charCodeAt(before) === backslash) before--
+  return ((at - before) & 1) === 1 ? at : -1
+}
+
 /** Offset of the first character at or after `at` that is not JSON whitespace. */
 export function skipSpace(text: string, at: number): number {
   while (at < text.length && isSpace(text.charCodeAt(at))) at++

@@ -42,7 +42,7 @@ function parsed(answer: string): unknown {
 
 function mended(answer: string, value: Loose, mends: Mends, facts: Facts): string {
   const { open, members } = scanJson(answer)
-  const draft = draftOf(answer, open, members)
+  const draft = draftOf({ text: answer, open, members })
   const choices = Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : []
   let isChanged = false
   for (const choice of choices) {

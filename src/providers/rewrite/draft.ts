@@ -1,4 +1,4 @@
-import { membersAt, removeMembers } from '#lib/json.ts'
+import { locateAtEdge, membersAt, removeMembers } from '#lib/json.ts'
 import type { Edit, Member } from '#lib/json.ts'
 
 /** Changes to one JSON object within a text, collected and then made together: what is not named keeps its bytes. */
@@ -21,12 +21,24 @@ export interface Draft {
   edits(): Edit[]
 }
 
+/** The object that is changed, as it was written. */
+export interface Written {
+  readonly text: string
+  /** Offset of its opening brace. */
+  readonly open: number
+  /** May be found out when it is first asked for. */
+  readonly members: readonly Member[]
+  /** What was parsed of it, where that is known: it tells which members there are. Only of a whole document. */
+  readonly value?: Readonly<Record<string, unknown>>
+}
+
 /** Shared by all drafts as long as nothing is put in. */
 const nobody: Set<never> = new Set()
 const nothing = new Map<string, never>()
 
-/** A draft of the object that opens at `open` and has these members. */
-export function draftOf(text: string, open: number, members: readonly Member[]): Draft {
+/** A draft of an object. Its members are not asked for before a change needs to know where they stand. */
+export function draftOf(written: Written): Draft {
+  const { text, open, value: parsed } = written
   // Made when they are needed: most requests need none of them.
   let removed: Set<string> = nobody
   let names: Map<string, string> = nothing
@@ -35,7 +47,12 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
   let nested: Map<string, Draft> | undefined
   let inner: Edit[] | undefined
 
+  function holds(key: string): boolean {
+    return parsed ? Object.hasOwn(parsed, key) : member(key) !== undefined
+  }
   function member(key: string): Member | undefined {
+    if (parsed && !Object.hasOwn(parsed, key)) return undefined
+    const { members } = written
     // Of members with one name the last counts.
     for (let at = members.length - 1; at >= 0; at--) {
       if (members[at]!.key === key) return members[at]
@@ -43,7 +60,7 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
     return undefined
   }
   function stands(key: string): boolean {
-    return !removed.has(key) && !names.has(key) && member(key) !== undefined
+    return !removed.has(key) && !names.has(key) && holds(key)
   }
 
   /** The member that will have this name. */
@@ -54,12 +71,14 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
 
   return {
     text,
-    members,
+    get members() {
+      return written.members
+    },
     member,
     has: (key) => added.has(key) || stands(key) || originOf(key) !== undefined,
     set(key, json) {
       const origin = originOf(key) ?? key
-      if (member(origin) && !removed.has(origin)) {
+      if (holds(origin) && !removed.has(origin)) {
         if (values === nothing) values = new Map<string, string>()
         values.set(origin, json)
       } else {
@@ -69,7 +88,7 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
     },
     remove(key) {
       if (added.size > 0) added.delete(key)
-      if (!member(key)) return
+      if (!holds(key)) return
       if (removed === nobody) removed = new Set()
       removed.add(key)
     },
@@ -86,7 +105,8 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
       if (known) return known
       const holder = stands(key) && !values.has(key) ? member(key) : undefined
       if (!holder || text[holder.start] !== '{') return undefined
-      const own = draftOf(text, holder.start, membersAt(text, holder.start))
+      const { start } = holder
+      const own = draftOf({ text, open: start, members: membersAt(text, start) })
       nested ??= new Map()
       nested.set(key, own)
       return own
@@ -94,6 +114,10 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
     edits() {
       const isSame = removed.size + names.size + values.size + added.size === 0
       if (isSame && !inner && !nested) return []
+      const simple = parsed && !inner && !nested && removed.size + names.size === 0
+      const edges = simple && setAtEdge(text, open, values)
+      if (edges) return added.size === 0 ? edges : [addition(!isEmpty(parsed)), ...edges]
+      const { members } = written
       const edits = removeMembers({ members }, [...removed])
       for (const { key, keyStart, keyEnd, start, end } of members) {
         if (removed.has(key)) continue
@@ -109,11 +133,34 @@ export function draftOf(text: string, open: number, members: readonly Member[]):
         if (kept.some(({ start, end }) => edit.start >= start && edit.end <= end)) edits.push(edit)
       }
       if (added.size > 0) {
-        const list = [...added].map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',')
-        const comma = members.some(({ key }) => !removed.has(key)) ? ',' : ''
-        edits.push({ start: open + 1, end: open + 1, text: list + comma })
+        edits.push(addition(members.some(({ key }) => !removed.has(key))))
       }
       return edits
     },
   }
+
+  function addition(hasOthers: boolean): Edit {
+    const list = [...added].map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',')
+    return { start: open + 1, end: open + 1, text: hasOthers ? `${list},` : list }
+  }
+}
+
+/** The edits that give members other values, when each can be found without a walk through the text. */
+function setAtEdge(
+  text: string,
+  open: number,
+  values: ReadonlyMap<string, string>,
+): Edit[] | undefined {
+  const edits: Edit[] = []
+  for (const [key, json] of values) {
+    const span = locateAtEdge(text, open, key)
+    if (!span) return undefined
+    edits.push({ start: span.start, end: span.end, text: json })
+  }
+  return edits
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false
+  return true
 }

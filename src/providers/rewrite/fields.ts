@@ -185,12 +185,11 @@ function splitSize({ draft, request }: Rewriting): void {
 }
 
 function rewriteHistory({ draft, request, quirks, drop }: Rewriting): void {
-  const member = draft.member('messages')
   const { messages } = request
-  if (!quirks.messages || !member || !Array.isArray(messages)) return
+  if (!quirks.messages || !Array.isArray(messages)) return
   const edits = historyEdits({
     text: draft.text,
-    member,
+    startsAt: () => draft.member('messages')!.start,
     messages,
     quirks: quirks.messages,
     functionsAsTools: quirks.functionsAsTools === true,

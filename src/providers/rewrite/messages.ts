@@ -12,8 +12,8 @@ import { fitId } from './ids.ts'
 
 export interface History {
   readonly text: string
-  /** The member `messages`. */
-  readonly member: Member
+  /** Offset of the bracket of `messages` in the text; asked for only when something has to change. */
+  readonly startsAt: () => number
   readonly messages: readonly unknown[]
   readonly quirks: MessageQuirks
   readonly functionsAsTools: boolean
@@ -25,17 +25,17 @@ export interface History {
 
 /** The changes to the history, for `applyEdits`. Throws `GatewayError` for content the vendor cannot read. */
 export function historyEdits(history: History): Edit[] {
-  const { text, member, messages } = history
+  const { text, startsAt, messages } = history
   let spans: readonly Span[] | undefined
   const edits: Edit[] = []
   messages.forEach((message, index) => {
     if (!isRecord(message)) return
     const isLast = index === messages.length - 1
     if (!concerns(message, history, isLast)) return
-    spans ??= elementsAt(text, member.start)
+    spans ??= elementsAt(text, startsAt())
     const span = spans[index]
     if (!span) return
-    const draft = draftOf(text, span.start, membersAt(text, span.start))
+    const draft = draftOf({ text, open: span.start, members: membersAt(text, span.start) })
     clean({ message, draft, index, isLast, place: `messages[${index}]`, history })
     edits.push(...draft.edits())
   })
@@ -145,7 +145,11 @@ function cleanCalls({ message, draft, place, history }: Passing): void {
   calls.forEach((call: unknown, at) => {
     const span = spans[at]
     if (!span || !isRecord(call)) return
-    const own = draftOf(draft.text, span.start, membersAt(draft.text, span.start))
+    const own = draftOf({
+      text: draft.text,
+      open: span.start,
+      members: membersAt(draft.text, span.start),
+    })
     if (idLength !== undefined) fitMember(own, 'id', idLength)
     for (const name of dropOfCalls ?? []) {
       if (call[name] === undefined) continue
