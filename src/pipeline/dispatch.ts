@@ -266,7 +266,8 @@ async function refusal(
   credential: Secret | undefined,
 ): Promise<GatewayError> {
   const { status } = response
-  if (status < 400) {
+  // Beyond 599 there are no statuses, and no answer of ours may have one either.
+  if (status < 400 || status > 599) {
     void response.body?.cancel().catch(() => undefined)
     return new GatewayError(
       'upstream_malformed',
