@@ -8,6 +8,7 @@ import { createRelay } from '#pipeline/relay-socket.ts'
 import type { SocketRelay } from '#pipeline/relay-socket.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
+import { defaultProvider, DEPLOYMENT_PROVIDER } from './azure.ts'
 import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { arrive } from './intake.ts'
@@ -26,6 +27,9 @@ export type RelayData = {
 
 /** The sockets of the OpenAI API: `/realtime`, `/responses`, `/live/sessions` and what lies below them. */
 const path = /^\/openai(?:\/openai)?(?:\/v1)?(\/(?:realtime|responses|live)(?:\/[\w.~-]+)*)$/
+
+/** Read here, or the caller's key, which some SDKs have put into the address. */
+const notSent = /^(?:provider|deployment|api-key|authorization)$/i
 
 /**
  * Upgrades a caller's WebSocket on `/realtime` or `/responses` once the provider's has opened, so that a refusal
@@ -83,13 +87,16 @@ function toCall(
 ): Call {
   const snapshot = gateway.snapshot()
   const query = new URLSearchParams(arrival.query)
-  const named = query.get('model') ?? query.get('deployment') ?? undefined
+  const deployment = query.get('deployment') ?? undefined
+  const named = query.get('model') ?? deployment
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  const choice = named === undefined ? undefined : parseModel(named, isProvider, 'openai')
-  const provider = choice?.provider ?? query.get('provider') ?? 'openai'
-  const isOpen = choice !== undefined && !query.has('provider')
-  query.delete('provider')
-  query.delete('deployment')
+  // A deployment, and a key in this header, are ways of Azure's SDKs, whose sockets do not say their name.
+  const isDeployment = deployment !== undefined || arrival.headers['api-key'] !== undefined
+  const usual = isDeployment ? DEPLOYMENT_PROVIDER : defaultProvider(arrival.headers['user-agent'])
+  const choice = named === undefined ? undefined : parseModel(named, isProvider, usual)
+  const provider = choice?.provider ?? query.get('provider') ?? usual
+  const isOpen = choice !== undefined && !isDeployment && !query.has('provider')
+  for (const name of [...query.keys()]) if (notSent.test(name)) query.delete(name)
   // `model` is set again from the target, which knows the key's alias.
   if (choice) query.set('model', choice.model)
   const text = query.toString()
