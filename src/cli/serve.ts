@@ -46,7 +46,9 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
   const log = createLogger({ level: flags.logLevel, style: flags.logStyle, write: out.write })
   if (claim.kind === 'unwritable') {
     const path = flags.appDir
-    log.warn('the app dir cannot be written to: no log of calls, jobs or stored responses', { path })
+    log.warn('the app dir cannot be written to: no log of calls, jobs or stored responses', {
+      path,
+    })
   }
   let started
   try {

@@ -85,7 +85,12 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
     [key('"models": ["a",', '5]'), 4, `${inKey}/models/1`, 'expected a string, got number'],
     [key('"name": ""'), 3, `${inKey}/name`, 'must not be empty'],
     [key('"azure_key_config": {}'), 3, `${inKey}/azure_key_config/endpoint`, 'is required'],
-    [network('"max_retries": 1.5'), 3, `${inNetwork}/max_retries`, 'a whole number, got a fraction'],
+    [
+      network('"max_retries": 1.5'),
+      3,
+      `${inNetwork}/max_retries`,
+      'a whole number, got a fraction',
+    ],
     [
       network('"connect_timeout_in_seconds": -1'),
       3,

@@ -51,7 +51,7 @@ describe('health', () => {
     })
     await own.upstream.waitFor(1)
     const kept = await openRaw(own.url)
-    kept.send('GET /health/ready HTTP/1.1\r\nhost: gateway\r\n\r\n')
+    kept.send('GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n')
     await kept.until('"ok"')
     const drained = own.gateway.drain()
     // A signal reaches another process when it does; the line says that it has.
@@ -59,7 +59,7 @@ describe('health', () => {
       await own.gateway.logged(({ message }) => String(message).startsWith('SIGTERM: '))
     }
     const ask = async (path: string, sign: string): Promise<void> => {
-      kept.send(`GET ${path} HTTP/1.1\r\nhost: gateway\r\n\r\n`)
+      kept.send(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
       await kept.until(sign)
     }
     await ask('/health/ready', '"draining"')
