@@ -19,6 +19,7 @@ import { redact } from './redact.ts'
 import { fetchResources } from './resources.ts'
 import type { Services } from './services.ts'
 import { asSeenBy } from './stored.ts'
+import { fetchProxy } from './tunnel.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
 export interface Upstream {
@@ -229,7 +230,7 @@ function remote(
     timeout: false,
   }
   if (outbound.body !== undefined) options.body = outbound.body
-  if (proxyUrl) options.proxy = proxyUrl.reveal()
+  if (proxyUrl) options.proxy = fetchProxy(proxyUrl)!
   const isTls = outbound.url.startsWith('https:')
   // Only measured for direct TLS; everything else stays in the pool it has.
   const usedPool = !proxyUrl && isTls ? pool : 0

@@ -21,6 +21,7 @@ import { route } from './rules.ts'
 import { fullness, takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { nameOf } from './standing.ts'
+import { fetchProxy } from './tunnel.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
 export interface CallerSocket {
@@ -74,7 +75,7 @@ export async function createRelay(
     const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
-      ...(proxyUrl && { proxy: proxyUrl.reveal() }),
+      ...(proxyUrl && { proxy: fetchProxy(proxyUrl) }),
       ...(trust && { tls: trust }),
     })
     socket.binaryType = 'nodebuffer'

@@ -310,9 +310,27 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
   proxies: [
     [
       openai('"keys": [{ "value": "k" }], "proxy_config": {', '"type": "socks5" }'),
+      2,
+      '/providers/openai/proxy_config/url',
+      'is required',
+    ],
+    [
+      openai(
+        '"keys": [{ "value": "k" }], "proxy_config": { "type": "socks5",',
+        '"url": "http://a:1" }',
+      ),
       3,
-      '/providers/openai/proxy_config/type',
-      'socks5 is not supported',
+      '/providers/openai/proxy_config/url',
+      'must be a socks5:// URL',
+    ],
+    [
+      openai(
+        '"keys": [{ "value": "k" }], "proxy_config": { "type": "socks5", "url": "a",',
+        `"password": "${'é'.repeat(128)}" }`,
+      ),
+      3,
+      '/providers/openai/proxy_config/password',
+      'at most 255 bytes',
     ],
     [
       openai('"keys": [{ "value": "k" }], "proxy_config": {', '"type": "http" }'),
