@@ -4,10 +4,12 @@ import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { Trace } from '#core/trace.ts'
+import { checkModel } from '#openai/check.ts'
 import { createRelay } from '#pipeline/relay-socket.ts'
 import type { SocketRelay } from '#pipeline/relay-socket.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
+import { fromProblem } from './address.ts'
 import { defaultProvider, DEPLOYMENT_PROVIDER } from './azure.ts'
 import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
@@ -50,6 +52,8 @@ export async function openRelay(
     if (endpoint === undefined) {
       throw new GatewayError('route_not_found', `There is no WebSocket at ${arrival.path}.`)
     }
+    // Before the provider hears of it.
+    if (!isHandshake(request.method, arrival.headers)) throw noHandshake()
     const call = toCall(arrival, endpoint, requestType, gateway)
     isCall = true
     relay = await createRelay(call, gateway.snapshot(), gateway.services)
@@ -68,7 +72,7 @@ export async function openRelay(
       },
     })
     if (upgraded) return undefined
-    throw new GatewayError('invalid_request', 'This is not a valid WebSocket handshake.')
+    throw noHandshake()
   } catch (thrown) {
     relay?.callerClosed(1001, 'the caller left')
     const error = toGatewayError(thrown)
@@ -77,6 +81,15 @@ export async function openRelay(
     const context = { provider: undefined, modelRequested: undefined, requestType }
     return respondError(error, context, arrival.id)
   }
+}
+
+/** What RFC 6455 asks of the opening request, as far as we are answered for it; Bun looks at the rest. */
+function isHandshake(method: string, headers: Readonly<Record<string, string>>): boolean {
+  return method === 'GET' && /^[\w+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+}
+
+function noHandshake(): GatewayError {
+  return new GatewayError('invalid_request', 'This is not a valid WebSocket handshake.')
 }
 
 function toCall(
@@ -89,6 +102,8 @@ function toCall(
   const query = new URLSearchParams(arrival.query)
   const deployment = query.get('deployment') ?? undefined
   const named = query.get('model') ?? deployment
+  const problem = named === undefined ? undefined : checkModel(named)
+  if (problem) throw fromProblem(problem)
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
   // A deployment, and a key in this header, are ways of Azure's SDKs, whose sockets do not say their name.
   const isDeployment = deployment !== undefined || arrival.headers['api-key'] !== undefined

@@ -295,6 +295,22 @@ describe('a handshake that is refused is an HTTP answer', () => {
     await slow.stop()
   })
 
+  test.each<[string, string, Record<string, string>, string | null]>([
+    ['a model with a line end', `${realtime}%0d%0ax`, {}, 'model'],
+    ['a model without a name', '/openai/v1/realtime?model=', {}, 'model'],
+    ['a model without an end', `${realtime}${'x'.repeat(600)}`, {}, 'model'],
+    ['a key that is none', realtime, { 'sec-websocket-key': 'x' }, null],
+  ])('by the gateway, for %s, before anybody is asked', async (_, path, headers, param) => {
+    const response = await handshake(path, headers)
+    const { error }: any = await response.json()
+    expect([response.status, error.type, error.param]).toEqual([
+      400,
+      'invalid_request_error',
+      param,
+    ])
+    expect(seen).toHaveLength(0)
+  })
+
   test('by the gateway, when the provider has no such thing or the path is none', async () => {
     const lacking: any = await (await handshake('/openai/v1/realtime?model=groq/m')).json()
     expect(lacking.error.code).toBe('unsupported_endpoint')
