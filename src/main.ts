@@ -23,7 +23,12 @@ Flags of serve, check and explain (one dash works too)
   --port PORT         port to listen on (default: 8080, 0 = any free one)
   --log-level LEVEL   debug, info, warn or error
   --log-style STYLE   json or pretty
+
+Flags of mock and bench: asbru mock --help, asbru bench --help
 `
+
+/** Commands whose flags are their own, and which tell them when asked for help. */
+const ownHelp: ReadonlySet<string> = new Set(['mock', 'bench'])
 
 /** Bun refuses larger headers with a bare 431; below that the gateway answers. A build has this flag built in. */
 const headerFlag = '--max-http-header-size=262144'
@@ -68,7 +73,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const isCommand = first !== undefined && !first.startsWith('-')
   const command = isCommand ? first : 'serve'
   const rest = isCommand ? argv.slice(1) : argv
-  if (argv.some((argument) => /^--?help$|^-h$/.test(argument))) return print(usage)
+  if (argv.some((argument) => /^--?help$|^-h$/.test(argument)) && !ownHelp.has(command)) {
+    return print(usage)
+  }
   if (!isCommand && argv.some((argument) => /^--?version$|^-v$/.test(argument))) {
     return await main(['version'])
   }

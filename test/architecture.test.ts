@@ -63,6 +63,8 @@ const openers = new Set([
   'pipeline/dispatch.ts',
   'pipeline/reach.ts',
   'pipeline/relay-socket.ts',
+  'pipeline/socks.ts',
+  'pipeline/tunnel.ts',
   'pipeline/detect.ts',
   'pipeline/errand.ts',
   // What they are opened with.

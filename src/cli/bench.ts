@@ -7,6 +7,8 @@ import { parseArgs } from 'node:util'
 import { runRole } from '#bench/role.ts'
 import { runBench } from '#bench/run.ts'
 
+import { doubleDash } from './dash.ts'
+
 export const benchUsage = `asbru bench [--full [--only WORD] [--rows N]] [--quick] [--json] [--binary FILE] [--source]
 
 Measures this machine: chat requests straight to a local fake upstream, and through the gateway.
@@ -35,7 +37,7 @@ const options = {
 export async function bench(args: readonly string[]): Promise<number> {
   let values
   try {
-    values = parseArgs({ args: [...args], options }).values
+    values = parseArgs({ args: args.map(doubleDash), options }).values
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
     console.error(benchUsage)

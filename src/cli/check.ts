@@ -50,10 +50,18 @@ export async function check(input: CheckInput): Promise<number> {
   return snapshot ? 0 : 1
 }
 
-/** `path:line:column pointer message`; terminals and editors make a link of it. */
+/**
+ * `path:line:column pointer message`; terminals and editors make a link of it. Names of the file that hold line ends, or
+ * orders to a terminal, are written as JSON would.
+ */
 export function problemLine(path: string | undefined, problem: Problem): string {
   const { pointer, line, column, message } = problem
-  return `${path ?? 'config'}:${line}:${column} ${pointer === '' ? '' : `${pointer} `}${message}`
+  const text = `${pointer === '' ? '' : `${pointer} `}${message}`
+  const shown = text.replace(/\p{Cc}/gu, (char) => {
+    const code = char.charCodeAt(0).toString(16).padStart(4, '0')
+    return `\\u${code}`
+  })
+  return `${path ?? 'config'}:${line}:${column} ${shown}`
 }
 
 function problemOf(

@@ -6,6 +6,8 @@ import type { Setting } from '#config/env.ts'
 import type { Environment } from '#config/reference.ts'
 import { didYouMean } from '#config/suggest.ts'
 
+import { doubleDash } from './dash.ts'
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export type LogStyle = 'json' | 'pretty'
 
@@ -63,7 +65,7 @@ export function parseFlags(
   const given: Record<string, string | boolean> = {}
   const positionals: string[] = []
   const { tokens } = parseArgs({
-    args: argv.map((argument) => doubleDash(argument, known)),
+    args: argv.map(doubleDash),
     options: Object.fromEntries(Object.entries(known).map(([name, type]) => [name, { type }])),
     strict: false,
     allowPositionals: true,
@@ -149,17 +151,6 @@ function choose<T extends string>(
   if (found !== undefined) return found
   const hint = didYouMean(setting.value, choices)
   return failure(`${setting.name} must be one of ${choices.join(', ')}.${hint}`)
-}
-
-/** `-port 8080`, as Go programs take it, → `--port 8080`; `-h` and `-v` are the usual two letters. */
-function doubleDash(argument: string, known: OwnFlags): string {
-  if (argument === '-h') return '--help'
-  if (argument === '-v') return '--version'
-  const single = /^-([a-z][a-z-]+)(=.*)?$/s.exec(argument)
-  if (!single) return argument
-  const [, name = '', value = ''] = single
-  // Unknown ones too: taken as a bundle of letters, the complaint would name only the first.
-  return Object.hasOwn(known, name) || name.length > 1 ? `--${name}${value}` : argument
 }
 
 function failure(message: string): Extract<FlagsResult, { ok: false }> {

@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util'
 import { FAULTS, type Faults, FaultSyntaxError, parseFaults } from '#providers/mock/faults.ts'
 import { createMock } from '#providers/mock/handler.ts'
 
+import { doubleDash } from './dash.ts'
+
 const usualPort = 8081
 const width = Math.max(...[...FAULTS.keys()].map((name) => name.length)) + 8
 
@@ -75,11 +77,11 @@ function readFlags(argv: readonly string[]): Record<string, string | boolean | u
   })
   try {
     return parseArgs({
-      args: [...argv],
+      args: argv.map(doubleDash),
       options: {
         port: { type: 'string' },
         host: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
+        help: { type: 'boolean' },
         ...Object.fromEntries(faults),
       },
     }).values

@@ -44,6 +44,12 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
   }
   const out = createLineWriter()
   const log = createLogger({ level: flags.logLevel, style: flags.logStyle, write: out.write })
+  if (claim.kind === 'unwritable') {
+    const path = flags.appDir
+    log.warn('the app dir cannot be written to: no log of calls, jobs or stored responses', {
+      path,
+    })
+  }
   let started
   try {
     started = startApp({

@@ -7,6 +7,9 @@ import { resolveOrReport } from './reference.ts'
 import type { Environment } from './reference.ts'
 import type { ProxyConfig } from './schema/provider.ts'
 
+/** User name and password have a byte for their length. */
+const maxSocksBytes = 255
+
 /** The proxy for a provider whose calls go to `target`; undefined = none. */
 export function buildProxy(
   config: ProxyConfig,
@@ -24,24 +27,27 @@ export function buildProxy(
     report.problem(below(pointer, 'type'), `${found.name} is not an http:// or https:// URL`)
     return undefined
   }
-  if (config.type === 'socks5') {
-    report.problem(below(pointer, 'type'), 'socks5 is not supported; use an http proxy')
-    return undefined
-  }
   const at = below(pointer, 'url')
   const written = config.url ?? ''
   if (written === '') {
-    report.problem(at, 'is required for an http proxy')
+    report.problem(at, `is required for a proxy of type ${config.type}`)
     return undefined
   }
   const address = resolveOrReport(written, context, at)
   const username = resolveOrReport(config.username ?? '', context, below(pointer, 'username'))
   const password = resolveOrReport(config.password ?? '', context, below(pointer, 'password'))
   if (!address || !username || !password) return undefined
-  const proxy = httpUrl(address.value)
+  const isSocks = config.type === 'socks5'
+  const proxy = isSocks ? socksUrl(address.value) : httpUrl(address.value)
   if (!proxy) {
-    report.problem(at, 'must be an http:// or https:// URL')
+    report.problem(at, isSocks ? 'must be a socks5:// URL' : 'must be an http:// or https:// URL')
     return undefined
+  }
+  for (const [name, { value }] of Object.entries({ username, password })) {
+    if (isSocks && Buffer.byteLength(value) > maxSocksBytes) {
+      report.problem(below(pointer, name), `must have at most ${maxSocksBytes} bytes for socks5`)
+      return undefined
+    }
   }
   if (username.value !== '') proxy.username = encodeURIComponent(username.value)
   if (password.value !== '') proxy.password = encodeURIComponent(password.value)
@@ -61,6 +67,17 @@ export function ambientProxy(target: string | undefined, env: Environment): Secr
 function httpUrl(text: string): URL | undefined {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined
+}
+
+/** `socks5://host:1080`; the port may be missing, and so may the scheme. */
+function socksUrl(text: string): URL | undefined {
+  const url = URL.parse(text.includes('://') ? text : `socks5://${text}`)
+  if (!url || url.hostname === '' || !/^socks5h?:$/.test(url.protocol)) return undefined
+  const socks = new URL(`socks5://${url.host}`)
+  socks.username = url.username
+  socks.password = url.password
+  if (socks.port === '') socks.port = '1080'
+  return socks
 }
 
 /** Without the slash that `URL` puts behind a bare host. */

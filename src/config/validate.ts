@@ -144,5 +144,8 @@ function expected(schema: TSchema): string {
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null'
+  if (typeof value === 'number' && !Number.isInteger(value)) {
+    return Number.isFinite(value) ? 'a fraction' : 'one that is too large'
+  }
   return Array.isArray(value) ? 'array' : typeof value
 }

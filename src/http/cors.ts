@@ -14,6 +14,24 @@ export function allowsOrigin(origin: string, client: ClientSettings): boolean {
   })
 }
 
+/** Names that nobody else can point at this machine: its own, addresses, and those of a network at home, without dots. */
+const ownHost = /^(?:[^.]*|.+\.localhost|\d{1,3}(?:\.\d{1,3}){3}|\[.*\])$/i
+
+/** Whether a server on this address is reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(host)
+}
+
+/**
+ * Whether a request to a server on loopback may say that it is for this host. A page can give its own name this machine's
+ * address, and is then of one origin with us: browsers send no `Origin` with its GETs. `Host` tells.
+ */
+export function allowsHost(host: string, client: ClientSettings): boolean {
+  const name = host.replace(/:\d+$/, '')
+  if (ownHost.test(name)) return true
+  return allowsOrigin(`https://${name}`, client) || allowsOrigin(`http://${host}`, client)
+}
+
 const methods = 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS'
 
 /** The answer to an `OPTIONS` that no browser sent. */

@@ -26,7 +26,7 @@ const page = `<!doctype html>
 </body>
 </html>
 `
-const start = `SwaggerUIBundle({ url: '/docs/json', dom_id: '#reference', deepLinking: true })\n`
+const start = `SwaggerUIBundle({ url: '/docs/json', dom_id: '#reference', deepLinking: true, validatorUrl: null })\n`
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 

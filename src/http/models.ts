@@ -7,6 +7,7 @@ import { run } from '#pipeline/run.ts'
 import { providerFor } from '#providers/registry.ts'
 
 import { knownProvider, providerFromQuery } from './address.ts'
+import { defaultProvider } from './azure.ts'
 import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { isExplained } from './intake.ts'
@@ -40,7 +41,7 @@ const pending = new Map<string, { readonly snapshot: Snapshot; readonly merged: 
 
 /**
  * `GET /models`: every configured provider's models with prefixed ids, or one provider's when the query or a
- * header names it. A provider that fails is left out; only when all of them fail is the answer an error.
+ * header names it, or the caller brings a key for one. A provider that fails is left out; only when all of them fail is the answer an error.
  */
 export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Response> {
   const snapshot = gateway.snapshot()
@@ -51,7 +52,9 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
     const named = providerFromQuery(arrival)
     const header = arrival.headers['x-bf-list-models-provider']?.toLowerCase()
     const wanted = named.provider ?? (header === 'all' ? undefined : header)
-    const provider = knownProvider(wanted, snapshot)
+    // A caller's own key is for one provider, and none of the others is shown it.
+    const sole = caller.directKey && defaultProvider(arrival.headers['user-agent'])
+    const provider = knownProvider(wanted, snapshot) ?? sole
     gateway.patient(arrival.request)
     if (provider !== undefined) {
       const call = listCall(provider, arrival, caller, arrival.request.signal, named.query)
@@ -62,11 +65,7 @@ export async function listModels(gateway: Gateway, arrival: Arrival): Promise<Re
     if (gateway.perform) {
       return jsonAnswer(await explained(gateway, snapshot, arrival, caller), arrival)
     }
-    // What a caller's own key may see is nobody else's business, and what its headers say is not for others.
-    const text = caller.directKey
-      ? (await merge(gateway, snapshot, arrival, caller)).text
-      : await forAnybody(gateway, snapshot, arrival, caller)
-    return jsonAnswer(text, arrival)
+    return jsonAnswer(await forAnybody(gateway, snapshot, arrival, caller), arrival)
   } catch (thrown) {
     const error = toGatewayError(thrown)
     if (!isCall) noteRefusal(gateway, arrival, context.requestType, error)
@@ -119,7 +118,10 @@ function traceOf({ trace, provider }: Call): object[] {
   return trace.shown().map((decision) => ({ ...decision, provider }))
 }
 
-/** The list that is made for all callers, or all with the same virtual key. Who asks for an explanation gets one that was made anew, and how. */
+/**
+ * The list that is made for all callers, or all with the same virtual key, without what the headers of one say. Who asks
+ * for an explanation gets one that was made anew, and how.
+ */
 function forAnybody(
   gateway: Gateway,
   snapshot: Snapshot,

@@ -25,6 +25,9 @@ import { pathOf } from './target.ts'
 /** The same routes answer under all of these; the doubled ones are for SDKs that add `/openai` themselves. */
 const prefixes = ['/openai', '/openai/v1', '/openai/openai', '/openai/openai/v1'] as const
 
+/** For SDKs whose endpoint is `/openai`, and for those whose endpoint is the gateway itself. */
+const deploymentPrefixes = ['/openai/openai/deployments', '/openai/deployments'] as const
+
 /** The OpenAI surface: every endpoint of the table, the paths of deployments, and a door for everything else. */
 export function openaiSurface(gateway: Gateway): Elysia {
   const app = new Elysia({ name: 'openai', normalize: false })
@@ -39,10 +42,12 @@ export function openaiSurface(gateway: Gateway): Elysia {
       app.route(facts.method, path, handle, { parse: 'none', detail })
     }
   }
-  app.post('/openai/openai/deployments/*', ({ request }) => serveDeployment(gateway, request), {
-    parse: 'none',
-    detail: { hide: true },
-  })
+  for (const prefix of deploymentPrefixes) {
+    app.post(`${prefix}/*`, ({ request }) => serveDeployment(gateway, request, prefix.length), {
+      parse: 'none',
+      detail: { hide: true },
+    })
+  }
   for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'] as const) {
     for (const prefix of prefixes) {
       app.route(
@@ -102,8 +107,12 @@ function serve(
   })
 }
 
-function serveDeployment(gateway: Gateway, request: Request): Promise<Response> {
-  const arrival = arrive(request, '/openai/openai/deployments'.length)
+function serveDeployment(
+  gateway: Gateway,
+  request: Request,
+  prefixLength: number,
+): Promise<Response> {
+  const arrival = arrive(request, prefixLength)
   const target = readDeployment(arrival.path)
   if (target instanceof Error) {
     noteRefusal(gateway, arrival, 'unknown', target)

@@ -4,7 +4,14 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { newId } from '#lib/id.ts'
 
-import { admitOrigin, allowedMethods, allowsOrigin, preflight } from './cors.ts'
+import {
+  admitOrigin,
+  allowedMethods,
+  allowsHost,
+  allowsOrigin,
+  isLoopback,
+  preflight,
+} from './cors.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import type { Lifecycle } from './ops.ts'
@@ -51,6 +58,15 @@ export function listen(options: {
 
   const isForeign = (origin: string | undefined): origin is string =>
     origin !== undefined && !allowsOrigin(origin, gateway().snapshot().client)
+
+  const isOnLoopback = isLoopback(options.host)
+  /** Anything but reading comes with an origin. */
+  const isForeignRead = ({ method, url }: Request, host: string | undefined): boolean =>
+    isOnLoopback &&
+    (method === 'GET' || method === 'HEAD') &&
+    host !== undefined &&
+    !allowsHost(host, gateway().snapshot().client) &&
+    !pathOf(url).startsWith('/health')
 
   function refused(request: Request, error: GatewayError): Response {
     noteStray(gateway(), request, error)
@@ -100,6 +116,7 @@ export function listen(options: {
           : openRelay(request, bun, gateway(), log)
       }
       if (origin !== undefined) return forBrowser(request, origin)
+      if (isForeignRead(request, headers.host)) return refused(request, foreignHost())
       return request.method === 'OPTIONS' ? allowedMethods() : handle(request)
     },
     error(thrown) {
@@ -148,6 +165,14 @@ function foreign(): GatewayError {
   return new GatewayError(
     'origin_forbidden',
     'Pages of this origin may not use the gateway; see client.allowed_origins.',
+  )
+}
+
+function foreignHost(): GatewayError {
+  return new GatewayError(
+    'origin_forbidden',
+    'The gateway does not go by the name in the Host header; see client.allowed_origins.',
+    { code: 'host_forbidden' },
   )
 }
 

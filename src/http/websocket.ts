@@ -4,10 +4,13 @@ import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { Trace } from '#core/trace.ts'
+import { checkModel } from '#openai/check.ts'
 import { createRelay } from '#pipeline/relay-socket.ts'
 import type { SocketRelay } from '#pipeline/relay-socket.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 
+import { fromProblem } from './address.ts'
+import { defaultProvider, DEPLOYMENT_PROVIDER } from './azure.ts'
 import { readCaller } from './caller.ts'
 import type { Gateway } from './gateway.ts'
 import { arrive } from './intake.ts'
@@ -26,6 +29,9 @@ export type RelayData = {
 
 /** The sockets of the OpenAI API: `/realtime`, `/responses`, `/live/sessions` and what lies below them. */
 const path = /^\/openai(?:\/openai)?(?:\/v1)?(\/(?:realtime|responses|live)(?:\/[\w.~-]+)*)$/
+
+/** Read here, or the caller's key, which some SDKs have put into the address. */
+const notSent = /^(?:provider|deployment|api-key|authorization)$/i
 
 /**
  * Upgrades a caller's WebSocket on `/realtime` or `/responses` once the provider's has opened, so that a refusal
@@ -46,6 +52,8 @@ export async function openRelay(
     if (endpoint === undefined) {
       throw new GatewayError('route_not_found', `There is no WebSocket at ${arrival.path}.`)
     }
+    // Before the provider hears of it.
+    if (!isHandshake(request.method, arrival.headers)) throw noHandshake()
     const call = toCall(arrival, endpoint, requestType, gateway)
     isCall = true
     relay = await createRelay(call, gateway.snapshot(), gateway.services)
@@ -64,7 +72,7 @@ export async function openRelay(
       },
     })
     if (upgraded) return undefined
-    throw new GatewayError('invalid_request', 'This is not a valid WebSocket handshake.')
+    throw noHandshake()
   } catch (thrown) {
     relay?.callerClosed(1001, 'the caller left')
     const error = toGatewayError(thrown)
@@ -75,6 +83,15 @@ export async function openRelay(
   }
 }
 
+/** What RFC 6455 asks of the opening request, as far as we are answered for it; Bun looks at the rest. */
+function isHandshake(method: string, headers: Readonly<Record<string, string>>): boolean {
+  return method === 'GET' && /^[\w+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+}
+
+function noHandshake(): GatewayError {
+  return new GatewayError('invalid_request', 'This is not a valid WebSocket handshake.')
+}
+
 function toCall(
   arrival: Arrival,
   endpoint: string,
@@ -83,13 +100,18 @@ function toCall(
 ): Call {
   const snapshot = gateway.snapshot()
   const query = new URLSearchParams(arrival.query)
-  const named = query.get('model') ?? query.get('deployment') ?? undefined
+  const deployment = query.get('deployment') ?? undefined
+  const named = query.get('model') ?? deployment
+  const problem = named === undefined ? undefined : checkModel(named)
+  if (problem) throw fromProblem(problem)
   const isProvider = (name: string): boolean => snapshot.providers.has(name) || PROVIDERS.has(name)
-  const choice = named === undefined ? undefined : parseModel(named, isProvider, 'openai')
-  const provider = choice?.provider ?? query.get('provider') ?? 'openai'
-  const isOpen = choice !== undefined && !query.has('provider')
-  query.delete('provider')
-  query.delete('deployment')
+  // A deployment, and a key in this header, are ways of Azure's SDKs, whose sockets do not say their name.
+  const isDeployment = deployment !== undefined || arrival.headers['api-key'] !== undefined
+  const usual = isDeployment ? DEPLOYMENT_PROVIDER : defaultProvider(arrival.headers['user-agent'])
+  const choice = named === undefined ? undefined : parseModel(named, isProvider, usual)
+  const provider = choice?.provider ?? query.get('provider') ?? usual
+  const isOpen = choice !== undefined && !isDeployment && !query.has('provider')
+  for (const name of [...query.keys()]) if (notSent.test(name)) query.delete(name)
   // `model` is set again from the target, which knows the key's alias.
   if (choice) query.set('model', choice.model)
   const text = query.toString()

@@ -10,6 +10,7 @@ import type {
 import { runErrand } from './errand.ts'
 import { authoritiesOf } from './fetch-session.ts'
 import { assertReachable } from './reach.ts'
+import { fetchProxy } from './tunnel.ts'
 
 /** Credentials that had to be obtained, kept until shortly before they expire. */
 export interface Credentials {
@@ -92,7 +93,7 @@ async function sendFor(
   const { url, method, headers, body, isMetadataService } = request
   const { network, proxyUrl, name } = settings
   // The metadata service is on this very machine: no proxy leads there, and no rule for the outside applies.
-  const proxy = isMetadataService ? undefined : proxyUrl?.reveal()
+  const proxy = isMetadataService ? undefined : fetchProxy(proxyUrl)
   // Who need not be checked for the calls themselves must be for what they are paid with.
   const ca = authoritiesOf(network)
   if (!isMetadataService && proxy === undefined && !network.allowPrivateNetwork) {

@@ -20,6 +20,7 @@ import { redact } from './redact.ts'
 import { fetchResources } from './resources.ts'
 import type { Services } from './services.ts'
 import { asSeenBy } from './stored.ts'
+import { fetchProxy } from './tunnel.ts'
 
 /** An upstream answer whose status line has arrived and was a success. */
 export interface Upstream {
@@ -231,7 +232,7 @@ function remote(
     timeout: false,
   }
   if (outbound.body !== undefined) options.body = outbound.body
-  if (proxyUrl) options.proxy = proxyUrl.reveal()
+  if (proxyUrl) options.proxy = fetchProxy(proxyUrl)!
   const isTls = outbound.url.startsWith('https:')
   // Only measured for direct TLS; everything else stays in the pool it has.
   const usedPool = !proxyUrl && isTls ? pool : 0
@@ -268,7 +269,8 @@ async function refusal(
   credential: Secret | undefined,
 ): Promise<GatewayError> {
   const { status } = response
-  if (status < 400) {
+  // Beyond 599 there are no statuses, and no answer of ours may have one either.
+  if (status < 400 || status > 599) {
     void response.body?.cancel().catch(() => undefined)
     return new GatewayError(
       'upstream_malformed',

@@ -91,11 +91,16 @@ const notRelayed = new Set([
   'x-robots-tag',
 ])
 
+/** A path says what was made, such as the id of a realtime call, and not where the provider is. */
+function isOwnPlace(name: string, value: string | undefined): boolean {
+  return name === 'location' && value !== undefined && /^\/(?!\/)/.test(value)
+}
+
 /** The provider's answer headers that the caller gets; its request id moves to `x-upstream-request-id`. */
 export function relayedHeaders(all: Readonly<Record<string, string>>): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const name in all) {
-    if (notRelayed.has(name)) continue
+    if (notRelayed.has(name) && !isOwnPlace(name, all[name])) continue
     if (name.startsWith('access-control-') || name.startsWith('x-bifrost-')) continue
     const value = all[name]
     if (typeof value !== 'string') continue

@@ -14,11 +14,14 @@ import { noteReachable, permit, placeOf } from './reach.ts'
 import type { Settle } from './record.ts'
 import { relayDoor } from './relay-door.ts'
 import type { RelayDoor } from './relay-door.ts'
+import { relayModel } from './relay-model.ts'
+import type { Naming } from './relay-model.ts'
 import { plan, targetOf } from './routing.ts'
 import { route } from './rules.ts'
 import { fullness, takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { nameOf } from './standing.ts'
+import { fetchProxy } from './tunnel.ts'
 
 /** The caller's end of a relay, as far as the relay uses it. */
 export interface CallerSocket {
@@ -72,13 +75,17 @@ export async function createRelay(
     const socket = new WebSocket(withModel(outbound.url, call, target).replace(/^http/, 'ws'), {
       headers,
       protocols: protocolsOf(call),
-      ...(proxyUrl && { proxy: proxyUrl.reveal() }),
+      ...(proxyUrl && { proxy: fetchProxy(proxyUrl) }),
       ...(trust && { tls: trust }),
     })
     socket.binaryType = 'nodebuffer'
     const early = await opened(socket, name, call.signal, network.timers.headersMs)
     noteReachable(placeOf(outbound.url), performance.now())
-    return relay(socket, early, settle, services.inflight, relayDoor(call, leg.grant))
+    const isNamedBySaying = call.endpoint === 'websocket_responses'
+    return relay(socket, early, settle, services.inflight, {
+      door: relayDoor(call, leg.grant),
+      naming: isNamedBySaying ? relayModel(leg, keys.current, snapshot) : undefined,
+    })
   } catch (thrown) {
     const error = toGatewayError(thrown)
     settle.failure(error)
@@ -161,12 +168,18 @@ function refusal(event: Event, provider: string): GatewayError {
   )
 }
 
+/** What a caller's messages pass on their way to the provider. */
+interface Passage {
+  readonly door: RelayDoor | undefined
+  readonly naming: Naming | undefined
+}
+
 function relay(
   upstream: WebSocket,
   early: (string | Buffer)[],
   settle: Settle,
   inflight: Inflight,
-  door: RelayDoor | undefined,
+  { door, naming }: Passage,
 ): SocketRelay {
   let caller: CallerSocket | undefined
   let isOver = false
@@ -218,7 +231,12 @@ function relay(
         end(1008, forbidden.kind, forbidden)
         return
       }
-      upstream.send(message)
+      const named = naming ? naming(message) : message
+      if (named instanceof GatewayError) {
+        toCaller(errorEvent(named))
+        return
+      }
+      upstream.send(named)
       if (upstream.bufferedAmount > maxBufferedBytes) end(1013, 'the provider reads too slowly')
     },
     drained: () => upstream.resume(),

@@ -9,6 +9,7 @@ import { runErrand } from './errand.ts'
 import type { ErrandAnswer } from './errand.ts'
 import { authoritiesOf } from './fetch-session.ts'
 import { addressesOf, isAddress, isPublic } from './reach.ts'
+import { fetchProxy } from './tunnel.ts'
 
 // Pictures and documents that a request names by URL and that the vendor does not fetch itself. The URLs are the
 // caller's: none of them may lead into this machine or its networks.
@@ -184,7 +185,7 @@ async function ask(
         timeoutMs: limits.timeoutMs,
         maxBytes: limits.maxBytes,
         signal,
-        proxy: target.settings.proxyUrl?.reveal(),
+        proxy: fetchProxy(target.settings.proxyUrl),
         tls: {
           ...(url.protocol === 'https:' && !isAddress(serverName) && { serverName }),
           ...(ca !== undefined && { ca }),

@@ -19,6 +19,16 @@ describe('what it says of itself', () => {
     }
   })
 
+  test.each<[string, string]>([
+    ['mock --help', '--first-token-delay N'],
+    ['mock -h', '--never-end'],
+    ['bench -help', '--quick'],
+  ])('%s tells the flags of that command', async (line, flag) => {
+    const { code, stdout, stderr } = await run(line.split(' '))
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain(flag)
+  })
+
   test.each([['version'], ['--version'], ['-version'], ['-v']])('%s', async (arg) => {
     expect(await run([arg])).toEqual({
       code: 0,

@@ -40,11 +40,15 @@ test('who is there is not named when nobody can say so', async () => {
   expect(stderr).toStartWith(`asbru: another Asbru is using ${dir.path}. `)
 })
 
-test('a folder that cannot be made holds nobody up', async () => {
+test('a folder that cannot be made holds nobody up, and is said', async () => {
   using dir = scratch()
   writeFileSync(dir.file('plain'), '')
   const below = join(dir.file('plain'), 'below')
   await using one = await serve(['--app-dir', below])
   await using two = await serve(['--app-dir', below])
-  for (const { url } of [one, two]) expect((await fetch(`${url}/health`)).status).toBe(200)
+  for (const { url, logged } of [one, two]) {
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    const said = await logged(({ message }) => String(message).includes('cannot be written to'))
+    expect(said).toMatchObject({ level: 'warn', path: below })
+  }
 })

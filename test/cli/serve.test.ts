@@ -366,3 +366,15 @@ function delta(content: string, finish: string | null = null): string {
     choices: [{ index: 0, delta: { content }, finish_reason: finish }],
   })
 }
+
+test.each<[string[], number]>([
+  [[], 403],
+  [['--host', 'localhost'], 403],
+  [['--host', '0.0.0.0'], 200],
+])('with %j what is read under another name is answered with %d', async (args, status) => {
+  using dir = scratch()
+  await using program = await serve(['--app-dir', dir.path, ...args])
+  const url = `http://127.0.0.1:${new URL(program.url).port}/openai/v1/models`
+  const named = (host: string) => fetch(url, { headers: { host } }).then((answer) => answer.status)
+  expect([await named('llm.example.com'), await named('127.0.0.1')]).toEqual([status, 200])
+})

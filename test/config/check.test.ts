@@ -147,6 +147,15 @@ describe('a bad file', () => {
     )
   })
 
+  test('also where a name would break the line, or colour it', async () => {
+    const { output, configPath } = await run('{ "a\\nb": 1, "\\u001b[31m": 2 }')
+    expect(output.split('\n')).toEqual([
+      `${configPath}:1:3 /a\\u000ab unknown key "a\\nb".`,
+      `${configPath}:1:14 /\\u001b[31m unknown key "\\u001b[31m".`,
+      '',
+    ])
+  })
+
   test('the same as JSON', async () => {
     const { code, output, configPath } = await run('{ "version": 9 }', { json: true })
     expect(code).toBe(1)

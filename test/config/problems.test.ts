@@ -79,13 +79,18 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
       'must be more than 0',
     ],
     [key('"weight": -0.1'), 3, `${inKey}/weight`, 'must be at least 0'],
-    [key('"weight": 1e999'), 3, `${inKey}/weight`, 'expected a number'],
+    [key('"weight": 1e999'), 3, `${inKey}/weight`, 'expected a number, got one that is too large'],
     [key('"weight": "1"'), 3, `${inKey}/weight`, 'expected a number, got string'],
     [key('"models": "gpt-4"'), 3, `${inKey}/models`, 'expected an array, got string'],
     [key('"models": ["a",', '5]'), 4, `${inKey}/models/1`, 'expected a string, got number'],
     [key('"name": ""'), 3, `${inKey}/name`, 'must not be empty'],
     [key('"azure_key_config": {}'), 3, `${inKey}/azure_key_config/endpoint`, 'is required'],
-    [network('"max_retries": 1.5'), 3, `${inNetwork}/max_retries`, 'a whole number'],
+    [
+      network('"max_retries": 1.5'),
+      3,
+      `${inNetwork}/max_retries`,
+      'a whole number, got a fraction',
+    ],
     [
       network('"connect_timeout_in_seconds": -1'),
       3,
@@ -305,9 +310,27 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
   proxies: [
     [
       openai('"keys": [{ "value": "k" }], "proxy_config": {', '"type": "socks5" }'),
+      2,
+      '/providers/openai/proxy_config/url',
+      'is required',
+    ],
+    [
+      openai(
+        '"keys": [{ "value": "k" }], "proxy_config": { "type": "socks5",',
+        '"url": "http://a:1" }',
+      ),
       3,
-      '/providers/openai/proxy_config/type',
-      'socks5 is not supported',
+      '/providers/openai/proxy_config/url',
+      'must be a socks5:// URL',
+    ],
+    [
+      openai(
+        '"keys": [{ "value": "k" }], "proxy_config": { "type": "socks5", "url": "a",',
+        `"password": "${'é'.repeat(128)}" }`,
+      ),
+      3,
+      '/providers/openai/proxy_config/password',
+      'at most 255 bytes',
     ],
     [
       openai('"keys": [{ "value": "k" }], "proxy_config": {', '"type": "http" }'),

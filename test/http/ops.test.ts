@@ -51,7 +51,7 @@ describe('health', () => {
     })
     await own.upstream.waitFor(1)
     const kept = await openRaw(own.url)
-    kept.send('GET /health/ready HTTP/1.1\r\nhost: gateway\r\n\r\n')
+    kept.send('GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n')
     await kept.until('"ok"')
     const drained = own.gateway.drain()
     // A signal reaches another process when it does; the line says that it has.
@@ -59,7 +59,7 @@ describe('health', () => {
       await own.gateway.logged(({ message }) => String(message).startsWith('SIGTERM: '))
     }
     const ask = async (path: string, sign: string): Promise<void> => {
-      kept.send(`GET ${path} HTTP/1.1\r\nhost: gateway\r\n\r\n`)
+      kept.send(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
       await kept.until(sign)
     }
     await ask('/health/ready', '"draining"')
@@ -89,7 +89,10 @@ describe('the reference', () => {
       expect(response.status).toBe(200)
       expect((await response.text()).length).toBeGreaterThan(10)
     }
-    expect(await (await get('/docs/start.js')).text()).not.toContain('http')
+    const start = await (await get('/docs/start.js')).text()
+    expect(start).not.toContain('http')
+    // Otherwise Swagger UI asks a service for a badge, and tells it where the document is.
+    expect(start).toContain('validatorUrl: null')
   })
 
   test('the document holds every endpoint with its schemas', async () => {

@@ -182,3 +182,57 @@ test('a page may read errors as well', async () => {
   expect(answer.status).toBe(400)
   expect(answer.headers['access-control-allow-origin']).toBe('http://localhost:3000')
 })
+
+// A page whose name was pointed at this machine is of one origin with the gateway, and then its GETs have no origin.
+describe('on loopback, what is read', () => {
+  const read = (rig: Rig, host: string, path = '/openai/v1/files', method = 'GET') =>
+    exchange(rig.url, head(method, path, { host }))
+
+  test.each([
+    'evil.example',
+    'evil.example:8080',
+    'localhost.evil.example',
+    '127.0.0.1.nip.example',
+  ])('is not read under the name %s', async (host) => {
+    for (const path of [
+      '/openai/v1/files',
+      '/openai/v1/vector_stores',
+      '/docs/json',
+      '/v1/async/jobs/1',
+    ]) {
+      const answer = await read(closed, host, path)
+      expect([answer.status, answer.json().error.code]).toEqual([403, 'host_forbidden'])
+    }
+    expect((await read(closed, host, '/openai/v1/files', 'HEAD')).status).toBe(403)
+    expect((await read(closed, host, '/health/live')).status).toBe(200)
+    await expectUnharmed(closed)
+  })
+
+  test.each([
+    'localhost',
+    'localhost:1',
+    'a.localhost',
+    'gateway:8080',
+    '127.0.0.1:8080',
+    '10.1.2.3',
+    '[::1]:8080',
+  ])('is read under the name %s', async (host) => {
+    expect((await read(closed, host)).status).toBe(200)
+    closed.upstream.clear()
+  })
+
+  test.each(['app.example.com', 'x.example.org:443'])(
+    'is read under the listed name %s',
+    async (host) => {
+      expect((await read(listed, host)).status).toBe(200)
+      expect((await read(open, host)).status).toBe(200)
+      for (const rig of [listed, open]) rig.upstream.clear()
+    },
+  )
+
+  test('is told apart from what is sent', async () => {
+    const answer = await exchange(closed.url, post(chat, body, { host: 'proxy.example' }))
+    expect(answer.status).toBe(200)
+    closed.upstream.clear()
+  })
+})

@@ -270,19 +270,15 @@ describe('headers', () => {
 })
 
 describe('the Host header', () => {
-  test.each([
-    'x',
-    'gw',
-    'a-host-with-a-long-name.internal.example',
-    '[::1]:80',
-    'h:99999',
-    'a%2fb',
-  ])('%s does not matter', async (host) => {
-    expect((await get('/health/live', { host })).status).toBe(200)
-    expect((await get('/openai/v1/files', { host })).status).toBe(200)
-    expect(rig.upstream.requests.map(({ path }) => path)).toEqual(['/v1/files'])
-    rig.upstream.clear()
-  })
+  test.each(['x', 'gw', 'a-host-with-a-long-name-and-no-dots', '[::1]:80', 'h:99999', 'a%2fb'])(
+    '%s does not matter',
+    async (host) => {
+      expect((await get('/health/live', { host })).status).toBe(200)
+      expect((await get('/openai/v1/files', { host })).status).toBe(200)
+      expect(rig.upstream.requests.map(({ path }) => path)).toEqual(['/v1/files'])
+      rig.upstream.clear()
+    },
+  )
 
   test.each(['a/b', 'x/openai/v1/files?', 'a b', 'a#b', 'user@host', 'ü', 'a\\b'])(
     '%s is malformed',
@@ -346,7 +342,7 @@ describe('no HTTP', () => {
 
   test('a second request behind the first is answered on its own', async () => {
     const connection = await openRaw(rig.url)
-    const first = 'GET /health/live HTTP/1.1\r\nhost: gateway\r\n\r\n'
+    const first = 'GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n'
     connection.send(first + head('GET', '/nothing'))
     const received = await connection.closed
     expect(received.match(/HTTP\/1\.1 (\d+)/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 404'])

@@ -96,7 +96,7 @@ export function head(
   path: string,
   headers: Readonly<Record<string, string>> = {},
 ): string {
-  const lines = Object.entries({ host: 'gateway', connection: 'close', ...headers })
+  const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers })
   return `${method} ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
 

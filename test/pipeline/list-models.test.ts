@@ -38,6 +38,7 @@ beforeEach(async () => {
   })
   gateway = await startGateway({
     config: {
+      client: { allow_direct_keys: true },
       providers: {
         openai: {
           keys: [key(1), key(2, { weight: 0 }), key(3, { enabled: false })],
@@ -153,5 +154,23 @@ describe('the models of all providers', () => {
     expect(of('openai')).toContain('n2 lists 2 models')
     expect(of('groq').join()).toContain('upstream_error')
     expect(extra_fields.key_statuses.at(-1)).toMatchObject({ provider: 'groq', status: 'failed' })
+  })
+
+  test.each([{}, { 'x-bf-list-models-provider': 'all' }])(
+    'are not asked for with a key of the caller, which only its provider sees: %j',
+    async (headers) => {
+      lists['sk-own'] = ['mine']
+      const answer = await list('', { authorization: 'Bearer sk-own', ...headers })
+      expect(idsOf(answer)).toEqual(['openai/mine'])
+      expect([upstream.requests.length, other.requests.length]).toEqual([1, 0])
+    },
+  )
+
+  test('are those of the provider that is named with a key of the caller', async () => {
+    other.reply({ json: { object: 'list', data: [{ id: 'g1' }] } })
+    const answer = await list('?provider=groq', { authorization: 'Bearer gsk-own' })
+    expect(idsOf(answer)).toEqual(['groq/g1'])
+    expect(other.requests[0]!.headers.get('authorization')).toBe('Bearer gsk-own')
+    expect(upstream.requests).toHaveLength(0)
   })
 })

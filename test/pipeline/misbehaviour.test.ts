@@ -60,6 +60,7 @@ describe('below HTTP', () => {
       reset,
       reset,
     ],
+    ['a status that is none', ['HTTP/1.1 999 No\r\ncontent-length: 2\r\n\r\n{}'], bad, bad],
     [
       'gzip that is none',
       [

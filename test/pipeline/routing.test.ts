@@ -280,6 +280,22 @@ describe('headers', () => {
     expect([got.get('openai-beta'), got.get('x-team')]).toEqual(['configured', 'a'])
   })
 
+  test.each([
+    ['/v1/realtime/calls/rtc_1', '/v1/realtime/calls/rtc_1'],
+    ['https://provider.example/x', null],
+    ['//provider.example/x', null],
+  ])('name what a realtime call became: %s', async (location, wanted) => {
+    await using rig = await startRig()
+    const headers = { 'content-type': 'application/sdp', location }
+    rig.upstream.reply({ status: 201, text: 'v=0', headers })
+    const response = await rig.post('/realtime/calls', { session: {} })
+    expect([response.status, response.headers.get('location')]).toEqual([201, wanted])
+    expect([response.headers.get('content-type'), await response.text()]).toEqual([
+      'application/sdp',
+      'v=0',
+    ])
+  })
+
   test('of the provider reach the caller, but not those about its own site', async () => {
     await using rig = await startRig()
     rig.upstream.reply([

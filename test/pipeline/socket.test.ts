@@ -72,6 +72,17 @@ beforeEach(async () => {
           ],
           network_config: { base_url: provider.url.origin },
         },
+        azure: {
+          keys: [
+            {
+              name: 'az',
+              value: 'az-key',
+              models: ['*'],
+              weight: 1,
+              azure_key_config: { endpoint: provider.url.origin },
+            },
+          ],
+        },
         groq: { keys: [{ name: 'g', value: 'sk-g', models: ['*'], weight: 1 }] },
       },
     },
@@ -194,6 +205,59 @@ test.each(['/openai/v1/responses', '/openai/responses', '/openai/realtime?model=
   },
 )
 
+test.each<[string, Record<string, string>]>([
+  ['/openai/openai/realtime?api-version=2025-04-01-preview&deployment=dep', {}],
+  ['/openai/openai/v1/realtime?model=dep', { 'user-agent': 'AzureOpenAI/JS 7.55.0' }],
+  ['/openai/openai/v1/realtime?model=azure/dep&api-key=sk-bf-mine&Authorization=Bearer%20x', {}],
+])('%s %j is for Azure, without what is not for it', async (path, headers) => {
+  const caller = dial(path, { headers })
+  await caller.opened
+  expect(seen[0]!.url).toBe('/openai/v1/realtime?model=dep')
+  expect(seen[0]!.headers.get('api-key')).toBe('az-key')
+  caller.socket.close()
+})
+
+describe('a message on /responses names its model', () => {
+  test.each([
+    ['as the provider does', '{"type":"response.create","model":"gpt-4o","n":1.0}', undefined],
+    [
+      'with the prefix of the provider',
+      '{"type":"response.create", "model" : "openai/gpt-4o","n":1.0}',
+      '{"type":"response.create", "model" : "gpt-4o","n":1.0}',
+    ],
+    [
+      'by an alias of the key',
+      '{"model":"openai/fast","input":"\\"model\\""}',
+      '{"model":"gpt-realtime-2","input":"\\"model\\""}',
+    ],
+    ['with a slash of its own', '{"model":"meta-llama/x"}', undefined],
+    ['twice', '{"model":"openai/a","model":"openai/b"}', undefined],
+    ['deeper', '{"response":{"model":"openai/a"}}', undefined],
+    ['as something else', '{"model":["openai/a"]}', undefined],
+    ['in no JSON', '{"model":"openai/a', undefined],
+  ])('%s', async (_, said, wanted) => {
+    const { socket, got, opened } = dial('/openai/v1/responses')
+    await opened
+    socket.send(said)
+    await until(() => got.length === 1)
+    expect(got).toEqual([wanted ?? said])
+    socket.close()
+  })
+
+  test('of another provider: that one message is refused', async () => {
+    const { socket, got, opened } = dial('/openai/v1/responses')
+    await opened
+    socket.send('{"type":"response.create","model":"groq/llama"}')
+    socket.send('{"type":"response.create","model":"gpt-4o"}')
+    await until(() => got.length === 2)
+    const { type, error } = JSON.parse(String(got[0]))
+    expect([type, error.type, error.param]).toEqual(['error', 'invalid_request_error', 'model'])
+    expect(error.message).toContain("'openai'")
+    expect(got[1]).toBe('{"type":"response.create","model":"gpt-4o"}')
+    socket.close()
+  })
+})
+
 describe('a handshake that is refused is an HTTP answer', () => {
   test.each([401, 403, 404, 429, 503])('by the provider with %d', async (status) => {
     refuse = status
@@ -229,6 +293,22 @@ describe('a handshake that is refused is an HTTP answer', () => {
     expect([response.status, error.code]).toEqual([504, 'upstream_headers_timeout'])
     await raw.closed
     await slow.stop()
+  })
+
+  test.each<[string, string, Record<string, string>, string | null]>([
+    ['a model with a line end', `${realtime}%0d%0ax`, {}, 'model'],
+    ['a model without a name', '/openai/v1/realtime?model=', {}, 'model'],
+    ['a model without an end', `${realtime}${'x'.repeat(600)}`, {}, 'model'],
+    ['a key that is none', realtime, { 'sec-websocket-key': 'x' }, null],
+  ])('by the gateway, for %s, before anybody is asked', async (_, path, headers, param) => {
+    const response = await handshake(path, headers)
+    const { error }: any = await response.json()
+    expect([response.status, error.type, error.param]).toEqual([
+      400,
+      'invalid_request_error',
+      param,
+    ])
+    expect(seen).toHaveLength(0)
   })
 
   test('by the gateway, when the provider has no such thing or the path is none', async () => {

@@ -40,7 +40,17 @@ test.each(['SIGTERM', 'SIGINT'] as const)('serves with its faults until %s', asy
   expect(await running.exited).toBe(0)
 })
 
+test('its flags take one dash too', async () => {
+  const running = start('-port', '0', '-host=127.0.0.1', '-status', '503', '-no-done')
+  const line = await firstLine(running.stdout)
+  const response = await fetch(`${line.split(' ').at(-1)}/models`)
+  expect(response.status).toBe(503)
+  running.kill()
+  expect(await running.exited).toBe(0)
+})
+
 test.each([
+  [['-prot', '1'], "Unknown option '--prot'"],
   [['--statsu', '1'], "Unknown option '--statsu'"],
   [['--status', '9'], "fault 'status' needs a whole number from 300 to 599"],
   [['--port', 'x'], '--port needs a whole number from 0 to 65535'],

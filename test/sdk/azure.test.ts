@@ -73,6 +73,21 @@ describe('the deployment in the path names the model of provider azure', () => {
     expect(rig.received[0]?.json()).toMatchObject({ model: 'my-sol' })
   })
 
+  test('also where the gateway itself is the endpoint', async () => {
+    const rooted = new AzureOpenAI({
+      endpoint: rig.url,
+      apiKey: CLIENT_KEY,
+      apiVersion: '2024-10-21',
+      maxRetries: 0,
+      fetch: rig.fetch,
+    })
+    rig.answers(chat('Hi'))
+    await rooted.chat.completions.create({ model: 'my-luna', messages })
+    expect(rig.sent[0]?.path).toBe('/openai/deployments/my-luna/chat/completions')
+    expectAzure('/chat/completions')
+    expect(rig.received[0]?.json()).toMatchObject({ model: 'my-luna' })
+  })
+
   test('a stream', async () => {
     rig.answers(chatStream(['Hel', 'lo']))
     const stream = client.chat.completions.stream({ model: 'my-luna', messages })

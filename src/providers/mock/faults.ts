@@ -41,7 +41,7 @@ export interface Faults {
   readonly noFinish?: true
   /** The body is gzip-encoded, and sent whole. */
   readonly gzip?: true
-  /** Number of text pieces that a stream is cut into. */
+  /** Number of pieces that the text has: its words, over and over; with `size`, equal parts. */
   readonly chunks?: number
   /** Length of the answer's text, in bytes. */
   readonly size?: number
@@ -77,7 +77,7 @@ export const FAULTS: ReadonlyMap<string, FaultRule> = new Map<string, FaultRule>
   ['no-done', { key: 'noDone', takes: 'flag', about: 'leave out the end marker of a stream' }],
   ['no-finish', { key: 'noFinish', takes: 'flag', about: 'leave out the finish reasons of a chat stream' }],
   ['gzip', { key: 'gzip', takes: 'flag', about: 'gzip the body' }],
-  ['chunks', { key: 'chunks', takes: [1, 100_000], about: 'cut the text of a stream into N pieces' }],
+  ['chunks', { key: 'chunks', takes: [1, 100_000], about: 'answer with N pieces: words of the text, again and again, or what --size makes' }],
   ['size', { key: 'size', takes: [0, 2 ** 24], about: 'length of the answer text, bytes' }],
 ])
 
