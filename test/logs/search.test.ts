@@ -143,6 +143,19 @@ describe('pages', () => {
     }
   })
 
+  test.each(['', 'status=success', 'content_search=apple', 'session_id=s1', 'providers=groq'])(
+    'stand beside the sums of all that is wanted: %s',
+    async (query) => {
+      const stats = await rig.get(`/api/logs/stats?${query}`)
+      expect(Object.keys(stats)).toContain('user_facing_success_rate')
+      const { pagination } = await rig.get(`/api/logs?${query}&limit=1`)
+      const cursor = pagination.next_cursor ?? ''
+      for (const page of ['limit=1', `limit=1&cursor=${cursor}`, 'sort_by=cost', 'limit=0']) {
+        expect((await rig.get(`/api/logs?${query}&${page}`)).stats).toEqual(stats)
+      }
+    },
+  )
+
   test('belong to the order that gave them', async () => {
     const { pagination } = await rig.get('/api/logs?limit=1')
     const answer = await rig.get(

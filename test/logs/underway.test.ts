@@ -57,6 +57,7 @@ test('calls under way are listed, and are rows of the log once they have ended',
   const second = await held(rig, 'second', {}, { 'user-agent': 'curl/8.5.0', 'x-bf-lh-team': 'a' })
   const answer = await rig.get('/api/logs?status=processing')
   expect(answer).toMatchObject({
+    stats: { total_requests: 0, total_cost: 0 },
     logs: [
       {
         id: 'second',
