@@ -232,6 +232,23 @@ describe('an export', () => {
   })
 })
 
+test('a search finds what was said before, and instructions', async () => {
+  await rig.chat(
+    {
+      messages: [
+        { role: 'system', content: 'You are a lighthouse.' },
+        { role: 'user', content: 'Which harbour?' },
+        { role: 'assistant', content: 'Whitby.' },
+        { role: 'user', content: 'Thank you.' },
+      ],
+    },
+    { 'x-request-id': 'talk' },
+  )
+  for (const word of ['lighthouse', 'harbour', 'whitby', 'thank']) {
+    expect([word, await ids(`content_search=${word}`)]).toEqual([word, ['talk']])
+  }
+})
+
 test('nothing was dropped', async () => {
   expect(await rig.get('/api/logs/dropped')).toEqual({
     dropped_requests: 0,
