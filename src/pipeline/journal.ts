@@ -233,6 +233,9 @@ const maxValueChars = 1000
 /** What these hold is a key whoever asks for them. */
 const neverKept = /^(?:proxy-)?authorization$|^(?:set-)?cookie$|api-?key|^x-bf-vk$|token$|secret/
 
+/** And these are credentials whatever the header is called. */
+const credentialValue = /^\s*(Bearer|Basic)\s+\S.*/i
+
 /** The headers that the caller or the configuration want to find again, as JSON text. */
 export function metadataOf(
   headers: Readonly<Record<string, string>>,
@@ -243,7 +246,7 @@ export function metadataOf(
   const keep = (name: string, value: string): void => {
     if (neverKept.test(name) || name === '__proto__' || count++ >= maxMetadata) return
     found ??= {}
-    found[name] = value.slice(0, maxValueChars)
+    found[name] = value.replace(credentialValue, '$1 [redacted]').slice(0, maxValueChars)
   }
   for (const name of wanted) {
     const value = headers[name]

@@ -115,6 +115,23 @@ test('no key reaches any sink of the log', async () => {
   for (const line of printed) expect(line).not.toMatch(CANARY)
 })
 
+test('a credential that nobody knows is none of what a caller may have logged of a header', async () => {
+  await using rig = await logRig({ client: { logging_headers: ['x-upstream'] } })
+  await rig.chat(
+    {},
+    { 'x-request-id': 'a', 'x-upstream': 'Basic canary1', 'x-bf-lh-team': 'Basics' },
+  )
+  await rig.chat(
+    {},
+    { 'x-request-id': 'b', 'x-bf-lh-who': 'Bearer canary2', 'x-bf-lh-n': 'bearer' },
+  )
+  expect((await rig.get('/api/logs/a')).metadata).toEqual({
+    'x-upstream': 'Basic [redacted]',
+    team: 'Basics',
+  })
+  expect((await rig.get('/api/logs/b')).metadata).toEqual({ who: 'Bearer [redacted]', n: 'bearer' })
+})
+
 test('no virtual key reaches any sink, its own or that of another', async () => {
   const other = 'sk-bf-canary-other-0123456789'
   const key = (name: string, value: string) => ({
