@@ -303,6 +303,9 @@ export function secretsOfConfig(snapshot: Snapshot): readonly string[] {
     else for (const each of Object.values(value)) walk(each, depth + 1)
   }
   walk(snapshot, 0)
+  for (const address of addressesOf(snapshot)) {
+    for (const value of URL.parse(address)?.searchParams.values() ?? []) add(value)
+  }
   for (const { network } of snapshot.providers.values()) {
     for (const [name, value] of Object.entries(network.extraHeaders)) {
       if (/key|token|auth|secret|cookie/i.test(name))
@@ -310,6 +313,13 @@ export function secretsOfConfig(snapshot: Snapshot): readonly string[] {
     }
   }
   return [...found]
+}
+
+/** Where the gateway itself sends what it knows; their parameters often are keys. */
+function addressesOf({ webhooks, tracing, metrics }: Snapshot): readonly string[] {
+  const collectors =
+    tracing?.targets.flatMap(({ url, metrics: own }) => [url, own?.url ?? '']) ?? []
+  return [...[...webhooks.values()].map(({ url }) => url), ...collectors, metrics.push?.url ?? '']
 }
 
 /** The texts of a credential that is a JSON document, such as a private key. */

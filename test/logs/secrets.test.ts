@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+import { run } from '../cli/program.ts'
 import { KEY, logRig } from './rig.ts'
 
 // Keys are planted everywhere a key can be, and echoed by a provider in every way; then every place that keeps or
@@ -130,6 +131,27 @@ test('a credential that nobody knows is none of what a caller may have logged of
     team: 'Basics',
   })
   expect((await rig.get('/api/logs/b')).metadata).toEqual({ who: 'Bearer [redacted]', n: 'bearer' })
+})
+
+test('a key in the address of a webhook or a collector is shown nowhere, and logged nowhere', async () => {
+  const [hook, collector] = ['canary-hook-0123456789', 'canary/of+the-collector']
+  const secret = `whsec_${Buffer.from('0123456789abcdef').toString('base64')}`
+  await using rig = await logRig({
+    webhooks: [{ name: 'chat', url: `https://example.com/in?a&key=${hook}`, secret }],
+    tracing: { endpoint: `http://127.0.0.1:9/?key=${encodeURIComponent(collector)}` },
+  })
+  const { endpoints } = await rig.get('/api/webhooks')
+  expect(endpoints[0].url).toBe('https://example.com/in?a&key=[redacted]')
+  await rig.chat(
+    { messages: [{ role: 'user', content: `is ${hook} or ${collector} a secret?` }] },
+    { 'x-request-id': 'one', 'user-agent': hook },
+  )
+  const row = await rig.get('/api/logs/one')
+  expect(row.content_summary).toBe('is [redacted] or [redacted] a secret?')
+  expect(JSON.stringify(row)).not.toMatch(CANARY)
+  const checked = await run(['check', rig.gateway.configPath])
+  expect(checked.stdout).toContain('?key=[redacted]')
+  expect(checked.stdout).not.toMatch(CANARY)
 })
 
 test('no virtual key reaches any sink, its own or that of another', async () => {
