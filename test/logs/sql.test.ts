@@ -119,6 +119,11 @@ describe('asbru sql', () => {
     expect(json.stderr).toContain('only the first 1 rows')
   })
 
+  test.each(['sql', 'tail', 'reprice'])('and its like say what is wrong once: %s', async (name) => {
+    const { code, stderr } = await run([name, '--nonsense'])
+    expect([code, stderr]).toEqual([2, 'asbru: unknown flag --nonsense.\nSee asbru help.\n'])
+  })
+
   test('refuses what is no SELECT, and says where there is no log', async () => {
     const refused = await run(['sql', '--app-dir', dir(), 'DELETE FROM logs'])
     expect([refused.code, refused.stderr]).toEqual([1, 'asbru: Only SELECT can be run.\n'])
