@@ -67,6 +67,11 @@ describe('a filter', () => {
     ['providers=openai&status=success', ['stream', 'pear', 'apple']],
     ['providers=groq', []],
     ['models=openai/m&objects=chat_completion_stream', ['stream']],
+    ['models=m', ['error', 'stream', 'pear', 'apple']],
+    ['models=x,m&status=error', ['error']],
+    // Only the whole of a model, and no beginning of a path.
+    ['models=openai', []],
+    ['models=%25', []],
     ['objects=chat_completion', ['error', 'pear', 'apple']],
     ['objects=chat_completion,chat_completion_stream&status=success', ['stream', 'pear', 'apple']],
     ['aliases=m&status=error', ['error']],
@@ -201,6 +206,16 @@ test('a histogram covers its time without gaps', async () => {
 })
 
 describe('an export', () => {
+  test('knows a model without its provider, too', async () => {
+    const of = async (models: string): Promise<number> => {
+      const answer = await fetch(`${rig.gateway.url}/api/logs/export?models=${models}`)
+      return (await answer.text()).trimEnd().split('\n').filter(Boolean).length
+    }
+    expect([await of('m'), await of('openai/m'), await of('openai'), await of('x,m')]).toEqual([
+      4, 4, 0, 4,
+    ])
+  })
+
   const fetchText = async (query: string): Promise<{ type: string | null; text: string }> => {
     const answer = await fetch(`${rig.gateway.url}/api/logs/export?${query}`)
     return { type: answer.headers.get('content-type'), text: await answer.text() }

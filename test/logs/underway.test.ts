@@ -139,6 +139,8 @@ test('filters, order and paging are those of the log', async () => {
     ['limit=1', ['c']],
     ['limit=1&offset=1', ['b']],
     ['models=openai/gpt-4o', ['a']],
+    ['models=gpt-4o', ['a']],
+    ['models=openai', []],
     ['aliases=gpt-4o,none', ['a']],
     ['providers=groq', []],
     ['objects=chat_completion&providers=openai', ['c', 'b', 'a']],
