@@ -62,6 +62,6 @@ export async function reprice(argv: readonly string[], env: Environment): Promis
 }
 
 function usageError(message: string): number {
-  console.error(`asbru: ${message}.\nSee asbru help.`)
+  console.error(`asbru: ${message.replace(/\.$/, '')}.\nSee asbru help.`)
   return 2
 }

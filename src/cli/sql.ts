@@ -45,7 +45,7 @@ export async function sqlRole(): Promise<number> {
 }
 
 function usageError(message: string): number {
-  console.error(`asbru: ${message}.\nSee asbru help.`)
+  console.error(`asbru: ${message.replace(/\.$/, '')}.\nSee asbru help.`)
   return 2
 }
 

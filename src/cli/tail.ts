@@ -7,7 +7,7 @@ export async function tail(argv: readonly string[], env: Environment): Promise<n
   const parsed = parseFlags(argv, env, { json: 'boolean' })
   if (!parsed.ok || parsed.positionals.length > 0) {
     console.error(
-      `asbru: ${parsed.ok ? 'tail takes no arguments' : parsed.message}.\nSee asbru help.`,
+      `asbru: ${parsed.ok ? 'tail takes no arguments.' : parsed.message}\nSee asbru help.`,
     )
     return 2
   }

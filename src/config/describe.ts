@@ -138,7 +138,7 @@ function ofTracing({ sampleRate, groupsBySession, targets }: TracingSettings): J
     sample_rate: sampleRate,
     group_traces_by_session: groupsBySession,
     collectors: targets.map((target) => ({
-      endpoint: target.url,
+      endpoint: withoutValues(target.url),
       headers: Object.fromEntries(
         Object.entries(target.headers).map(([name, value]) => [name, value.hint()]),
       ),
@@ -147,7 +147,7 @@ function ofTracing({ sampleRate, groupsBySession, targets }: TracingSettings): J
       request_headers: target.requestHeaders,
       ...(target.caPem !== undefined && { tls_ca_cert: '[present]' }),
       ...(target.metrics && {
-        metrics_endpoint: target.metrics.url,
+        metrics_endpoint: withoutValues(target.metrics.url),
         metrics_push_interval: target.metrics.everyMs / 1000,
       }),
     })),
@@ -156,7 +156,7 @@ function ofTracing({ sampleRate, groupsBySession, targets }: TracingSettings): J
 
 function ofPush({ url, jobName, instance, everyMs, login }: PushSettings): Json {
   return {
-    push_gateway_url: url,
+    push_gateway_url: withoutValues(url),
     job_name: jobName,
     instance_id: instance,
     push_interval: everyMs / 1000,
@@ -200,7 +200,7 @@ export function describeWebhook(webhook: WebhookSettings): Json {
   return {
     id: webhook.id,
     name: webhook.name,
-    url: webhook.url,
+    url: withoutValues(webhook.url),
     secret: webhook.secret.hint(),
     events: [...webhook.events],
     headers: Object.fromEntries(
@@ -280,7 +280,7 @@ function ofNetwork(network: NetworkSettings, references: Readonly<Record<string,
     headers[name] = references[`network_config/extra_headers/${name}`] ?? new Secret(value).hint()
   }
   return {
-    ...(network.baseUrl !== undefined && { base_url: network.baseUrl }),
+    ...(network.baseUrl !== undefined && { base_url: withoutValues(network.baseUrl) }),
     extra_headers: headers,
     default_request_timeout_in_seconds: timers.totalMs / 1000,
     connect_timeout_in_seconds: timers.connectMs / 1000,
@@ -299,6 +299,14 @@ function ofNetwork(network: NetworkSettings, references: Readonly<Record<string,
     ...(network.enforceHttp2 && { enforce_http2: true }),
     allow_private_network: network.allowPrivateNetwork,
   }
+}
+
+/** Parameters often are keys, as those of webhooks that chats give out. */
+function withoutValues(address: string): string {
+  const [before, query] = address.split('?', 2)
+  if (!query) return address
+  const names = query.split('&').map((pair) => pair.replace(/=.+$/, '=[redacted]'))
+  return `${before}?${names.join('&')}`
 }
 
 function withoutCredentials(proxy: Secret): string {

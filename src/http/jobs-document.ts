@@ -67,7 +67,7 @@ export function polled(endpoint: KnownEndpoint): Options {
 
 export const LISTED = options({
   operationId: 'async_jobs',
-  summary: 'Your jobs, newest first',
+  summary: 'Your jobs, newest first; without a key those of nobody, for programs on this machine',
   parameters: [
     query('limit', 'Jobs on a page.', { type: 'integer', minimum: 1, maximum: 100, default: 20 }),
     query('after', 'The last job of the page before.', { type: 'string' }),

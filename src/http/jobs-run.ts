@@ -42,8 +42,10 @@ const framing =
   /^(?:traceparent|tracestate|host|connection|keep-alive|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*|sec-.*|cookie|x-bf-async.*)$/
 const credential = /^(?:authorization|api-key|x-api-key|x-goog-api-key|x-bf-vk)$/
 /** What a header of the caller's own choice may be called when it carries a secret. */
-const secretName = /auth|token|secret|password|credential|signature|(?:^|[-_])key$/
+const secretName = /auth|token|secret|password|credential|signature|apikey|(?:^|[-_])key$/
 const notSecret = /^(?:idempotency-key|x-bf-api-key|x-bf-cache-key)$/
+/** Stands for the whole query among the secrets; no header is called this. */
+const queryName = '?'
 
 /** The request of a call, split into what may be written down and what may not. Throws 413 for a large one. */
 export function writeDown(
@@ -82,8 +84,13 @@ export function writeDown(
     else headers[name] = value
   }
   const { path, query, apiVersion, id: requestId } = arrival
+  if (holdsSecret(query)) {
+    secrets[queryName] = query
+    holdsKey = true
+  }
   const virtualKeyId = call.caller.owner?.virtualKeyId
-  const facts = { path, query, apiVersion, contentType, headers, hints, requestId }
+  const shown = queryName in secrets ? '' : query
+  const facts = { path, query: shown, apiVersion, contentType, headers, hints, requestId }
   const written: Written = { ...facts, virtualKeyId }
   return {
     job: {
@@ -100,6 +107,14 @@ export function writeDown(
     },
     secrets,
   }
+}
+
+/** Whether a parameter of a query is called what a secret is called, as the keys of some providers' own clients are. */
+function holdsSecret(query: string): boolean {
+  if (query === '') return false
+  return Array.from(new URLSearchParams(query).keys()).some((name) =>
+    secretName.test(name.toLowerCase().replaceAll('_', '-')),
+  )
 }
 
 /** Of the request as it came; the boundary of a form is a new one each time it is sent. */
@@ -182,7 +197,7 @@ function witness(recorder: Recorder): {
 function arrivalOf(
   { path, query, apiVersion, contentType, headers, requestId, virtualKeyId }: Written,
   { id, body }: ClaimedJob,
-  secrets: Secrets,
+  { [queryName]: secretQuery, ...secrets }: Secrets,
   signal: AbortSignal,
 ): Arrival {
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
@@ -201,7 +216,7 @@ function arrivalOf(
     headers: all,
     startedAt: performance.now(),
     path,
-    query,
+    query: secretQuery ?? query,
     apiVersion,
     virtualKeyId,
   }

@@ -19,7 +19,7 @@ export function parameter(
 
 const lists = {
   providers: 'Providers that were asked last',
-  models: 'Models as callers wrote them',
+  models: 'Models as callers wrote them, or without the provider before them',
   aliases: 'Models as providers were asked for them',
   status:
     '`success`, `error`, or `processing` for calls under way: alone, all of these; with others, on the first page and newest first, before it and beyond its limit',

@@ -1,6 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import type { UnderwayCall } from '#pipeline/underway.ts'
 import { BadFilter, orderOf, valuesOf, whereOf, wholeOf } from '#store/logs-filter.ts'
+import { NO_STATS } from '#store/logs-list-stats.ts'
 import { wantsUnderway } from '#store/logs-match.ts'
 import type { StoredRow } from '#store/logs-row.ts'
 import type { Filters } from '#store/logs-schema.ts'
@@ -27,7 +28,9 @@ export async function listOf(gateway: Gateway, logs: LogStore, filters: Filters)
     const found = faultless(() => listUnderway(gateway, filters))
     // An empty list is not the same as an empty log.
     const hasLogs = found.count > 0 || (await hasRows(logs))
-    return `{"logs":[${found.rows}],"pagination":${found.pagination},"has_logs":${hasLogs}}`
+    // Of what is not over there is nothing to be summed up.
+    const stats = JSON.stringify(NO_STATS)
+    return `{"logs":[${found.rows}],"pagination":${found.pagination},"stats":${stats},"has_logs":${hasLogs}}`
   }
   // First, or what ends meanwhile would be in neither of them.
   const before = foundIn(gateway, filters).map(({ call, row }) => call.text(row))

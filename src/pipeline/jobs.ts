@@ -1,4 +1,6 @@
 import type { AsyncSettings } from '#config/snapshot.ts'
+import { requestType } from '#core/endpoint.ts'
+import type { Endpoint } from '#core/endpoint.ts'
 import { errorEnvelope, GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 import { newId } from '#lib/id.ts'
@@ -243,7 +245,7 @@ export function createJobs({
     find: (id, owner) => store.find(id, owner),
     list: (owner, page) => store.list(owner, page),
     cancel(id, owner) {
-      const result = store.cancel(id, owner, cancelled)
+      const result = store.cancel(id, owner, cancelled(store.find(id, owner)))
       if (result === 'cancelled') {
         running.get(id)?.abort()
         secretsOf.delete(id)
@@ -287,8 +289,8 @@ export function createJobs({
 }
 
 /** How a job ends that never had an answer. */
-export function failedEnding(error: GatewayError, requestType = 'unknown'): Ending {
-  const context = { provider: undefined, modelRequested: undefined, requestType }
+export function failedEnding(error: GatewayError, type = 'unknown'): Ending {
+  const context = { provider: undefined, modelRequested: undefined, requestType: type }
   const envelope = errorEnvelope(error, context, newId())
   return {
     state: 'failed',
@@ -298,7 +300,10 @@ export function failedEnding(error: GatewayError, requestType = 'unknown'): Endi
   }
 }
 
-const cancelled = failedEnding(new GatewayError('job_cancelled', 'The job was cancelled.'))
+function cancelled(job: Job | undefined): Ending {
+  const error = new GatewayError('job_cancelled', 'The job was cancelled.')
+  return failedEnding(error, job && requestType(job.endpoint as Endpoint, job.streams))
+}
 
 const interrupted = failedEnding(
   new GatewayError(

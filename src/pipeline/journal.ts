@@ -233,6 +233,9 @@ const maxValueChars = 1000
 /** What these hold is a key whoever asks for them. */
 const neverKept = /^(?:proxy-)?authorization$|^(?:set-)?cookie$|api-?key|^x-bf-vk$|token$|secret/
 
+/** And these are credentials whatever the header is called. */
+const credentialValue = /^\s*(Bearer|Basic)\s+\S.*/i
+
 /** The headers that the caller or the configuration want to find again, as JSON text. */
 export function metadataOf(
   headers: Readonly<Record<string, string>>,
@@ -243,7 +246,7 @@ export function metadataOf(
   const keep = (name: string, value: string): void => {
     if (neverKept.test(name) || name === '__proto__' || count++ >= maxMetadata) return
     found ??= {}
-    found[name] = value.slice(0, maxValueChars)
+    found[name] = value.replace(credentialValue, '$1 [redacted]').slice(0, maxValueChars)
   }
   for (const name of wanted) {
     const value = headers[name]
@@ -300,6 +303,9 @@ export function secretsOfConfig(snapshot: Snapshot): readonly string[] {
     else for (const each of Object.values(value)) walk(each, depth + 1)
   }
   walk(snapshot, 0)
+  for (const address of addressesOf(snapshot)) {
+    for (const value of URL.parse(address)?.searchParams.values() ?? []) add(value)
+  }
   for (const { network } of snapshot.providers.values()) {
     for (const [name, value] of Object.entries(network.extraHeaders)) {
       if (/key|token|auth|secret|cookie/i.test(name))
@@ -307,6 +313,13 @@ export function secretsOfConfig(snapshot: Snapshot): readonly string[] {
     }
   }
   return [...found]
+}
+
+/** Where the gateway itself sends what it knows; their parameters often are keys. */
+function addressesOf({ webhooks, tracing, metrics }: Snapshot): readonly string[] {
+  const collectors =
+    tracing?.targets.flatMap(({ url, metrics: own }) => [url, own?.url ?? '']) ?? []
+  return [...[...webhooks.values()].map(({ url }) => url), ...collectors, metrics.push?.url ?? '']
 }
 
 /** The texts of a credential that is a JSON document, such as a private key. */

@@ -103,10 +103,11 @@ function factsOf(
 ): Record<string, unknown> | undefined {
   const entry = catalogueEntry(settings, model, atMs, snapshot)
   if (!entry) return undefined
-  const { name, contextLength, isDeprecated, pricing } = entry
+  const { name, contextLength, isDeprecated, architecture, pricing } = entry
   return {
     name,
     context_length: contextLength,
+    architecture,
     pricing,
     deprecated: isDeprecated || undefined,
     supported_parameters:

@@ -1,5 +1,7 @@
 import type { PriceRate, PriceRates, ProviderSettings, Snapshot } from '#config/snapshot.ts'
 
+import { architectureOf } from './modalities.ts'
+import type { Architecture } from './modalities.ts'
 import { listedModel, ratesAt } from './price.ts'
 
 /** What is known of a model beyond its name. */
@@ -8,6 +10,8 @@ export interface CatalogueEntry {
   /** Tokens, input and output together. */
   readonly contextLength: number | undefined
   readonly isDeprecated: boolean
+  /** What goes in and what comes out. */
+  readonly architecture: Architecture | undefined
   /** US dollars, as texts without an exponent: for one token, one request or one search. */
   readonly pricing: Readonly<Record<string, string>> | undefined
 }
@@ -22,11 +26,13 @@ export function catalogueEntry(
   const listed = listedModel(settings, model, snapshot)
   const work = { settings, models: [model], endpoint: 'chat_completion', atMs }
   const rates = ratesAt(work, model, snapshot)?.rates
-  if (!listed && !rates) return undefined
+  const architecture = architectureOf(model)
+  if (!listed && !rates && !architecture) return undefined
   return {
     name: listed?.name,
     contextLength: listed?.context_window,
     isDeprecated: listed?.deprecated ?? false,
+    architecture,
     pricing: rates && pricingOf(rates),
   }
 }

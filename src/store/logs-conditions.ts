@@ -1,6 +1,6 @@
 import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
-import { columnOf, phraseOf, ranges, timesOf, valuesFor, whereOf } from './logs-filter.ts'
+import { columnOf, isBare, phraseOf, ranges, timesOf, valuesFor, whereOf } from './logs-filter.ts'
 import { placeOf } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
 
@@ -70,6 +70,9 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
     } else if (name === 'business_unit_ids') {
       // Nothing here belongs to one.
       conditions.push({ kind: 'in', place: 0, values: new Set() })
+    } else if (name === 'models') {
+      const values = numbersOf(wanted).union(modelsOf(db, wanted.filter(isBare)))
+      conditions.push({ kind: 'in', place: placeOf('model_k'), values })
     } else if (Object.hasOwn(columnOf, name)) {
       const place = placeOf(`${columnOf[name]}_k`)
       conditions.push({ kind: 'in', place, values: numbersOf(wanted) })
@@ -101,6 +104,18 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
   }
   if (filters['roots_only'] === 'true') equal('in_session', 0)
   return { conditions, sources }
+}
+
+/** Names of these models with a provider before them. */
+function modelsOf(db: Database, bare: readonly string[]): ReadonlySet<number> {
+  if (bare.length === 0) return new Set()
+  const ends = bare.map(() => 'substr(text, ?) = ?').join(' OR ')
+  return new Set(
+    db
+      .query<{ k: number }, SQLQueryBindings[]>(`SELECT k FROM names WHERE ${ends}`)
+      .all(...bare.flatMap((model) => [-model.length - 1, `/${model}`]))
+      .map(({ k }) => k),
+  )
 }
 
 /** Names of sets of engines that one of these is in; there are few such sets. */

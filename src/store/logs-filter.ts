@@ -97,7 +97,16 @@ export function whereOf(filters: Filters, nowMs: number): Where {
   }
   for (const [name, text] of Object.entries(filters)) {
     if (text === '') continue
-    if (Object.hasOwn(columnOf, name)) {
+    if (name === 'models') {
+      const wanted = valuesOf(text)
+      const bare = wanted.filter(isBare)
+      const ends = bare.map(() => ' OR substr(model, ?) = ?').join('')
+      and(
+        `(model IN (${wanted.map(() => '?').join(', ')})${ends})`,
+        ...wanted,
+        ...bare.flatMap((model) => [-model.length - 1, `/${model}`]),
+      )
+    } else if (Object.hasOwn(columnOf, name)) {
       const wanted = valuesFor(name, text)
       and(`${columnOf[name]} IN (${wanted.map(() => '?').join(', ')})`, ...asStored(name, wanted))
       if (name === 'objects') streamsOf(wanted, and)
@@ -129,6 +138,11 @@ export function whereOf(filters: Filters, nowMs: number): Where {
   if (filters['missing_cost_only'] === 'true') and('cost IS NULL')
   if (filters['roots_only'] === 'true') and('session_id IS NULL')
   return { sql: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values }
+}
+
+/** A model without a provider before it, which stands for the model of any of them. */
+export function isBare(model: string): boolean {
+  return !model.includes('/')
 }
 
 /** Rows hold the operation and whether it was streamed apart. */

@@ -4,11 +4,15 @@ import { wantedOf } from './logs-conditions.ts'
 import type { Source } from './logs-conditions.ts'
 import { BadFilter, orderOf, wholeOf, withoutTimes } from './logs-filter.ts'
 import type { Order } from './logs-filter.ts'
+import { createListStats, NO_STATS } from './logs-list-stats.ts'
+import type { ListStats } from './logs-list-stats.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
 import { placeOf, rowsAmong, walk } from './logs-scan.ts'
 import type { Among } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
+import { createTotals } from './logs-stats.ts'
+import type { Totals } from './logs-stats.ts'
 import { NAMED } from './logs-tables.ts'
 import { createTop } from './logs-top.ts'
 import type { Top } from './logs-top.ts'
@@ -26,15 +30,26 @@ const maxBegun = 50_000
 const maxAsked = 4000
 const maxAskingMs = 60
 
-export function listCalls(db: Database | undefined, asked: Filters, nowMs: number): unknown {
+export function listCalls(
+  db: Database | undefined,
+  asked: Filters,
+  nowMs: number,
+  listStats: ListStats = createListStats(),
+): unknown {
   const filters = withoutTimes(asked)
   const limit = wholeOf('limit', filters['limit'], 50, maxLimit)
   const offset = wholeOf('offset', filters['offset'], 0, maxOffset)
   const order = orderOf(filters)
   const after = afterOf(filters['cursor'], order)
-  const { rows, counted, isExact, isComplete } = db
-    ? found(db, filters, nowMs, order, after, offset + limit)
-    : { rows: [], counted: 0, isExact: true, isComplete: true }
+  let stats = db ? listStats.known(filters) : NO_STATS
+  const from = performance.now()
+  const { rows, counted, isExact, isComplete, totals } = db
+    ? found(db, filters, nowMs, { order, after, wanted: offset + limit, isSummed: !stats })
+    : nothing
+  if (!stats) {
+    stats = totals?.stats() ?? NO_STATS
+    listStats.made(filters, stats, performance.now() - from)
+  }
   const page = rows.slice(offset, offset + limit)
   const last = page.at(-1)
   const read = db && rowReader(db)
@@ -54,6 +69,8 @@ export function listCalls(db: Database | undefined, asked: Filters, nowMs: numbe
       is_complete: isComplete,
       next_cursor: last && page.length === limit ? cursorOf(last, order) : null,
     },
+    // Of the rows that are counted.
+    stats,
     has_logs: counted > 0 || db?.query('SELECT 1 FROM calls LIMIT 1').get() != null,
   }
 }
@@ -94,28 +111,52 @@ interface Found {
   readonly isExact: boolean
   /** Rows of all times were looked at, and not only the newest with a word that is everywhere. */
   readonly isComplete: boolean
+  /** Sums over the rows that are counted. */
+  readonly totals: Totals | undefined
+}
+
+const nothing: Found = {
+  rows: [],
+  counted: 0,
+  isExact: true,
+  isComplete: true,
+  totals: undefined,
+}
+
+interface Wish {
+  readonly order: Order
+  readonly after: Place | undefined
+  /** So many rows. */
+  readonly wanted: number
+  readonly isSummed: boolean
 }
 
 function found(
   db: Database,
   filters: Filters,
   nowMs: number,
-  order: Order,
-  after: Place | undefined,
-  wanted: number,
+  { order, after, wanted, isSummed }: Wish,
 ): Found {
   const { conditions, sources } = wantedOf(db, filters, nowMs)
   const read = sources.map((source) => firstOf(db, source))
   const whole = read.filter(({ isWhole }) => isWhole).map(({ among }) => among)
   const common = read.filter(({ isWhole }) => !isWhole)
 
-  /** The first `size` rows of this order among these; and how many there are of them in all. */
-  function search(amongAll: readonly Among[], size: number): { top: Top; counted: number } {
+  interface Searched {
+    readonly top: Top
+    readonly counted: number
+    readonly totals: Totals | undefined
+  }
+
+  /** The first `size` rows of this order among these; and how many there are of them in all, and their sums. */
+  function search(amongAll: readonly Among[], size: number, isAdded = isSummed): Searched {
     const place = placeOf(order.column)
     const top = createTop(size, order.isUp)
+    const totals = isAdded ? createTotals(db) : undefined
     let counted = 0
     walk(db, conditions, amongAll, (part) => {
       counted += part.count
+      totals?.visit(part)
       const bounds = part.bounds(place)
       // Missing values come first on the way up, and of them the bounds say nothing.
       if (bounds && top.isFull && (!order.isUp || order.column === 'at_ms')) {
@@ -132,31 +173,31 @@ function found(
         top.add(value === value ? value : -Infinity, part.from + at, after)
       }
     })
-    return { top, counted }
+    return { top, counted, totals }
   }
 
   if (common.length === 0) {
-    const { top, counted } = search(whole, wanted)
-    return { rows: top.sorted(), counted, isExact: true, isComplete: true }
+    const { top, counted, totals } = search(whole, wanted)
+    return { rows: top.sorted(), counted, isExact: true, isComplete: true, totals }
   }
   const newest = search([...whole, ...common.map(({ among }) => among)], wanted)
-  const { counted } = newest
+  const { counted, totals } = newest
   // The newest rows with a common word are among the newest rows with it.
   const isNewest = order.column === 'at_ms' && !order.isUp && after === undefined
   const isComplete = isNewest && counted >= wanted
   if (isComplete || common.some(({ source }) => source.check === undefined)) {
-    return { rows: newest.top.sorted(), counted, isExact: false, isComplete }
+    return { rows: newest.top.sorted(), counted, isExact: false, isComplete, totals }
   }
   const asked = ask(
     db,
-    search(whole, maxAsked).top.sorted(),
+    search(whole, maxAsked, false).top.sorted(),
     common.map(({ source }) => source),
     wanted,
   )
-  if (asked) return { rows: asked, counted, isExact: false, isComplete: true }
+  if (asked) return { rows: asked, counted, isExact: false, isComplete: true, totals }
   const all = common.map(({ source }) => rowsAmong(db, source, Number.MAX_SAFE_INTEGER).among)
   const complete = search([...whole, ...all], wanted)
-  return { rows: complete.top.sorted(), counted: complete.counted, isExact: true, isComplete: true }
+  return { ...complete, rows: complete.top.sorted(), isExact: true, isComplete: true }
 }
 
 /**

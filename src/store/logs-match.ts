@@ -1,4 +1,12 @@
-import { columnOf, ranges, timesOf, valuesFor, valuesOf, withoutTimes } from './logs-filter.ts'
+import {
+  columnOf,
+  isBare,
+  ranges,
+  timesOf,
+  valuesFor,
+  valuesOf,
+  withoutTimes,
+} from './logs-filter.ts'
 import type { StoredRow } from './logs-row.ts'
 import type { Filters } from './logs-schema.ts'
 
@@ -16,6 +24,11 @@ export function wantsUnderway(asked: Filters, row: StoredRow, nowMs: number): bo
     if (name === 'objects') {
       const object = row.stream === 1 ? `${row.object}_stream` : row.object
       if (!valuesOf(text).includes(object)) return false
+    } else if (name === 'models') {
+      const { model } = row
+      const isOf = (wanted: string): boolean =>
+        wanted === model || (isBare(wanted) && (model?.endsWith(`/${wanted}`) ?? false))
+      if (!valuesOf(text).some(isOf)) return false
     } else if (Object.hasOwn(columnOf, name)) {
       const value = known[columnOf[name]!]
       if (typeof value !== 'string' || !valuesFor(name, text).includes(value)) return false

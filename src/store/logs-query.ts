@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { createBodies } from './logs-bodies.ts'
 import { exported } from './logs-export.ts'
 import { createFacets } from './logs-facets.ts'
+import { createListStats } from './logs-list-stats.ts'
 import { listCalls } from './logs-list.ts'
 import { detailed } from './logs-row.ts'
 import type { DetailedRow } from './logs-row.ts'
@@ -22,6 +23,7 @@ export function createLogReader(path: string): {
 } {
   let sqlite: Database | undefined
   const facets = createFacets()
+  const listStats = createListStats()
 
   function opened(): Database | undefined {
     if (sqlite || !existsSync(path)) return sqlite
@@ -50,7 +52,7 @@ export function createLogReader(path: string): {
   function answer(db: Database | undefined, question: Question | ExportQuestion): unknown {
     switch (question.kind) {
       case 'list':
-        return listCalls(db, question.filters, Date.now())
+        return listCalls(db, question.filters, Date.now(), listStats)
       case 'stats':
         return statsOf(db, question.filters)
       case 'histogram':

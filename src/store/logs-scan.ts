@@ -1,7 +1,8 @@
 import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
 import type { Condition, Source } from './logs-conditions.ts'
-import { floorOf, sealedOf, unpackFact } from './logs-segments.ts'
+import { countPacked, floorOf, sealedOf, sumPacked, unpackFact } from './logs-segments.ts'
+import type { Packed } from './logs-segments.ts'
 import { FACTS, rowsInSegment, segmentKey, segmentOf } from './logs-tables.ts'
 
 // Walks over all rows that conditions want, segment by segment, reading only the facts that are asked for and only of
@@ -16,9 +17,15 @@ export interface Part {
   readonly count: number
   /** A fact of all rows by their places, by its number in `FACTS`; NaN is missing. */
   fact(place: number): Float64Array
+  /** A fact of the wanted rows, added up without unpacking it; missing ones add nothing. */
+  sum(place: number): number
+  /** Of how many wanted rows a fact is this. */
+  equal(place: number, value: number): number
   /** The least and greatest value of a fact; undefined where that is not known. */
   bounds(place: number): { readonly lo: number; readonly hi: number } | undefined
 }
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
 
 interface Zone {
   readonly lo: number | null
@@ -80,6 +87,9 @@ export function rowsAmong(
   }
 }
 
+/** At most half a megabyte of a fact. */
+const segmentsAhead = 32
+
 const comma = 44
 const zero = 48
 
@@ -109,6 +119,7 @@ export function walk(
     { lo: number | null; hi: number | null; data: Uint8Array | null },
     [number]
   >('SELECT lo, hi, data FROM segments WHERE k = ?1')
+  const ahead = new Map<number, { from: number; packs: ReadonlyMap<number, Packed> }>()
   let segment = 0
 
   function zonesOf(place: number): ReadonlyMap<number, Zone> {
@@ -150,8 +161,10 @@ export function walk(
     if (loaded.get(place) === segment) return values
     loaded.set(place, segment)
     const { scale, sql } = FACTS[place]!
-    const row = zoneOf(place) && packed.get(segmentKey(place, segment))
+    const zone = zoneOf(place)
+    const row = zone && !zone.isFlat ? packed.get(segmentKey(place, segment)) : undefined
     if (row) unpackFact(row, scale, values)
+    else if (zone?.isFlat) values.fill(zone.lo ?? Number.NaN)
     else {
       values.fill(Number.NaN)
       const from = segment * rowsInSegment
@@ -161,6 +174,31 @@ export function walk(
       for (const [n, value] of rows) if (value !== null) values[n - from] = value
     }
     return values
+  }
+
+  /**
+   * A fact of all rows as it was packed; undefined where it has to be looked at row by row, or has been unpacked. Read
+   * many segments at once: whoever adds up wants the next one as well.
+   */
+  function packedOf(place: number): Packed | undefined {
+    if (segment === sealed || loaded.get(place) === segment) return undefined
+    if (place === cost && stale.has(segment)) return undefined
+    let read = ahead.get(place)
+    if (!read || segment < read.from) {
+      const from = Math.max(0, segment + 1 - segmentsAhead)
+      const rows = db
+        .query('SELECT k, lo, hi, data FROM segments WHERE k >= ?1 AND k <= ?2')
+        .values(segmentKey(place, from), segmentKey(place, segment)) as [
+        number,
+        number | null,
+        number | null,
+        Uint8Array | null,
+      ][]
+      const first = segmentKey(place, 0)
+      const packs = new Map(rows.map(([k, lo, hi, data]) => [k - first, { lo, hi, data }]))
+      ahead.set(place, (read = { from, packs }))
+    }
+    return read.packs.get(segment)
   }
 
   /** The rows that there are, as far as other conditions left them. */
@@ -184,11 +222,29 @@ export function walk(
     return kept
   }
 
-  const part = {
+  const part: Mutable<Part> = {
     from: 0,
     places,
     count: 0,
     fact,
+    sum(place) {
+      const { places: wanted, count } = this
+      const row = packedOf(place)
+      if (row) return sumPacked(row, FACTS[place]!.scale, wanted, count)
+      const values = fact(place)
+      let sum = 0
+      for (let i = 0; i < count; i++) sum += values[wanted[i]!]! || 0
+      return sum
+    },
+    equal(place, value) {
+      const { places: wanted, count } = this
+      const row = packedOf(place)
+      if (row) return countPacked(row, FACTS[place]!.scale, { places: wanted, count, value })
+      const values = fact(place)
+      let found = 0
+      for (let i = 0; i < count; i++) if (values[wanted[i]!] === value) found++
+      return found
+    },
     bounds(place: number) {
       const zone = zoneOf(place)
       if (!zone || zone.lo === null || zone.hi === null) return undefined

@@ -116,6 +116,8 @@ export type ToThread =
       readonly question: Question | ExportQuestion
     }
   | { readonly kind: 'change'; readonly seq: number; readonly change: Change }
+  /** Somebody who read the file says that it is damaged. */
+  | { readonly kind: 'inspect' }
   | { readonly kind: 'close' }
 
 export type FromThread =
@@ -135,7 +137,7 @@ export type FromThread =
       /** What belongs to it and is handed on as it is. */
       readonly bytes?: Uint8Array<ArrayBuffer> | undefined
       readonly failure: string | undefined
-      readonly fault: 'asker' | 'store' | undefined
+      readonly fault: 'asker' | 'store' | 'damage' | undefined
     }
   /** `count` rows were changed, unless there is a failure. */
   | {

@@ -53,24 +53,71 @@ export function unpackFact({ lo, data }: Packed, scale: number, values: Float64A
     values.fill(lo === null ? Number.NaN : lo / scale)
     return
   }
-  const width = data.byteLength / values.length
-  if (width === 8) {
-    const doubles = new Float64Array(data.slice().buffer)
-    for (let i = 0; i < values.length; i++) values[i] = doubles[i]! / scale
+  const whole = elementsOf(data)
+  if (whole instanceof Float64Array) {
+    for (let i = 0; i < values.length; i++) values[i] = whole[i]! / scale
     return
   }
-  const aligned = data.byteOffset % width === 0 ? data : data.slice()
-  const { buffer, byteOffset } = aligned
-  const whole =
-    width === 1
-      ? aligned
-      : width === 2
-        ? new Uint16Array(buffer, byteOffset, values.length)
-        : new Uint32Array(buffer, byteOffset, values.length)
   const least = lo! - 1
   for (let i = 0; i < values.length; i++) {
     const value = whole[i]!
     values[i] = value === 0 ? Number.NaN : (value + least) / scale
+  }
+}
+
+/** The sum of what was packed for the first `count` of these places; what is missing adds nothing. */
+export function sumPacked(
+  { lo, data }: Packed,
+  scale: number,
+  places: Uint16Array,
+  count: number,
+): number {
+  if (data === null) return lo === null ? 0 : (lo * count) / scale
+  const whole = elementsOf(data)
+  let sum = 0
+  if (whole instanceof Float64Array) {
+    for (let i = 0; i < count; i++) sum += whole[places[i]!]! || 0
+    return sum / scale
+  }
+  let missing = 0
+  for (let i = 0; i < count; i++) {
+    const value = whole[places[i]!]!
+    sum += value
+    if (value === 0) missing++
+  }
+  return (sum + (lo! - 1) * (count - missing)) / scale
+}
+
+/** For how many of the first `count` of these places this was packed. */
+export function countPacked(
+  { lo, hi, data }: Packed,
+  scale: number,
+  { places, count, value }: { places: Uint16Array; count: number; value: number },
+): number {
+  const wanted = value * scale
+  if (lo === null || hi === null || wanted < lo || wanted > hi) return 0
+  if (data === null) return count
+  const whole = elementsOf(data)
+  const raw = whole instanceof Float64Array ? wanted : wanted - lo + 1
+  let found = 0
+  for (let i = 0; i < count; i++) if (whole[places[i]!] === raw) found++
+  return found
+}
+
+type Elements = Uint8Array | Uint16Array | Uint32Array | Float64Array
+
+/** As they were packed: a byte, two, four or eight for each row. */
+function elementsOf(data: Uint8Array): Elements {
+  const width = data.byteLength / rowsInSegment
+  if (width === 1) return data
+  const { buffer, byteOffset } = data.byteOffset % width === 0 ? data : data.slice()
+  switch (width) {
+    case 2:
+      return new Uint16Array(buffer, byteOffset, rowsInSegment)
+    case 4:
+      return new Uint32Array(buffer, byteOffset, rowsInSegment)
+    default:
+      return new Float64Array(buffer, byteOffset, rowsInSegment)
   }
 }
 

@@ -88,7 +88,7 @@ export function answerSql(request: string): string {
     ]) {
       sqlite.run(`PRAGMA ${pragma}`)
     }
-    return JSON.stringify(collect(sqlite, sql, maxRows))
+    return collect(sqlite, sql, maxRows)
   } catch (thrown) {
     return JSON.stringify({ failure: thrown instanceof Error ? thrown.message : String(thrown) })
   } finally {
@@ -96,26 +96,38 @@ export function answerSql(request: string): string {
   }
 }
 
-function collect(sqlite: Database, sql: string, maxRows: number): SqlAnswer {
+/** An `SqlAnswer` as JSON text: whoever asked has to hold it, so it is no longer than it may be. */
+function collect(sqlite: Database, sql: string, maxRows: number): string {
   const bodies = createBodies(sqlite)
   const statement = sqlite.prepare<Record<string, unknown>, []>(sql)
-  const rows: Record<string, unknown>[] = []
+  const rows: string[] = []
   let chars = 0
   let isCut = false
   for (const row of statement.iterate()) {
+    const text = rows.length < maxRows ? shownRow(row, bodies) : ''
+    chars += text.length
     if (rows.length >= maxRows || chars > maxAnswerChars) {
       isCut = true
       break
     }
-    const shown: Record<string, unknown> = {}
-    for (const [name, value] of Object.entries(row)) {
-      const plain = value instanceof Uint8Array ? shownBytes(value, bodies) : value
-      chars += typeof plain === 'string' ? plain.length : 8
-      shown[name] = plain
-    }
-    rows.push(shown)
+    rows.push(text)
   }
-  return { columns: statement.columnNames, rows, is_cut: isCut }
+  if (isCut && rows.length === 0) {
+    throw new BadSql(`A row is longer than ${maxAnswerChars / 1024 ** 2} MB, as JSON.`)
+  }
+  const columns = JSON.stringify(statement.columnNames)
+  return `{"columns":${columns},"rows":[${rows.join(',')}],"is_cut":${isCut}}`
+}
+
+function shownRow(
+  row: Readonly<Record<string, unknown>>,
+  bodies: ReturnType<typeof createBodies>,
+): string {
+  const shown: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(row)) {
+    shown[name] = value instanceof Uint8Array ? shownBytes(value, bodies) : value
+  }
+  return JSON.stringify(shown)
 }
 
 /** Bodies are shown; other bytes are no text that could be. */
@@ -123,6 +135,8 @@ function shownBytes(value: Uint8Array, bodies: ReturnType<typeof createBodies>):
   return bodies(value) ?? `<${value.length} bytes>`
 }
 
+/** SQLite takes a text for a name where only a name can stand; these are no values that somebody looks for. */
+const forbiddenTexts = /^(?:pragma_\w+|sqlite_dbpage|dbstat)$/i
 const forbidden =
   /^(?:attach|detach|pragma\w*|vacuum|load_extension|readfile|writefile|edit|sqlite_dbpage|dbstat|zeroblob|randomblob)$/i
 
@@ -138,7 +152,11 @@ export function checkSql(sql: string): void {
       /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g,
       (part) =>
         // A quoted name is a name all the same.
-        /^["`[]/.test(part) ? ` ${part.slice(1, -1)} ` : part.startsWith("'") ? ' 0 ' : ' ',
+        /^["`[]/.test(part) || forbiddenTexts.test(part.slice(1, -1))
+          ? ` ${part.slice(1, -1)} `
+          : part.startsWith("'")
+            ? ' 0 '
+            : ' ',
     )
     .trim()
     .replace(/;\s*$/, '')

@@ -58,24 +58,16 @@ export function createTotals(db: Database | undefined): Totals {
   let semantic = 0
   return {
     visit(part) {
-      const { places, count } = part
-      const success = part.fact(placeOf('success'))
-      const codes = part.fact(placeOf('status_code'))
-      const latencies = part.fact(placeOf('latency_ms'))
-      const tokens = part.fact(placeOf('total_tokens'))
-      const costs = part.fact(placeOf('cost'))
-      const caches = part.fact(placeOf('cache_hit_type_k'))
+      const { count } = part
       sums.count += count
-      for (let i = 0; i < count; i++) {
-        const at = places[i]!
-        sums.success += success[at]!
-        if (codes[at] !== 499) sums.facing++
-        sums.latency += latencies[at]!
-        sums.tokens += tokens[at]! || 0
-        sums.cost += costs[at]! || 0
-        if (caches[at] === directHits) direct++
-        else if (caches[at] === semanticHits) semantic++
-      }
+      sums.success += part.sum(placeOf('success'))
+      sums.facing += count - part.equal(placeOf('status_code'), 499)
+      sums.latency += part.sum(placeOf('latency_ms'))
+      sums.tokens += part.sum(placeOf('total_tokens'))
+      sums.cost += part.sum(placeOf('cost'))
+      const cache = placeOf('cache_hit_type_k')
+      if (directHits !== undefined) direct += part.equal(cache, directHits)
+      if (semanticHits !== undefined) semantic += part.equal(cache, semanticHits)
     },
     period: () => sums,
     stats() {

@@ -24,6 +24,10 @@ const maxParsedChars = 64 * 1024
 /** Time for indexing beyond the least, in characters: so many per second, and so many at once. */
 const charsPerMs = 200
 const maxSavedChars = 1024 * 1024
+/** With so much time saved, all that stands in a request is indexed as well: what was said before, and instructions. */
+const spareChars = maxSavedChars / 4
+/** So many characters are parsed in the time in which one is indexed. */
+const parsedForOne = 8
 
 /** Finds the words of calls. Busy times index less of each, so that the index never takes more than a share of a core. */
 export function createWords(now: () => number = () => performance.now()): (call: Said) => Words {
@@ -34,8 +38,10 @@ export function createWords(now: () => number = () => performance.now()): (call:
     saved = Math.min(maxSavedChars, saved + (time - at) * charsPerMs)
     at = time
     const more = Math.min(mostChars, saved / 2)
-    const words = wordsOf(call, Math.max(leastAsked, more), Math.max(leastAnswered, more))
-    saved = Math.max(0, saved - words.text.length)
+    const maxRest = saved > spareChars ? mostChars : 0
+    const words = wordsOf(call, Math.max(leastAsked, more), Math.max(leastAnswered, more), maxRest)
+    const looked = maxRest > 0 ? (call.request?.length ?? 0) / parsedForOne : 0
+    saved = Math.max(0, saved - words.text.length - looked)
     return words
   }
 }
@@ -49,11 +55,15 @@ export interface Said {
   readonly answer: string | undefined
 }
 
-/** The words of a call, at most `maxAsked` characters of the request and `maxChars` of the answer. */
+/**
+ * The words of a call, at most `maxAsked` characters of what the user said last, `maxChars` of the answer, and
+ * `maxRest` of what else stands in the request.
+ */
 export function wordsOf(
   { object, asked, request, answer }: Said,
   maxAsked: number,
   maxChars = maxAsked,
+  maxRest = 0,
 ): Words {
   const last = asked ?? (request === undefined ? undefined : lastWordsIn(request))
   const pieces: string[] = []
@@ -74,6 +84,7 @@ export function wordsOf(
       glean(answer, maxChars, pieces)
     }
   }
+  if (maxRest > 0 && request !== undefined) gatherRest(request, last, maxRest, pieces)
   return {
     summary: last?.slice(0, maxSummaryChars).toWellFormed(),
     stopReason,
@@ -116,6 +127,31 @@ const spoken = new Set(
     ' ',
   ),
 )
+
+/** Members of a request that hold what is said in it. */
+const given = ['messages', 'input', 'prompt', 'query', 'instructions', 'system', 'documents']
+
+/** What stands in a request beside `last`, the newest first. */
+function gatherRest(
+  request: string,
+  last: string | undefined,
+  maxChars: number,
+  pieces: string[],
+): void {
+  if (request.length > maxParsedChars) {
+    glean(request, maxChars, pieces)
+    return
+  }
+  const value = parsed(request)
+  if (!isObject(value)) return
+  const said = given.flatMap((name) => {
+    const member: unknown = value[name]
+    return Array.isArray(member) ? (member as unknown[]).toReversed() : [member]
+  })
+  const found: string[] = []
+  gather(said, maxChars, found)
+  for (const piece of found) if (piece !== last) pieces.push(piece)
+}
 
 function gather(said: unknown, maxChars: number, pieces: string[]): void {
   let left = maxChars

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 
+import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
 import { rowsOf } from './logs-parcel.ts'
 import { createLogReader } from './logs-query.ts'
@@ -98,6 +99,13 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       }
       return
     }
+    case 'inspect':
+      try {
+        writer?.inspect()
+      } catch {
+        // What cannot be looked at cannot be written either, as the next batch finds out.
+      }
+      return
     case 'ask': {
       const { seq } = data
       try {
@@ -113,9 +121,10 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
           self.postMessage({ ...fine, text: JSON.stringify(after), bytes }, [bytes.buffer])
         } else say({ ...fine, text: JSON.stringify(found) })
       } catch (thrown) {
-        const fault = thrown instanceof BadFilter ? 'asker' : 'store'
+        const isAskers = thrown instanceof BadFilter
+        const fault = isAskers ? 'asker' : isDamage(thrown) ? 'damage' : 'store'
         // Opened anew next time: the file may have been replaced.
-        if (fault === 'store') {
+        if (!isAskers) {
           reader?.close()
           reader = undefined
         }

@@ -1,4 +1,5 @@
 import type { Database } from 'bun:sqlite'
+import { existsSync } from 'node:fs'
 
 import type { AppRule } from '#config/apps.ts'
 
@@ -32,6 +33,8 @@ export interface LogWriter {
   setApps(rules: readonly AppRule[]): void
   /** Removes one slice of what is too old or too much; whether there may be more. */
   tidy(): boolean
+  /** Looks at the file itself, past all that is remembered of it; one that is damaged is moved aside. */
+  inspect(): void
   close(): void
 }
 
@@ -240,12 +243,26 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     tidy() {
       try {
+        // Somebody has deleted it: what is written to it goes nowhere.
+        if (open && !existsSync(path)) shut()
         const hasMore = tidy()
         if (!hasMore || ++slicesSince >= slicesPerShrinking) {
           slicesSince = 0
           shrink()
         }
         return hasMore
+      } catch (thrown) {
+        failed(thrown)
+        throw thrown
+      }
+    },
+    inspect() {
+      shut()
+      try {
+        const row = ready().query<Record<string, string>, []>('PRAGMA quick_check(1)').get()
+        const [found] = Object.values(row ?? {})
+        if (found !== 'ok') moveAside(new Error(`it is damaged (${found})`))
+        ready()
       } catch (thrown) {
         failed(thrown)
         throw thrown

@@ -63,6 +63,8 @@ const closeMs = 3000
 /** An idle reader gives its memory back. */
 const readerIdleMs = 60_000
 const restartMs = 5000
+/** A file that those who read it find damaged is inspected this often: that takes a while. */
+const inspectMs = 60_000
 /** A disk that is now full and now not is told of this often. */
 const tellMs = 60_000
 
@@ -81,6 +83,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let timer: ReturnType<typeof setTimeout> | undefined
   let writer: Worker | undefined
   let retryAt = 0
+  let inspectAt = -Infinity
   let inFlight: { readonly seq: number; readonly rows: number } | undefined
   let seq = 0
   let isClosed = false
@@ -198,7 +201,15 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     clearTimeout(limit)
   }
 
-  const reader = createReader(path)
+  /** What is written goes through pages in memory, which say nothing of those on the disk. */
+  function inspect(): void {
+    if (isClosed || performance.now() < inspectAt) return
+    inspectAt = performance.now() + inspectMs
+    writer ??= startWriter()
+    tell(writer, { kind: 'inspect' })
+  }
+
+  const reader = createReader(path, inspect)
 
   return {
     path,
@@ -296,7 +307,7 @@ interface Reader {
   close(): Promise<void>
 }
 
-function createReader(path: string): Reader {
+function createReader(path: string, onDamage: () => void): Reader {
   type Asked = { resolve(answer: Answer): void; reject(error: GatewayError): void }
   const asked = new Map<number, Asked>()
   let worker: Worker | undefined
@@ -313,6 +324,7 @@ function createReader(path: string): Reader {
       const param = /^'([\w-]+)'/.exec(failure)?.[1]
       asker?.reject(new GatewayError('invalid_request', failure, { param }))
     } else asker?.reject(unavailable(failure))
+    if (fault === 'damage') onDamage()
   }
 
   function drop(why: string): void {

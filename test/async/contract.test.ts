@@ -292,8 +292,14 @@ describe('whose a job is', () => {
     const second = await rig.get(`/v1/async/jobs?after=${ids[1]}`, me)
     expect(second.body).toMatchObject({ data: [{ id: ids[2] }], has_more: false })
     expect((await rig.get('/v1/async/jobs?status=failed', me)).body.data).toEqual([])
-    // Without a key there is nothing but the id to tell whose a job is, so nobody gets at the ids.
-    expect(await rig.get('/v1/async/jobs')).toMatchObject({ status: 403 })
+    // Without a key there is nothing but the id to tell whose a job is, so nobody elsewhere gets at the ids.
+    const nobodys = (await rig.post('/v1/async/chat/completions', chat)).body.id
+    await rig.ended(`/v1/async/jobs/${nobodys}`)
+    const here = await rig.get('/v1/async/jobs?limit=1')
+    expect(here.body.data).toMatchObject([{ id: nobodys, status: 'completed' }])
+    const elsewhere = { 'x-forwarded-for': '192.0.2.1' }
+    expect(await rig.get('/v1/async/jobs', elsewhere)).toMatchObject({ status: 403 })
+    expect((await rig.get('/v1/async/jobs', me)).body.data).toHaveLength(3)
     for (const query of ['limit=0', 'status=x', `after=${crypto.randomUUID()}`]) {
       expect(await rig.get(`/v1/async/jobs?${query}`, me)).toMatchObject({ status: 400 })
     }
@@ -337,6 +343,10 @@ test('a cancelled job ends at once, and the provider is not waited for', async (
   })
   await request!.closed
   hold.open()
+  expect(cancelled.body.error.extra_fields).toEqual({ request_type: 'chat_completion' })
+  const other = await rig.post('/v1/async/chat/completions', chat)
+  const { body: ended } = await rig.post(`/v1/async/jobs/${other.body.id}/cancel`, {})
+  expect(ended.error?.event_id).not.toBe(cancelled.body.error.event_id)
   // Once more changes nothing.
   const again = await rig.post(`/v1/async/jobs/${body.id}/cancel`, {})
   expect(again.body).toEqual(cancelled.body)

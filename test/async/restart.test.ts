@@ -117,6 +117,32 @@ test(
 )
 
 test(
+  'a key in the query is sent on and never written down',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, { async: { ...quick, concurrency: 1 } })
+    const keys = ['canary-of-key', 'canary-of-token', 'canary-of-apikey']
+    const query = `?a=plain-text&key=${keys[0]}&access_token=${keys[1]}&apikey=${keys[2]}`
+    upstream.reply({ gate: gate().opened, json: {} })
+    let gateway = await folder.start()
+    const running = (await gateway.post(path + query, ask('one'))).body.id
+    const [sent] = await upstream.waitFor(1)
+    expect(sent!.query).toBe(query)
+    const plain = (await gateway.post(`${path}?a=plain-text`, ask('two'))).body.id
+    expect(folder.holds('plain-text')).toBe(true)
+    expect(keys.filter((key) => folder.holds(key))).toEqual([])
+    await gateway.kill()
+    upstream.clear()
+    gateway = await folder.start()
+    const ended = await gateway.ended(`${path}/${running}`)
+    expect(ended.body).toMatchObject({ error: { error: { code: 'job_key_lost' } } })
+    expect((await gateway.ended(`${path}/${plain}`)).body.status).toBe('completed')
+    expect(upstream.requests.map((request) => request.query)).toEqual(['?a=plain-text'])
+  },
+  timeoutMs,
+)
+
+test(
   'a job is no part of the trace of whoever submitted it',
   async () => {
     await using upstream = await startUpstream()

@@ -199,6 +199,33 @@ describe('the words of a call', () => {
     expect(text).not.toContain('last')
   })
 
+  test('are all that stands in the request, too, as long as there is time for them', () => {
+    let now = 0
+    const find = createWords(() => now)
+    const request = JSON.stringify({
+      model: 'gpt',
+      messages: [
+        { role: 'system', content: 'be a pirate' },
+        { role: 'user', content: 'first question' },
+        { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: 'island' } }] },
+        { role: 'tool', content: [{ type: 'text', text: 'treasure' }] },
+        { role: 'user', content: 'x'.repeat(600) },
+      ],
+    })
+    const all = find({ ...said, request }).text
+    for (const word of ['pirate', 'first question', 'island', 'treasure']) {
+      expect(all).toContain(word)
+    }
+    for (const form of ['role', 'gpt', 'type']) expect(all).not.toContain(form)
+    const response = JSON.stringify({ instructions: 'be brief', input: [{ content: 'earlier' }] })
+    expect(find({ ...said, request: response }).text).toBe('earlier\nbe brief')
+    const asked = 'x'.repeat(600)
+    for (let i = 0; i < 2000; i++) find({ ...said, asked, request })
+    expect(find({ ...said, asked, request }).text).toBe('x'.repeat(512))
+    now += 60_000
+    expect(find({ ...said, asked, request }).text).toContain('pirate')
+  })
+
   test('are fewer when there is no time for more, and never too few', () => {
     let now = 0
     const find = createWords(() => now)

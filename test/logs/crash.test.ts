@@ -29,6 +29,14 @@ async function logged({ url }: Serving, search = ''): Promise<number | string> {
 const asides = (dir: string): number =>
   readdirSync(dir).filter((name) => name.startsWith('logs.db.damaged-')).length
 
+/** Damages all of a file behind a place. */
+function overwrite(path: string, from: number): void {
+  const { size } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0 }
+  const file = openSync(path, 'r+')
+  if (size > from) writeSync(file, Buffer.alloc(size - from, 0xee), 0, size - from, from)
+  closeSync(file)
+}
+
 test('what was logged before a kill is there after it, and the file is sound', async () => {
   using dir = scratch()
   const path = join(dir.path, 'logs.db')
@@ -95,6 +103,24 @@ test('a log that is damaged when it starts is moved aside; calls are answered, a
   expect(isSound(dir.file('logs.db'))).toBe(true)
 })
 
+test('a log that only those who read it find damaged begins anew, without a new start', async () => {
+  using dir = scratch()
+  await using program = await serve(['--app-dir', dir.path])
+  for (let n = 0; n < 5; n++) await chat(program, `before-${n}`)
+  expect(await logged(program)).toBe(5)
+  // All of it. The thread that writes has its own pages in memory, and goes on.
+  for (const name of ['logs.db', 'logs.db-wal']) overwrite(dir.file(name), 0)
+  const found = program.logged(({ message }) => /the log begins anew/.test(String(message)))
+  for (let n = 0; (await logged(program)) !== 'store_unavailable'; n++) {
+    expect(await chat(program, `during-${n}`)).toBe(200)
+  }
+  await found
+  expect(await chat(program, 'after')).toBe(200)
+  const row = await fetch(`${program.url}/api/logs/after`)
+  expect(await row.json()).toMatchObject({ id: 'after', status: 'success' })
+  expect(asides(dir.path)).toBe(1)
+})
+
 test('a log that is damaged while it is written harms no call, and begins anew', async () => {
   using dir = scratch()
   {
@@ -102,13 +128,8 @@ test('a log that is damaged while it is written harms no call, and begins anew',
     for (let n = 0; n < 50; n++) await chat(program, `before-${n}`)
     expect(await logged(program)).toBe(50)
     // Everything behind the first page, as when a disk loses what it was given.
-    for (const name of ['logs.db', 'logs.db-wal']) {
-      const { size } = statSync(dir.file(name), { throwIfNoEntry: false }) ?? { size: 0 }
-      const file = openSync(dir.file(name), 'r+')
-      const from = name === 'logs.db' ? 4096 : 0
-      if (size > from) writeSync(file, Buffer.alloc(size - from, 0xee), 0, size - from, from)
-      closeSync(file)
-    }
+    overwrite(dir.file('logs.db'), 4096)
+    overwrite(dir.file('logs.db-wal'), 0)
     for (let n = 0; n < 20; n++) expect(await chat(program, `during-${n}`)).toBe(200)
     program.kill('SIGTERM')
     expect(await program.exited).toEqual({ code: 0, signal: null })

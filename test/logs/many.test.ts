@@ -40,11 +40,13 @@ const dir = mkdtempSync(join(tmpdir(), 'asbru-many-'))
 const path = join(dir, 'logs.db')
 let reader: ReturnType<typeof createLogReader>
 
+const codeOf = (isServed: boolean, i: number): number => (isServed ? 200 : i % 14 === 0 ? 499 : 500)
+
 function rowOf(call: Known, i: number): LogRow {
   const { at, model, key, isServed, tokens, latency, cost } = call
   return {
     ...{ id: `id-${i}`, atMs: at, object: 'chat_completion', stream: false },
-    ...{ status: isServed ? 'success' : 'error', statusCode: isServed ? 200 : 500 },
+    ...{ status: isServed ? 'success' : 'error', statusCode: codeOf(isServed, i) },
     ...{ provider: 'openai', model: `openai/${model}`, modelUsed: model, keyId: key },
     ...{ keyName: `name of ${key}`, virtualKeyId: undefined, virtualKeyName: undefined },
     ...{ sessionId: undefined, userAgent: undefined, latencyMs: latency, queuedMs: 0 },
@@ -53,6 +55,7 @@ function rowOf(call: Known, i: number): LogRow {
     ...{ attempts: 1, usage: '{"prompt_tokens":1}', error: undefined, trail: undefined },
     ...{ dropped: undefined, metadata: undefined, trace: undefined, request: undefined },
     ...{ answer: undefined, secrets: [] },
+    cacheHitType: i % 40 === 0 ? 'direct' : i % 90 === 0 ? 'semantic' : undefined,
     engines: i % 50 === 0 ? 'governance,routing-rule' : i % 25 === 0 ? 'governance' : undefined,
   }
 }
@@ -105,6 +108,41 @@ test.each(windows)('tokens and latency from %d to %d', (from, until) => {
       .toSorted((one, other) => one - other)
     expect(requests).toBe(sorted.length)
     expect(p99).toBe(sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0)
+  }
+})
+
+test.each(windows)('sums from %d to %d, alone and beside a page', (from, until) => {
+  const choices: [Filters, (call: Known) => boolean][] = [
+    [{}, () => true],
+    [{ status: 'success' }, ({ isServed }) => isServed],
+    [{ aliases: 'first,m7', sort_by: 'cost' }, ({ model }) => /^(?:first|m7)$/.test(model)],
+    [{ missing_cost_only: 'true', order: 'asc' }, ({ cost }) => cost === undefined],
+  ]
+  for (const [choice, isWanted] of choices) {
+    const filters = { ...choice, start_time: iso(from), end_time: iso(until) }
+    const wanted = calls.flatMap((call, i) =>
+      isWanted(call) && call.at >= from && call.at <= until ? [{ ...call, ...rowOf(call, i) }] : [],
+    )
+    const total = wanted.length
+    const facing = wanted.filter(({ statusCode }) => statusCode !== 499).length
+    const served = wanted.filter(({ isServed }) => isServed).length
+    const [direct, semantic] = ['direct', 'semantic'].map(
+      (kind) => wanted.filter(({ cacheHitType }) => cacheHitType === kind).length,
+    ) as [number, number]
+    const stats: any = reader.ask({ kind: 'stats', filters })
+    expect(stats).toEqual({
+      total_requests: total,
+      success_rate: total && (100 * served) / total,
+      user_facing_success_rate: facing && (100 * served) / facing,
+      user_facing_total_requests: facing,
+      average_latency: total && expect.closeTo(sum(wanted.map((one) => one.latency)) / total, 6),
+      total_tokens: sum(wanted.map(({ tokens }) => tokens + 1)),
+      total_cost: expect.closeTo(sum(wanted.map(({ cost }) => cost ?? 0)), 8),
+      cache_hit_rate_total_requests: total && (100 * (direct + semantic)) / total,
+      direct_cache_hits: direct,
+      semantic_cache_hits: semantic,
+    })
+    expect((reader.ask({ kind: 'list', filters }) as any).stats).toEqual(stats)
   }
 })
 

@@ -67,6 +67,11 @@ describe('a filter', () => {
     ['providers=openai&status=success', ['stream', 'pear', 'apple']],
     ['providers=groq', []],
     ['models=openai/m&objects=chat_completion_stream', ['stream']],
+    ['models=m', ['error', 'stream', 'pear', 'apple']],
+    ['models=x,m&status=error', ['error']],
+    // Only the whole of a model, and no beginning of a path.
+    ['models=openai', []],
+    ['models=%25', []],
     ['objects=chat_completion', ['error', 'pear', 'apple']],
     ['objects=chat_completion,chat_completion_stream&status=success', ['stream', 'pear', 'apple']],
     ['aliases=m&status=error', ['error']],
@@ -143,6 +148,19 @@ describe('pages', () => {
     }
   })
 
+  test.each(['', 'status=success', 'content_search=apple', 'session_id=s1', 'providers=groq'])(
+    'stand beside the sums of all that is wanted: %s',
+    async (query) => {
+      const stats = await rig.get(`/api/logs/stats?${query}`)
+      expect(Object.keys(stats)).toContain('user_facing_success_rate')
+      const { pagination } = await rig.get(`/api/logs?${query}&limit=1`)
+      const cursor = pagination.next_cursor ?? ''
+      for (const page of ['limit=1', `limit=1&cursor=${cursor}`, 'sort_by=cost', 'limit=0']) {
+        expect((await rig.get(`/api/logs?${query}&${page}`)).stats).toEqual(stats)
+      }
+    },
+  )
+
   test('belong to the order that gave them', async () => {
     const { pagination } = await rig.get('/api/logs?limit=1')
     const answer = await rig.get(
@@ -188,6 +206,16 @@ test('a histogram covers its time without gaps', async () => {
 })
 
 describe('an export', () => {
+  test('knows a model without its provider, too', async () => {
+    const of = async (models: string): Promise<number> => {
+      const answer = await fetch(`${rig.gateway.url}/api/logs/export?models=${models}`)
+      return (await answer.text()).trimEnd().split('\n').filter(Boolean).length
+    }
+    expect([await of('m'), await of('openai/m'), await of('openai'), await of('x,m')]).toEqual([
+      4, 4, 0, 4,
+    ])
+  })
+
   const fetchText = async (query: string): Promise<{ type: string | null; text: string }> => {
     const answer = await fetch(`${rig.gateway.url}/api/logs/export?${query}`)
     return { type: answer.headers.get('content-type'), text: await answer.text() }
@@ -217,6 +245,23 @@ describe('an export', () => {
     expect((await rig.get('/api/logs/export?format=xml')).status_code).toBe(400)
     expect((await rig.get('/api/logs/export?nonsense=1')).status_code).toBe(400)
   })
+})
+
+test('a search finds what was said before, and instructions', async () => {
+  await rig.chat(
+    {
+      messages: [
+        { role: 'system', content: 'You are a lighthouse.' },
+        { role: 'user', content: 'Which harbour?' },
+        { role: 'assistant', content: 'Whitby.' },
+        { role: 'user', content: 'Thank you.' },
+      ],
+    },
+    { 'x-request-id': 'talk' },
+  )
+  for (const word of ['lighthouse', 'harbour', 'whitby', 'thank']) {
+    expect([word, await ids(`content_search=${word}`)]).toEqual([word, ['talk']])
+  }
 })
 
 test('nothing was dropped', async () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+import { run } from '../cli/program.ts'
 import { KEY, logRig } from './rig.ts'
 
 // Keys are planted everywhere a key can be, and echoed by a provider in every way; then every place that keeps or
@@ -113,6 +114,44 @@ test('no key reaches any sink of the log', async () => {
     .filter((line) => !line.includes(`"id":"${KEY}"`))
   for (const text of [...shown, ...told, ...held]) expect(text).not.toMatch(CANARY)
   for (const line of printed) expect(line).not.toMatch(CANARY)
+})
+
+test('a credential that nobody knows is none of what a caller may have logged of a header', async () => {
+  await using rig = await logRig({ client: { logging_headers: ['x-upstream'] } })
+  await rig.chat(
+    {},
+    { 'x-request-id': 'a', 'x-upstream': 'Basic canary1', 'x-bf-lh-team': 'Basics' },
+  )
+  await rig.chat(
+    {},
+    { 'x-request-id': 'b', 'x-bf-lh-who': 'Bearer canary2', 'x-bf-lh-n': 'bearer' },
+  )
+  expect((await rig.get('/api/logs/a')).metadata).toEqual({
+    'x-upstream': 'Basic [redacted]',
+    team: 'Basics',
+  })
+  expect((await rig.get('/api/logs/b')).metadata).toEqual({ who: 'Bearer [redacted]', n: 'bearer' })
+})
+
+test('a key in the address of a webhook or a collector is shown nowhere, and logged nowhere', async () => {
+  const [hook, collector] = ['canary-hook-0123456789', 'canary/of+the-collector']
+  const secret = `whsec_${Buffer.from('0123456789abcdef').toString('base64')}`
+  await using rig = await logRig({
+    webhooks: [{ name: 'chat', url: `https://example.com/in?a&key=${hook}`, secret }],
+    tracing: { endpoint: `http://127.0.0.1:9/?key=${encodeURIComponent(collector)}` },
+  })
+  const { endpoints } = await rig.get('/api/webhooks')
+  expect(endpoints[0].url).toBe('https://example.com/in?a&key=[redacted]')
+  await rig.chat(
+    { messages: [{ role: 'user', content: `is ${hook} or ${collector} a secret?` }] },
+    { 'x-request-id': 'one', 'user-agent': hook },
+  )
+  const row = await rig.get('/api/logs/one')
+  expect(row.content_summary).toBe('is [redacted] or [redacted] a secret?')
+  expect(JSON.stringify(row)).not.toMatch(CANARY)
+  const checked = await run(['check', rig.gateway.configPath])
+  expect(checked.stdout).toContain('?key=[redacted]')
+  expect(checked.stdout).not.toMatch(CANARY)
 })
 
 test('no virtual key reaches any sink, its own or that of another', async () => {

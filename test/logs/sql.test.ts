@@ -39,6 +39,13 @@ test('with a limit, more rows are cut off', async () => {
   expect(body).toMatchObject({ rows: [{ id: 'one' }], is_cut: true })
 })
 
+test('rows are cut off where the answer gets too long, however few they are', async () => {
+  const six = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6)
+    SELECT i, printf('%.*c', 5000000, 'x') AS x FROM n`
+  const { body } = await rig.sql(six)
+  expect([body.rows.length, body.is_cut]).toEqual([3, true])
+})
+
 describe('refused', () => {
   test.each([
     `DELETE FROM logs`,
@@ -49,6 +56,8 @@ describe('refused', () => {
     `PRAGMA query_only = 0`,
     `SELECT * FROM pragma_database_list`,
     `SELECT * FROM "pragma_database_list"`,
+    `SELECT * FROM 'pragma_database_list'`,
+    `SELECT * FROM 'PRAGMA_table_info'('logs')`,
     `SELECT load_extension('x')`,
     `VACUUM INTO '/tmp/x.db'`,
     `SELECT 1 /* ; */ ; -- x\n DROP TABLE logs`,
@@ -72,6 +81,11 @@ describe('refused', () => {
     expect(status).toBe(400)
     expect(body.error.message).toContain('took longer')
   }, 20_000)
+
+  test('a row that whoever asks could not hold', async () => {
+    const { status, body } = await rig.sql(`SELECT printf('%.*c', 20000000, 'x') AS x`)
+    expect([status, body.error.message]).toEqual([400, 'A row is longer than 16 MB, as JSON.'])
+  })
 
   test('a body that is none', async () => {
     expect((await rig.sql('')).status).toBe(400)
@@ -103,6 +117,11 @@ describe('asbru sql', () => {
     const json = await run(['sql', '--app-dir', dir(), '--json', '--limit', '1', sql])
     expect(json).toMatchObject({ code: 0, stdout: '{"id":"one","provider":"openai"}\n' })
     expect(json.stderr).toContain('only the first 1 rows')
+  })
+
+  test.each(['sql', 'tail', 'reprice'])('and its like say what is wrong once: %s', async (name) => {
+    const { code, stderr } = await run([name, '--nonsense'])
+    expect([code, stderr]).toEqual([2, 'asbru: unknown flag --nonsense.\nSee asbru help.\n'])
   })
 
   test('refuses what is no SELECT, and says where there is no log', async () => {

@@ -57,6 +57,7 @@ test('calls under way are listed, and are rows of the log once they have ended',
   const second = await held(rig, 'second', {}, { 'user-agent': 'curl/8.5.0', 'x-bf-lh-team': 'a' })
   const answer = await rig.get('/api/logs?status=processing')
   expect(answer).toMatchObject({
+    stats: { total_requests: 0, total_cost: 0 },
     logs: [
       {
         id: 'second',
@@ -138,6 +139,8 @@ test('filters, order and paging are those of the log', async () => {
     ['limit=1', ['c']],
     ['limit=1&offset=1', ['b']],
     ['models=openai/gpt-4o', ['a']],
+    ['models=gpt-4o', ['a']],
+    ['models=openai', []],
     ['aliases=gpt-4o,none', ['a']],
     ['providers=groq', []],
     ['objects=chat_completion&providers=openai', ['c', 'b', 'a']],

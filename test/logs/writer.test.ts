@@ -131,7 +131,31 @@ test('the file never grows beyond its bound and a batch, and the newest rows are
   expect(isSound(own.path)).toBe(true)
 })
 
+test('a file that somebody deletes is made anew', () => {
+  using own = rig()
+  own.writer.write([row('gone')], false)
+  for (const end of ['', '-wal', '-shm']) rmSync(own.path + end)
+  own.writer.tidy()
+  own.writer.write([row('fresh')], false)
+  expect(own.ids()).toEqual(['fresh'])
+  expect(own.asides).toEqual([])
+})
+
 describe('a damaged file', () => {
+  test('is found by whoever is told to look, whatever is remembered of it', () => {
+    using own = rig()
+    own.writer.write([row('lost')], false)
+    own.writer.inspect()
+    expect(own.ids()).toEqual(['lost'])
+    for (const end of ['', '-wal']) {
+      writeFileSync(own.path + end, Buffer.alloc(statSync(own.path + end).size, 0xee))
+    }
+    own.writer.inspect()
+    own.writer.write([row('fresh')], false)
+    expect(own.ids()).toEqual(['fresh'])
+    expect(own.asides).toHaveLength(1)
+  })
+
   test('is moved aside, and a new one takes its place', () => {
     using own = rig()
     writeFileSync(own.path, 'this is no database, whatever its name says. '.repeat(100))

@@ -1,5 +1,7 @@
 import { afterAll, expect, test } from 'bun:test'
 
+import { architectureOf } from '#prices/modalities.ts'
+
 import { startGateway } from '../helpers/gateway.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
@@ -33,7 +35,8 @@ test('a list: context length and prices where they are known, every other byte a
     headers,
   })
   const text = await get('/models?provider=openai')
-  const gpt5 = `,"name":"GPT-5","context_length":400000,"pricing":{"prompt":"0.00000125","completion":"0.00001","input_cache_read":"0.000000125","web_search":"0.01"}`
+  const sees = `"architecture":{"modality":"text+image->text","input_modalities":["text","image"],"output_modalities":["text"]}`
+  const gpt5 = `,"name":"GPT-5","context_length":400000,${sees},"pricing":{"prompt":"0.00000125","completion":"0.00001","input_cache_read":"0.000000125","web_search":"0.01"}`
   const inHouse = `,"pricing":{"prompt":"0.0000005","completion":"0.000001"}`
   const [, ...models] = JSON.parse(text).data
   expect(text).toStartWith(
@@ -65,6 +68,56 @@ test('what a provider calls its context window is its context length, known to t
     { id: 'openai/gpt-5', context_window: 7, context_length: 7, name: 'GPT-5' },
     { id: 'openai/x', context_window: 9, context_length: 9 },
   ])
+})
+
+test('what goes into a model and comes out of it, as far as its name tells', () => {
+  const cases: [string, string | undefined][] = [
+    ['gpt-4o', 'text+image->text'],
+    ['gpt-4o-mini-2024-07-18', 'text+image->text'],
+    ['chatgpt-4o-latest', 'text+image->text'],
+    ['gpt-4.1-nano', 'text+image->text'],
+    ['gpt-5-mini', 'text+image->text'],
+    ['gpt-4o-audio-preview', 'text+audio->text+audio'],
+    ['gpt-realtime-mini', 'text+audio->text+audio'],
+    ['gpt-4o-mini-tts', 'text->audio'],
+    ['gpt-4o-transcribe', 'audio->text'],
+    ['gpt-4', 'text->text'],
+    ['gpt-4-turbo-preview', undefined],
+    ['gpt-3.5-turbo-0125', 'text->text'],
+    ['o1-mini', 'text->text'],
+    ['o3', 'text+image->text'],
+    ['o3-mini', 'text->text'],
+    ['dall-e-3', 'text->image'],
+    ['text-embedding-3-small', 'text->embeddings'],
+    ['claude-sonnet-4-5', 'text+image+file->text'],
+    ['us.anthropic.claude-3-5-sonnet-20240620-v1:0', 'text+image+file->text'],
+    ['publishers/google/models/gemini-2.5-pro', 'text+image+audio+video+file->text'],
+    ['gemini-2.5-flash-image', 'text+image->text+image'],
+    ['gemini-2.5-flash-preview-tts', 'text->audio'],
+    ['gemini-2.5-flash-native-audio-preview', undefined],
+    ['us.meta.llama3-2-11b-instruct-v1:0', 'text+image->text'],
+    ['meta-llama/Llama-3.3-70B-Instruct', 'text->text'],
+    ['grok-2-image-1212', undefined],
+    ['somebody/gpt-4o', 'text+image->text'],
+    ['mystery', undefined],
+    ['my-gpt-4o', undefined],
+    ['', undefined],
+  ]
+  const found = cases.map(([model]) => [model, architectureOf(model)?.modality])
+  expect(found as typeof cases).toEqual(cases)
+})
+
+test('what the provider says of it itself stands, and a model without a price has it, too', async () => {
+  upstream.reply({
+    text: '{"object":"list","data":[{"id":"gpt-4o","architecture":{"modality":"own"}},{"id":"dall-e-3"}]}',
+    headers,
+  })
+  const { data } = JSON.parse(await get('/models?provider=openai'))
+  expect(data[0].architecture).toEqual({ modality: 'own' })
+  expect(data[1]).toMatchObject({
+    id: 'openai/dall-e-3',
+    architecture: { modality: 'text->image' },
+  })
 })
 
 test('nothing is added for those who want no extra fields', async () => {
