@@ -345,7 +345,7 @@ export interface PriceOverride {
   readonly untilMs: number | undefined
   /** `undefined` concerns every operation; names as in `OPERATION_NAMES`, without `_stream`. */
   readonly operations: ReadonlySet<string> | undefined
-  /** Only calls that ask for this `service_tier`; `undefined` = those that ask for none with a price of its own. */
+  /** Only calls that were served in this `service_tier`; `undefined` = those in none with a price of its own. */
   readonly serviceTier: string | undefined
   readonly rates: PriceRates
 }

@@ -30,12 +30,17 @@ export interface Usage {
   readonly audioSeconds: number | undefined
   /** Only when the provider itself names a price. */
   readonly costUsd: number | undefined
+  /** The service tier that served, in the provider's word; only where it tells. */
+  readonly serviceTier?: string | undefined
 }
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Reads a `usage` value; undefined when it says nothing usable. Never throws. */
-export function readUsage(usage: unknown): Usage | undefined {
+/**
+ * Reads a `usage` value; undefined when it says nothing usable. Never throws. `serviceTier` is what stands beside it in
+ * the answer; some providers, and our own log, have it inside.
+ */
+export function readUsage(usage: unknown, serviceTier?: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined
   const input = count(usage.prompt_tokens) ?? count(usage.input_tokens)
   const output = count(usage.completion_tokens) ?? count(usage.output_tokens)
@@ -77,6 +82,7 @@ export function readUsage(usage: unknown): Usage | undefined {
     rejectedPredictionTokens: count(made.rejected_prediction_tokens) ?? 0,
     audioSeconds,
     costUsd,
+    serviceTier: tierIn(serviceTier ?? usage.service_tier),
   }
   return hasMore(usage, read) ? { ...all, ...billedApart(usage, read, made) } : all
 }
@@ -87,7 +93,7 @@ export function readUsage(usage: unknown): Usage | undefined {
  */
 export function readResponseUsage(response: unknown): Usage | undefined {
   if (!isObject(response)) return undefined
-  const usage = readUsage(response.usage)
+  const usage = readUsage(response.usage, response.service_tier)
   const { output } = response
   if (!usage || usage.webSearches !== undefined || !Array.isArray(output)) return usage
   let webSearches = 0
@@ -130,6 +136,11 @@ function billedApart(
     ...(citations !== undefined && { citationTokens: citations }),
     ...(searches !== undefined && { webSearches: searches }),
   }
+}
+
+/** `auto` is what was asked for: it says nothing of what served. */
+function tierIn(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== 'auto' ? value : undefined
 }
 
 /** A token count, or undefined for anything else. */

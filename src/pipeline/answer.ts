@@ -107,14 +107,14 @@ export async function readAnswer(
   return { target, status, headers, kind: 'json', text: answer }
 }
 
-function usageIn({ usage }: Document, text: string): Usage | undefined {
-  if (!text.includes('"web_search_call"')) return readUsage(usage)
+function usageIn({ usage, serviceTier }: Document, text: string): Usage | undefined {
+  if (!text.includes('"web_search_call"')) return readUsage(usage, serviceTier)
   try {
     // Rare enough to read the whole answer once more.
     return readResponseUsage(JSON.parse(text))
   } catch {
     // Of long answers only the structure has been proved.
-    return readUsage(usage)
+    return readUsage(usage, serviceTier)
   }
 }
 
@@ -157,6 +157,7 @@ interface Document {
   readonly hasMembers: boolean
   readonly hasExtraFields: boolean
   readonly usage: unknown
+  readonly serviceTier: unknown
   /** It has a truthy `error`. */
   readonly error: boolean
   /** It names what it is, so an `error` in it belongs to that thing. */
@@ -184,6 +185,7 @@ function parsed(text: string, provider: string, type: string): Document {
     hasMembers: hasMembers(object),
     hasExtraFields: 'extra_fields' in object,
     usage: object['usage'],
+    serviceTier: object['service_tier'],
     error: Boolean(object['error']) || object['object'] === 'error' || holdsError(value),
     isNamed: 'id' in object || 'object' in object,
   }
@@ -208,6 +210,7 @@ function scanned(text: string, provider: string, type: string): Document {
   }
   const member = (name: string): Member | undefined => scan.members.find(({ key }) => key === name)
   const usage = member('usage')
+  const tier = usage && member('service_tier')
   const error = member('error')
   return {
     isObject: scan.root === 'object',
@@ -216,6 +219,7 @@ function scanned(text: string, provider: string, type: string): Document {
     hasMembers: scan.members.length > 0,
     hasExtraFields: member('extra_fields') !== undefined,
     usage: usage && parse(text.slice(usage.start, usage.end), provider),
+    serviceTier: tier && parse(text.slice(tier.start, tier.end), provider),
     error: error !== undefined && !/^(?:null|false|0|"")$/.test(text.slice(error.start, error.end)),
     isNamed: member('id') !== undefined || member('object') !== undefined,
   }

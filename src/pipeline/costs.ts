@@ -5,6 +5,8 @@ import type { Usage } from '#openai/usage.ts'
 import { costJson } from '#prices/cost.ts'
 import type { Cost, Units } from '#prices/cost.ts'
 import { priceOf } from '#prices/price.ts'
+import { tierNamed } from '#prices/tiers.ts'
+import type { Tier } from '#prices/tiers.ts'
 import type { Target } from '#providers/provider.ts'
 
 import type { Books } from './books.ts'
@@ -29,7 +31,7 @@ export function callCost(
     models: call.model === model ? [model] : [model, call.model],
     endpoint,
     atMs: Date.now(),
-    serviceTier: tierOf(call),
+    serviceTier: tierOf(call, usage),
     keyId,
     virtualKeyId: caller.owner?.virtualKeyId,
     units: isMade.has(endpoint) ? unitsOf(call) : undefined,
@@ -37,14 +39,22 @@ export function callCost(
   return priceOf(work, usage, snapshot)
 }
 
-/** What decides about the price of a token beside the model. */
-export function tierOf({ body, endpoint }: Call): unknown {
+/**
+ * What decides about the price of a token beside the model: the tier that served, where the provider tells, and the one
+ * that was asked for otherwise. Undefined for those that cost what calls without a tier do.
+ */
+export function tierOf({ body, endpoint }: Call, usage: Usage | undefined): Tier | undefined {
   if (endpoint === 'batch_retrieve') return 'batch'
-  if (body.kind !== 'json') return undefined
-  const { service_tier: tier, speed } = body.value
-  if (tier === 'batch') return undefined
-  return speed === 'fast' ? speed : tier
+  const asked = body.kind === 'json' ? body.value : nothingAsked
+  if (asked['speed'] === 'fast') return 'fast'
+  const served = usage?.serviceTier
+  if (served !== undefined) return tierNamed(served)
+  const tier = tierNamed(asked['service_tier'])
+  // Only what was submitted as a batch is one.
+  return tier === 'batch' ? undefined : tier
 }
+
+const nothingAsked: Readonly<Record<string, unknown>> = {}
 
 /** Where something is made that has no tokens. */
 const isMade: ReadonlySet<string> = new Set([

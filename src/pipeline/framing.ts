@@ -74,7 +74,7 @@ export function readEvent(
       const { type } = value
       if (typeof type !== 'string') return plain
       return terminalEvent.test(type)
-        ? { kind: 'terminal', usage: readUsage(value['usage']) }
+        ? { kind: 'terminal', usage: readUsage(value['usage'], value['service_tier']) }
         : { kind: 'plain', type }
     }
   }
@@ -83,7 +83,7 @@ export function readEvent(
 function readChat(value: Record<string, unknown>): Meaning {
   const choices = Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : []
   const own = value['usage']
-  const usage = own ? readUsage(own) : undefined
+  const usage = own ? readUsage(own, value['service_tier']) : undefined
   if (usage && choices.length === 0) return { kind: 'usage', usage }
   const finished = choices.filter((choice) => field(choice, 'finish_reason'))
   if (finished.length === 0) return usage ? { kind: 'plain', usage } : plain

@@ -138,11 +138,9 @@ function cut(text: string, maxChars: number): string {
   return text.length > maxChars ? text.slice(0, maxChars) : text
 }
 
-/** Those that have prices of their own. */
-const keptTiers: ReadonlySet<unknown> = new Set(['flex', 'priority', 'fast', 'batch'])
-
 /** A usage as JSON text; undefined when the numbers in the row say it all, as they nearly always do. */
 function particularsOf(usage: Usage, call: Call): string | undefined {
+  const tier = tierOf(call, usage)
   const particulars =
     usage.cacheWriteTokens +
     usage.audioInputTokens +
@@ -159,16 +157,15 @@ function particularsOf(usage: Usage, call: Call): string | undefined {
     usage.citationTokens === undefined &&
     usage.webSearches === undefined &&
     usage.costUsd === undefined &&
-    (call.body.kind !== 'json' || call.body.value['service_tier'] === undefined)
+    tier === undefined
   ) {
     return undefined
   }
-  return JSON.stringify(usageOf(usage, call))
+  return JSON.stringify(usageOf(usage, tier))
 }
 
 /** In the names of OpenAI's `usage`, the details flat. */
-function usageOf(usage: Usage, call: Call): Record<string, unknown> {
-  const tier = tierOf(call)
+function usageOf(usage: Usage, tier: string | undefined): Record<string, unknown> {
   return {
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
@@ -194,7 +191,8 @@ function usageOf(usage: Usage, call: Call): Record<string, unknown> {
     ...(usage.citationTokens !== undefined && { citation_tokens: usage.citationTokens }),
     ...(usage.webSearches !== undefined && { num_search_queries: usage.webSearches }),
     ...(usage.costUsd !== undefined && { cost: usage.costUsd }),
-    ...(keptTiers.has(tier) && { service_tier: tier }),
+    // The one that decides about the price.
+    ...(tier !== undefined && { service_tier: tier }),
   }
 }
 

@@ -1,7 +1,7 @@
-import { isRecord } from '#config/record.ts'
 import type { Snapshot } from '#config/snapshot.ts'
 import { readUsage } from '#openai/usage.ts'
 import { priceOf } from '#prices/price.ts'
+import { tierNamed } from '#prices/tiers.ts'
 import type { PricedRow } from '#store/logs-reprice.ts'
 import type { LogStore } from '#store/logs.ts'
 
@@ -20,7 +20,7 @@ export function costOfRow(row: PricedRow, snapshot: Snapshot): number | null | u
   const prefix = `${row.provider}/`
   const asked = model?.startsWith(prefix) ? model.slice(prefix.length) : model
   const models = [modelUsed ?? undefined, asked ?? undefined]
-  const serviceTier = isRecord(written) ? written['service_tier'] : undefined
+  const serviceTier = tierNamed(usage.serviceTier)
   const whose = { keyId: row.keyId ?? undefined, virtualKeyId: row.virtualKeyId ?? undefined }
   const work = { settings, models, endpoint: object, atMs, serviceTier, ...whose }
   return priceOf(work, usage, snapshot)?.total ?? null

@@ -49,7 +49,8 @@ export async function readTranslated(
   }
   connection.close()
   settle.books.received(performance.now())
-  const usage = translated.usage === undefined ? undefined : readUsage(translated.usage)
+  const usage =
+    translated.usage === undefined ? undefined : readUsage(translated.usage, translated.serviceTier)
   let { text } = translated
   if (wantsExtraFields(call, snapshot)) {
     const wanted = rawWanted(call, target.settings, snapshot)

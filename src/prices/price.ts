@@ -7,6 +7,8 @@ import { costBy, providersOwn } from './cost.ts'
 import type { Cost, Units } from './cost.ts'
 import { findModel } from './data.ts'
 import { halfOf, pricesAt, ratesOf } from './rates.ts'
+import { isPricedTier } from './tiers.ts'
+import type { Tier } from './tiers.ts'
 
 /** Who did what, when, for a price. */
 export interface Work {
@@ -17,8 +19,8 @@ export interface Work {
   readonly endpoint: string
   /** Milliseconds of the epoch. */
   readonly atMs: number
-  /** The `service_tier` that the caller asked for. */
-  readonly serviceTier?: unknown
+  /** The one that served. */
+  readonly serviceTier?: Tier | undefined
   /** Whose account it was done with, and for whom. */
   readonly keyId?: string | undefined
   readonly virtualKeyId?: string | undefined
@@ -67,11 +69,11 @@ export function priceOf(
 export function ratesAt(work: Work, model: string, snapshot: Snapshot): Found | undefined {
   const known = knownOf(work.settings, model, snapshot)
   if (known.always && work.serviceTier === undefined) return known.always
-  const find = (tier: unknown): PriceOverride | undefined =>
+  const find = (tier: Tier | undefined): PriceOverride | undefined =>
     known.overrides.find((one) => one.serviceTier === tier && isFor(one, work))
   let override = work.serviceTier === undefined ? undefined : find(work.serviceTier)
   // The list has no prices of tiers, and the standard ones would be wrong by half.
-  if (!override && isPricedTier(work)) return undefined
+  if (!override && isPricedTier(work.settings, work.serviceTier)) return undefined
   if (!override && work.serviceTier === 'batch') return batched(work, known)
   override ??= known.overrides.length === 0 ? undefined : find(undefined)
   const prices = known.listed && pricesAt(known.listed, work.atMs)
@@ -92,21 +94,6 @@ function batched({ settings, atMs }: Work, { listed }: Known): Found | undefined
   let rates = halved.get(whole)
   if (!rates) halved.set(whole, (rates = halfOf(whole)))
   return { rates, source: 'list' }
-}
-
-/** Providers that charge other prices for these service tiers, as their price lists say in November 2026. */
-const pricedTiers: ReadonlyMap<string, ReadonlySet<unknown>> = new Map([
-  ['openai', new Set(['flex', 'priority'])],
-  ['azure', new Set(['priority'])],
-  ['gemini', new Set(['flex', 'priority'])],
-  ['vertex', new Set(['flex', 'priority'])],
-  ['bedrock', new Set(['flex', 'priority'])],
-  ['anthropic', new Set(['fast'])],
-])
-
-function isPricedTier({ settings, serviceTier }: Work): boolean {
-  if (serviceTier === undefined || settings.custom) return false
-  return pricedTiers.get(settings.name)?.has(serviceTier) ?? false
 }
 
 /** The list's entry for a model, for the catalogue. */

@@ -66,6 +66,8 @@ export interface Translated {
   readonly text: string
   /** Its `usage`, parsed. */
   readonly usage: unknown
+  /** Its `service_tier`. */
+  readonly serviceTier?: unknown
 }
 
 /** A successful answer of a vendor, read to its end. */

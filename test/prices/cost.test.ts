@@ -9,6 +9,7 @@ import type { Cost } from '#prices/cost.ts'
 import { costJson } from '#prices/cost.ts'
 import { PRICES_VERSION } from '#prices/data.ts'
 import { priceOf } from '#prices/price.ts'
+import { tierNamed } from '#prices/tiers.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 
 // The expected sums are worked out by hand from the vendors' price lists, in US dollars per million tokens.
@@ -56,8 +57,9 @@ function cost(
   const settings = snapshot.providers.get(model.slice(0, slash))!
   const read = readUsage(usage)
   if (!read) throw new Error('no usage')
+  const tier = tierNamed(serviceTier)
   return priceOf(
-    { settings, models: [model.slice(slash + 1)], endpoint, atMs, serviceTier },
+    { settings, models: [model.slice(slash + 1)], endpoint, atMs, serviceTier: tier },
     read,
     snapshot,
   )
@@ -303,6 +305,10 @@ describe('overrides', () => {
       undefined,
     ])
     expect(of('flex', 'mine/gpt-5')).toBe(5.625)
+    // It speaks OpenAI’s API, tiers included.
+    expect(of('flex', 'other/deepseek-chat', plain)).toBeUndefined()
+    // What was bought ahead has its price in a contract.
+    expect(of('scale', 'openai/gpt-5')).toBeUndefined()
     // Groq's tiers cost the same.
     expect(of('flex', 'groq/llama-3.3-70b-versatile')).toBe(1.38)
   })

@@ -161,7 +161,7 @@ describe('what has other units than tokens', () => {
 
 test('speed has a price of its own, or none', () => {
   const patch = { input_cost_per_token_fast: 30e-6, output_cost_per_token_fast: 150e-6 }
-  const fast = { provider: 'anthropic', model: 'claude-opus-4-5', serviceTier: 'fast' }
+  const fast = { provider: 'anthropic', model: 'claude-opus-4-5', serviceTier: 'fast' } as const
   expect(dollars(snapshotOf([]), fast)).toBeUndefined()
   expect(dollars(snapshotOf([]), { ...fast, serviceTier: undefined })).toBe(5)
   const priced = snapshotOf([{ match_type: 'wildcard', pattern: 'claude*', patch }])

@@ -44,8 +44,7 @@ export const PriceConfig = closed({
   until: date('Moment from which it no longer counts.'),
   service_tier: Type.Optional(
     oneOf(['flex', 'priority', 'fast', 'batch'], {
-      description:
-        'Only for calls that ask for this tier; without it, for those that ask for none.',
+      description: 'Only for calls that this tier served; without it, for the other ones.',
     }),
   ),
   input: rate('US dollars for a million input tokens.'),

@@ -32,6 +32,7 @@ export function chatStreamWriter(
 ): AnswerWriter {
   let head = ''
   let began = false
+  let about: AnswerFacts = {}
   let counts: Partial<TokenCounts> = {}
   let reason: FinishReason | undefined
   let beside: Readonly<Record<string, unknown>> | undefined
@@ -41,7 +42,9 @@ export function chatStreamWriter(
   /** Said at once: clients overwrite one list with the next, or refuse to join lists whose entries have no index. */
   const annotations: UrlCitation[] = []
 
-  function openFrames({ id, model, serviceTier }: AnswerFacts): void {
+  function openFrames(given: AnswerFacts): void {
+    about = given
+    const { id, model, serviceTier } = given
     const tier = serviceTier === undefined ? '' : `,"service_tier":${JSON.stringify(serviceTier)}`
     head = `data: {"id":${JSON.stringify(chatId(id, facts.id))},"object":"chat.completion.chunk","created":${facts.createdAt},"model":${JSON.stringify(model ?? facts.model)}${tier},"choices":[`
   }
@@ -107,6 +110,8 @@ export function chatStreamWriter(
     },
     usage(more) {
       counts = { ...counts, ...more }
+      const { serviceTier } = more
+      if (serviceTier !== undefined) openFrames({ ...about, serviceTier })
     },
     end() {
       if (!began) begin()

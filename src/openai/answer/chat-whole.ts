@@ -15,6 +15,7 @@ export interface WholeText {
   readonly text: string
   /** The `usage` that stands in it. */
   readonly usage: Readonly<Record<string, unknown>>
+  readonly serviceTier: unknown
 }
 
 /** Collects an answer into a chat completion. */
@@ -27,7 +28,8 @@ export function chatWholeWriter(facts: ChatFrameFacts): WholeWriter {
 }
 
 function render(collector: Collector, facts: ChatFrameFacts): WholeText {
-  const usage = chatUsage(collector.counts())
+  const counts = collector.counts()
+  const usage = chatUsage(counts)
   const { said, calls, details, annotations, extra, tokens, about } = collector
   const { refusal, reasoning } = said
   const toolCalls = calls.map(({ id, name, kind, input, extra: more }) =>
@@ -37,6 +39,7 @@ function render(collector: Collector, facts: ChatFrameFacts): WholeText {
   )
   const { reason, beside } = collector.finished()
   const why = reason === undefined || reason === 'stop' ? endOf(calls.length) : reason
+  const serviceTier = counts.serviceTier ?? about().serviceTier
   const text = JSON.stringify({
     id: chatId(about().id, facts.id),
     object: 'chat.completion',
@@ -61,7 +64,7 @@ function render(collector: Collector, facts: ChatFrameFacts): WholeText {
       },
     ],
     usage,
-    ...(about().serviceTier !== undefined && { service_tier: about().serviceTier }),
+    ...(serviceTier !== undefined && { service_tier: serviceTier }),
   })
-  return { text, usage }
+  return { text, usage, serviceTier }
 }

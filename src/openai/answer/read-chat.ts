@@ -112,7 +112,11 @@ export function chatChunkReader(
       const { aside } = options
       const usage =
         value['usage'] ?? (aside === undefined ? undefined : record(value[aside])['usage'])
-      if (isRecord(usage)) writer.usage((options.counts ?? countsOf)(usage))
+      if (isRecord(usage)) {
+        const serviceTier = text(value['service_tier'])
+        const counts = (options.counts ?? countsOf)(usage)
+        writer.usage(serviceTier ? { ...counts, serviceTier } : counts)
+      }
       for (const name of besides) {
         // Some vendors repeat the whole list with every chunk; the last one stands.
         const given = value[name]

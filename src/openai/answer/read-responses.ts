@@ -279,12 +279,7 @@ function createReader(writer: AnswerWriter, options: ResponsesReadOptions): Read
       started = true
       const id = text(response['id'])
       const model = text(response['model'])
-      const serviceTier = text(response['service_tier'])
-      writer.start({
-        ...(id && { id }),
-        ...(model && { model }),
-        ...(serviceTier && serviceTier !== 'auto' && { serviceTier }),
-      })
+      writer.start({ ...(id && { id }), ...(model && { model }), ...tierIn(response) })
     },
     piece(type, event) {
       if (!started) this.start({})
@@ -349,7 +344,8 @@ function createReader(writer: AnswerWriter, options: ResponsesReadOptions): Read
         if (Array.isArray(response[name])) writer.extra({ [name]: response[name] })
       }
       if (isRecord(response['usage'])) {
-        writer.usage((options.counts ?? countsOf)(response['usage']))
+        // Only here it is what served: when a response begins, it may still be what was asked for.
+        writer.usage({ ...(options.counts ?? countsOf)(response['usage']), ...tierIn(response) })
       }
       const status = response['status'] ?? 'completed'
       if (status === 'incomplete') {
@@ -361,6 +357,10 @@ function createReader(writer: AnswerWriter, options: ResponsesReadOptions): Read
       writer.end()
     },
   }
+}
+
+function tierIn({ service_tier: tier }: Fields): { serviceTier?: string } {
+  return typeof tier === 'string' && tier !== '' && tier !== 'auto' ? { serviceTier: tier } : {}
 }
 
 function textsOf(parts: unknown): string[] {

@@ -39,7 +39,7 @@ export function responsesWholeWriter(facts: ResponseFacts): WholeWriter {
       const response = finished()
       if (!response) return undefined
       const usage = response['usage'] as Readonly<Record<string, unknown>>
-      return { text: JSON.stringify(response), usage }
+      return { text: JSON.stringify(response), usage, serviceTier: response['service_tier'] }
     },
   }
 }
@@ -86,7 +86,7 @@ function createWriter(facts: ResponseFacts, emit: ((events: string) => void) | u
     return responseObject(facts, {
       status,
       model: about.model,
-      serviceTier: about.serviceTier,
+      serviceTier: counts.serviceTier ?? about.serviceTier,
       output,
       usage: isOver ? responseUsage(counts) : null,
       completedAt: status === 'completed' ? facts.now() : null,

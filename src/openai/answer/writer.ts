@@ -55,6 +55,8 @@ export interface TokenCounts {
   readonly imageInput?: number | undefined
   readonly audioOutput?: number | undefined
   readonly imageOutput?: number | undefined
+  /** The service tier that served, where that is known no sooner than the counts; it decides what they cost. */
+  readonly serviceTier?: string | undefined
   /** What the provider counts besides, under its own names; stands beside OpenAI's members. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }

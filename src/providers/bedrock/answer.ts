@@ -20,7 +20,7 @@ export interface AnswerBlocks {
   beside(fields: Fields): void
   /** Why the model stopped. Throws `upstream_error` when it broke down. */
   finish(reason: unknown): void
-  usage(usage: unknown): void
+  usage(usage: unknown, serviceTier: unknown): void
   /** Everything has been said. */
   end(): void
 }
@@ -176,18 +176,20 @@ export function answerBlocks(writer: AnswerWriter, exchange: Exchange): AnswerBl
     finish(given) {
       reason = finishOf(given)
     },
-    usage(given) {
+    usage(given, serviceTier) {
       const usage = record(given)
       const input = integer(usage['inputTokens'])
       const output = integer(usage['outputTokens'])
       const cached = integer(usage['cacheReadInputTokens']) ?? 0
       const cacheWrite = integer(usage['cacheWriteInputTokens']) ?? 0
+      const tier = text(record(serviceTier)['type'])
       writer.usage({
         // The vendor does not count as input what a cache has taken over.
         ...(input !== undefined && { input: input + cached + cacheWrite }),
         ...(output !== undefined && { output }),
         cached,
         cacheWrite,
+        ...(tier !== undefined && { serviceTier: tier }),
       })
     },
     end() {

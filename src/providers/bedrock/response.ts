@@ -21,10 +21,7 @@ export function readWhole(
   if (output === undefined && typeof message === 'string') {
     throw streamFailure(text(answer['__type'])?.split('#').at(-1) ?? '', answer)
   }
-  writer.start({
-    id: headers['x-amzn-requestid'],
-    serviceTier: text(record(answer['serviceTier'])['type']),
-  })
+  writer.start({ id: headers['x-amzn-requestid'] })
   const blocks = answerBlocks(writer, exchange)
   const { content } = record(record(output)['message'])
   if (Array.isArray(content)) {
@@ -33,7 +30,7 @@ export function readWhole(
   // Without a reason to stop it is no answer, or half of one.
   if (typeof stopReason !== 'string') return
   blocks.finish(stopReason)
-  blocks.usage(answer['usage'])
+  blocks.usage(answer['usage'], answer['serviceTier'])
   blocks.beside(answer)
   blocks.end()
 }

@@ -42,7 +42,7 @@ export function streamReader(writer: AnswerWriter, exchange: Exchange): StreamRe
         hasStopped = true
         return
       case 'metadata':
-        blocks.usage(event['usage'])
+        blocks.usage(event['usage'], event['serviceTier'])
         blocks.beside(event)
         hasUsage = true
         return

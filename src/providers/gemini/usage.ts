@@ -18,7 +18,27 @@ export function countsOf(usage: Readonly<Record<string, unknown>>): TokenCounts 
     imageInput: modality(usage['promptTokensDetails'], 'IMAGE'),
     audioOutput: modality(usage['candidatesTokensDetails'], 'AUDIO'),
     imageOutput: modality(usage['candidatesTokensDetails'], 'IMAGE'),
+    serviceTier: tierIn(usage),
   }
+}
+
+/** OpenAI's names of the tiers that served, by the name of each of the two surfaces. */
+const tiers: ReadonlyMap<unknown, string> = new Map([
+  ['STANDARD', 'default'],
+  ['FLEX', 'flex'],
+  ['PRIORITY', 'priority'],
+  ['ON_DEMAND', 'default'],
+  ['ON_DEMAND_FLEX', 'flex'],
+  ['ON_DEMAND_PRIORITY', 'priority'],
+  ['PROVISIONED_THROUGHPUT', 'scale'],
+])
+
+function tierIn({
+  serviceTier,
+  trafficType,
+}: Readonly<Record<string, unknown>>): string | undefined {
+  const name = serviceTier ?? trafficType
+  return typeof name === 'string' ? tiers.get(name.toUpperCase()) : undefined
 }
 
 function modality(details: unknown, name: string): number | undefined {

@@ -5,6 +5,7 @@ import { ChatCompletionStream } from 'openai/lib/ChatCompletionStream'
 
 import { chatStreamWriter } from '#openai/answer/chat-stream.ts'
 import { chatWholeWriter } from '#openai/answer/chat-whole.ts'
+import { responseEventReader } from '#openai/answer/read-responses.ts'
 import type { AnswerWriter } from '#openai/answer/writer.ts'
 
 const facts = { id: '01J', model: 'm', createdAt: 1_763_700_000 }
@@ -171,6 +172,18 @@ describe('the frames of a chat stream', () => {
     expect(framesOf(list, 'length').at(-2).choices[0].finish_reason).toBe('length')
     expect(wholeOf(list, 'length').choices[0].finish_reason).toBe('length')
   })
+})
+
+test('the tier of a response is the one it ended with, not what it began with', () => {
+  const events: string[] = []
+  const facts = { id: 'chatcmpl-1', model: 'm', createdAt: 1 }
+  const usage = { input_tokens: 1, output_tokens: 1, total_tokens: 2 }
+  const message = { type: 'message', content: [{ type: 'output_text', text: 'Hi' }] }
+  const end = { status: 'completed', service_tier: 'priority', output: [message], usage }
+  const reader = responseEventReader(chatStreamWriter(facts, (event) => events.push(event)))
+  reader.event({ type: 'response.created', response: { id: 'r', service_tier: 'default' } })
+  reader.event({ type: 'response.completed', response: end })
+  expect(events.at(-1)).toContain('"service_tier":"priority","choices":[],"usage"')
 })
 
 describe('a whole chat completion', () => {
