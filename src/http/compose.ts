@@ -1,6 +1,7 @@
 import { Elysia } from 'elysia'
 
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import { surfaceOf } from '#metrics/surfaces.ts'
 
 import { asyncSurface } from './async.ts'
 import { docsSurface } from './docs.ts'
@@ -13,7 +14,7 @@ import { metricsSurface } from './metrics.ts'
 import { openaiSurface } from './openai.ts'
 import { opsSurface } from './ops.ts'
 import type { Lifecycle } from './ops.ts'
-import { noteStray } from './refusal.ts'
+import { noteAnswer, noteStray } from './refusal.ts'
 import { respondError } from './respond.ts'
 import { pathOf } from './target.ts'
 import { webhooksSurface } from './webhooks.ts'
@@ -28,6 +29,11 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
       const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
       const response = respondError(own, context, requestId(headersOf(request)))
       noteStray(gateway, request, own)
+      // Of the other surfaces, the server counts all.
+      if (surfaceOf(request.url) !== undefined) {
+        const arrival = { request, headers: headersOf(request), startedAt: performance.now() }
+        noteAnswer(gateway, arrival, 'unknown', own.status)
+      }
       const methods = methodsOf.get(pathOf(request.url))
       if (own.kind === 'method_not_allowed' && methods) {
         response.headers.set('allow', methods.join(', '))

@@ -18,7 +18,7 @@ import { arrive, isExplained, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
 import { readBytes } from './read.ts'
-import { noteRefusal } from './refusal.ts'
+import { noteAnswer, noteRefusal } from './refusal.ts'
 import { respond, respondError } from './respond.ts'
 import { pathOf } from './target.ts'
 
@@ -70,7 +70,7 @@ function handlerOf(
   prefixLength: number,
 ): (context: { request: Request }) => Promise<Response> {
   if (endpoint === 'list_models') {
-    return ({ request }) => listModels(gateway, arrive(request, prefixLength))
+    return ({ request }) => models(gateway, request, prefixLength)
   }
   // Elysia answers HEAD by doing all that GET does; the provider knows better how much of that is needed.
   return ({ request }) =>
@@ -87,8 +87,16 @@ export function answerHead(gateway: Gateway, request: Request): Promise<Response
   const path = pathOf(request.url)
   const { length } = prefixes.findLast((prefix) => path.startsWith(`${prefix}/`)) ?? prefixes[0]
   return path.slice(length) === ENDPOINTS.list_models.path
-    ? listModels(gateway, arrive(request, length))
+    ? models(gateway, request, length)
     : passThrough(gateway, request, length)
+}
+
+/** A call for each provider comes of it, or none. */
+async function models(gateway: Gateway, request: Request, prefixLength: number): Promise<Response> {
+  const arrival = arrive(request, prefixLength)
+  const response = await listModels(gateway, arrival)
+  noteAnswer(gateway, arrival, 'list_models', response.status)
+  return response
 }
 
 function elysiaPath(path: string): string {
@@ -115,6 +123,7 @@ function serveDeployment(
   const arrival = arrive(request, prefixLength)
   const target = readDeployment(arrival.path)
   if (target instanceof Error) {
+    noteAnswer(gateway, arrival, 'unknown', target.status)
     noteRefusal(gateway, arrival, 'unknown', target)
     return Promise.resolve(
       respondError(
@@ -146,7 +155,10 @@ async function answer(
     // Whoever only explains calls submits none.
     if (speaksOfJob(arrival.headers) && !gateway.perform) {
       const ofJob = await answerAsync(gateway, endpoint, arrival, hints)
-      if (ofJob) return ofJob
+      if (ofJob) {
+        noteAnswer(gateway, arrival, endpoint, ofJob.status)
+        return ofJob
+      }
     }
     call = await takeIn(endpoint, arrival, hints, snapshot)
     gateway.patient(arrival.request)
@@ -215,11 +227,8 @@ function failed(
   call: Call | undefined,
 ): Response {
   const error = toGatewayError(thrown)
-  // Calls are counted when they are settled.
   if (!call) {
-    const { request, startedAt } = arrival
-    const ms = performance.now() - startedAt
-    gateway.metrics?.calls.refused(endpoint, request.method, error.status, ms)
+    noteAnswer(gateway, arrival, endpoint, error.status)
     noteRefusal(gateway, arrival, endpoint, error)
   }
   return respondError(

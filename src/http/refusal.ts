@@ -1,4 +1,5 @@
 import type { GatewayError } from '#core/errors.ts'
+import { patternOf, surfaceOf } from '#metrics/surfaces.ts'
 
 import { ownerOfRefused } from './caller.ts'
 import type { Gateway } from './gateway.ts'
@@ -20,6 +21,20 @@ export function noteRefusal(
   if (!refusals) return
   const owner = ownerOfRefused(headers, gateway.snapshot())
   refusals.note({ id, requestType, error, headers, startedAt, model, owner })
+}
+
+/** Counts a request of the OpenAI API that became no call; calls are counted when they are settled. */
+export function noteAnswer(
+  { metrics }: Pick<Gateway, 'metrics'>,
+  { request, headers, startedAt }: Pick<Arrival, 'request' | 'headers' | 'startedAt'>,
+  endpoint: string,
+  status: number,
+): void {
+  if (!metrics) return
+  const ms = performance.now() - startedAt
+  const path = (surfaceOf(request.url) ?? '') + patternOf(endpoint)
+  const bytes = Number(headers['content-length'] ?? 0)
+  metrics.calls.answered(path, request.method, status, ms, bytes)
 }
 
 /** The management API, and what browsers ask for on their own. */

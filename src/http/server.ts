@@ -12,6 +12,7 @@ import {
   isLoopback,
   preflight,
 } from './cors.ts'
+import { createRequestCounter } from './count.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import type { Lifecycle } from './ops.ts'
@@ -54,7 +55,10 @@ export function listen(options: {
 }): RunningServer {
   const { app, gateway, lifecycle, log } = options
   // Bound, so that Elysia's compiled handler is looked up once it exists and not at every request.
-  const handle = (request: Request): Response | Promise<Response> => app.fetch(request)
+  const answer = (request: Request): Response | Promise<Response> => app.fetch(request)
+  const counter = createRequestCounter(app, gateway)
+  const handle = (request: Request): Response | Promise<Response> =>
+    counter.counted(request, answer)
 
   const isForeign = (origin: string | undefined): origin is string =>
     origin !== undefined && !allowsOrigin(origin, gateway().snapshot().client)
@@ -70,6 +74,7 @@ export function listen(options: {
 
   function refused(request: Request, error: GatewayError): Response {
     noteStray(gateway(), request, error)
+    counter.note(request, error.status, performance.now())
     return plainError(error)
   }
 
@@ -109,7 +114,9 @@ export function listen(options: {
       if (upgrade?.toLowerCase() === 'websocket') {
         // Browsers open sockets to anywhere without asking first; only the origin tells.
         if (!isForeign(origin) && isTail(pathOf(request.url))) {
-          return openTail(request, bun, gateway())
+          const refusal = openTail(request, bun, gateway())
+          counter.note(request, refusal?.status ?? 101, performance.now())
+          return refusal
         }
         return isForeign(origin)
           ? refused(request, foreign())

@@ -16,7 +16,7 @@ import type { Gateway } from './gateway.ts'
 import { arrive } from './intake.ts'
 import type { Arrival } from './intake.ts'
 import { parseModel } from './model.ts'
-import { noteRefusal } from './refusal.ts'
+import { noteAnswer, noteRefusal } from './refusal.ts'
 import { respondError } from './respond.ts'
 
 /** What Bun keeps with a caller's socket. */
@@ -76,7 +76,10 @@ export async function openRelay(
   } catch (thrown) {
     relay?.callerClosed(1001, 'the caller left')
     const error = toGatewayError(thrown)
-    if (!isCall) noteRefusal(gateway, arrival, requestType, error)
+    if (!isCall) {
+      noteRefusal(gateway, arrival, requestType, error)
+      noteAnswer(gateway, arrival, requestType, error.status)
+    }
     if (error.kind === 'internal') log.error('a WebSocket could not be opened', { cause: thrown })
     const context = { provider: undefined, modelRequested: undefined, requestType }
     return respondError(error, context, arrival.id)

@@ -17,6 +17,7 @@ import { labelText, shortened } from './labels.ts'
 import { Routes } from './routes.ts'
 import { below, COMPONENTS, OTHER, Series, SeriesSet } from './series.ts'
 import type { Step } from './series.ts'
+import { surfaceOf } from './surfaces.ts'
 
 const maxErrors = 64
 const maxRotations = 1000
@@ -62,10 +63,12 @@ export class CallMetrics implements CallSink {
     this.#route(record)
   }
 
-  /** A request that was refused before it became a call. */
-  refused(endpoint: string, method: string, status: number, afterMs: number): void {
+  /** A request that became no call, by the pattern of its route. */
+  answered(path: string, method: string, status: number, afterMs: number, bytes: number): void {
     if (!this.isListening) return
-    this.routes.of(endpoint, method, status).seconds.observe(afterMs / 1000)
+    const route = this.routes.at(path, method, status)
+    route.seconds.observe(afterMs / 1000)
+    if (bytes > 0) route.requestBytes.observe(bytes)
   }
 
   /** Each failed try counts for the provider and key that failed. */
@@ -163,8 +166,12 @@ export class CallMetrics implements CallSink {
     )
   }
 
+  /** Calls that the gateway makes for itself, such as those of jobs, came by no route. */
   #route({ call, status, totalMs, answerLength }: CallRecord): void {
-    const route = this.routes.of(call.endpoint, call.method, status)
+    const { origin } = call
+    const surface = origin instanceof Request ? surfaceOf(origin.url) : undefined
+    if (surface === undefined) return
+    const route = this.routes.of(surface, call.endpoint, call.method, status)
     route.seconds.observe(totalMs / 1000)
     const { body } = call
     if (body.kind === 'json') route.requestBytes.observe(body.text.length)

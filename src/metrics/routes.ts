@@ -1,9 +1,7 @@
-import { ENDPOINTS } from '#core/endpoint.ts'
-import type { KnownEndpoint } from '#core/endpoint.ts'
-
 import { Histogram, SIZE_BYTES, UPSTREAM_SECONDS } from './histogram.ts'
 import { labelText } from './labels.ts'
 import { OTHER } from './series.ts'
+import { patternOf } from './surfaces.ts'
 
 /** Requests of one route, method and status. */
 export interface Route {
@@ -15,46 +13,62 @@ export interface Route {
 
 const maxRoutes = 2000
 
+/** By the operation, the method and the status. */
+type Surface = Map<string, Map<string, Map<number, Route>>>
+
 /** All of them, found without making a text. */
 export class Routes {
-  readonly #all: Route[] = []
-  readonly #known = new Map<string, Map<string, Map<number, Route>>>()
-  #rest: Route | undefined
+  readonly #all = new Map<string, Route>()
+  readonly #surfaces = new Map<string, Surface>()
 
   values(): readonly Route[] {
-    return this.#all
+    return [...this.#all.values()]
   }
 
-  of(endpoint: string, method: string, status: number): Route {
+  /** An operation of the OpenAI API below a prefix, as `surfaceOf` gives them. */
+  of(surface: string, endpoint: string, method: string, status: number): Route {
     return (
-      this.#known.get(endpoint)?.get(method)?.get(status) ?? this.#add(endpoint, method, status)
+      this.#surfaces.get(surface)?.get(endpoint)?.get(method)?.get(status) ??
+      this.#add(surface, endpoint, method, status)
     )
   }
 
-  #add(endpoint: string, method: string, status: number): Route {
-    if (this.#all.length >= maxRoutes) return (this.#rest ??= this.#push([['path', OTHER]]))
-    const known = (ENDPOINTS as Partial<typeof ENDPOINTS>)[endpoint as KnownEndpoint]
-    const route = this.#push([
-      ['path', `/openai${known?.path ?? '/*'}`],
+  /** A route by its pattern. */
+  at(path: string, method: string, status: number): Route {
+    const labels = labelText([
+      ['path', path],
       ['method', method],
       ['status', String(status)],
     ])
-    let methods = this.#known.get(endpoint)
-    if (!methods) this.#known.set(endpoint, (methods = new Map()))
-    let statuses = methods.get(method)
-    if (!statuses) methods.set(method, (statuses = new Map()))
+    const known = this.#all.get(labels)
+    if (known) return known
+    const isFull = this.#all.size >= maxRoutes
+    return isFull ? this.#made(labelText([['path', OTHER]])) : this.#made(labels)
+  }
+
+  #add(surface: string, endpoint: string, method: string, status: number): Route {
+    const route = this.at(surface + patternOf(endpoint), method, status)
+    if (this.#all.size > maxRoutes) return route
+    const endpoints: Surface = this.#surfaces.get(surface) ?? new Map()
+    this.#surfaces.set(surface, endpoints)
+    const methods = endpoints.get(endpoint) ?? new Map<string, Map<number, Route>>()
+    endpoints.set(endpoint, methods)
+    const statuses = methods.get(method) ?? new Map<number, Route>()
+    methods.set(method, statuses)
     statuses.set(status, route)
     return route
   }
 
-  #push(labels: Parameters<typeof labelText>[0]): Route {
+  #made(labels: string): Route {
+    const known = this.#all.get(labels)
+    if (known) return known
     const route = {
-      labels: labelText(labels),
+      labels,
       seconds: new Histogram(UPSTREAM_SECONDS),
       requestBytes: new Histogram(SIZE_BYTES),
       responseBytes: new Histogram(SIZE_BYTES),
     }
-    this.#all.push(route)
+    this.#all.set(labels, route)
     return route
   }
 }

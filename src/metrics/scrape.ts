@@ -119,11 +119,15 @@ function* ofRoutes({ routes }: CallMetrics): Generator<Family> {
   yield family(
     'http_requests_total',
     'counter',
-    'Requests of the API.',
+    'Requests by the pattern of their route.',
     all.map(({ labels, seconds }) => [labels, seconds.count] as const),
   )
   const histograms = [
-    ['http_request_duration_seconds', 'Time until the last byte of the answer.', 'seconds'],
+    [
+      'http_request_duration_seconds',
+      'Time until the last byte of a call’s answer, and until any other answer was there.',
+      'seconds',
+    ],
     ['http_request_size_bytes', 'Length of request bodies.', 'requestBytes'],
     ['http_response_size_bytes', 'Length of answers.', 'responseBytes'],
   ] as const

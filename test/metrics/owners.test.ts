@@ -87,7 +87,7 @@ test('calls, tokens and cost by virtual key, team, customer and rule', async () 
   expect(plain).not.toContain('team')
   // Whom the gateway itself refused is a request, and no call.
   expect(text).toContain(
-    'http_requests_total{path="/openai/chat/completions",method="POST",status="403"} 1',
+    'http_requests_total{path="/openai/v1/chat/completions",method="POST",status="403"} 1',
   )
   expect(text).not.toContain('sk-bf-a')
 })
