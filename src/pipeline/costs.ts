@@ -138,7 +138,7 @@ export function pricing(
 
 export type Pricing = (usage: Usage) => Cost | undefined
 
-/** The answer with the cost in its usage, when that is wanted and known. */
+/** The answer with the cost in its usage, when that is wanted; `null` where nobody knows it. */
 export function pricedAnswer(
   call: Call,
   { settings, model, key }: Target,
@@ -147,17 +147,16 @@ export function pricedAnswer(
   usage: Usage | undefined,
 ): string {
   if (!usage || !wantsCost(call, snapshot)) return text
-  const cost = callCost(call, settings, model, usage, snapshot, key?.id)
-  return cost ? withCost(text, ['usage'], cost) : text
+  return withCost(text, ['usage'], callCost(call, settings, model, usage, snapshot, key?.id))
 }
 
 /** `cost` as a last member of the usage at `path`, unless the provider wrote one; no other byte changes. */
-export function withCost(text: string, path: readonly string[], cost: Cost): string {
+export function withCost(text: string, path: readonly string[], cost: Cost | undefined): string {
   const span = locate(text, path)
   if (!span || text[span.start] !== '{') return text
   const scan = scanJson(text.slice(span.start, span.end))
   if (scan.members.some(({ key }) => key === 'cost')) return text
-  const edit = appendMember(scan, 'cost', costJson(cost))
+  const edit = appendMember(scan, 'cost', cost ? costJson(cost) : 'null')
   const at = span.start + edit.start
   return text.slice(0, at) + edit.text + text.slice(at)
 }

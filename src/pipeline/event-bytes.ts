@@ -106,12 +106,11 @@ export function withCounts(
 ): EventSlice {
   const path = framing === 'responses' ? inResponse : onTop
   const mirrored = withMirroredUsage(event, path)
-  const cost = usage && price?.(usage)
-  if (!cost) return mirrored
+  if (!usage || !price) return mirrored
   const simple = hasSimpleData(mirrored) ? mirrored : simplified(mirrored)
   const text = decoder.decode(simple.bytes)
   const open = text.indexOf('{')
-  const priced = withCost(text.slice(open), path, cost)
+  const priced = withCost(text.slice(open), path, price(usage))
   return { ...simple, bytes: encoder.encode(text.slice(0, open) + priced) }
 }
 

@@ -68,7 +68,7 @@ test('a header decides for one request', async () => {
   expect(await ask(telling, '/chat/completions', chat, no)).toBe(whole(usage))
 })
 
-test('a cost that the provider wrote stays, and a model without a price gets none', async () => {
+test('a cost that the provider wrote stays, and what has no price is marked', async () => {
   const own = `${usage.slice(0, -1)},"cost":0.25}`
   upstream.reply([
     { text: whole(own), headers: json },
@@ -76,7 +76,10 @@ test('a cost that the provider wrote stays, and a model without a price gets non
   ])
   expect(await ask(telling, '/chat/completions', chat)).toBe(whole(own))
   const mystery = { model: 'openai/mystery', messages }
-  expect(await ask(telling, '/chat/completions', mystery)).toBe(whole(usage, 'mystery'))
+  const marked = whole(`${usage.slice(0, -1)},"cost":null}`, 'mystery')
+  expect(await ask(telling, '/chat/completions', mystery)).toBe(marked)
+  upstream.reply({ text: whole(usage, 'mystery'), headers: json })
+  expect(await ask(quiet, '/chat/completions', mystery)).toBe(whole(usage, 'mystery'))
 })
 
 test('the usage chunk of a stream gets it', async () => {
@@ -92,6 +95,12 @@ test('the usage chunk of a stream gets it', async () => {
   })
   const events = [first, last, counted(usageWithCost), '[DONE]']
   expect(text).toBe(events.map((event) => `data: ${event}\n\n`).join(''))
+
+  // Without a price it is marked there as well.
+  upstream.reply({ sse: [first, last, counted(usage), '[DONE]'] })
+  const options = { stream: true, stream_options: { include_usage: true } }
+  const unpriced = { ...chat, ...options, model: 'openai/mystery' }
+  expect(await ask(telling, '/chat/completions', unpriced)).toContain(',"cost":null}}\n\n')
 })
 
 test('the terminal event of a response gets it', async () => {

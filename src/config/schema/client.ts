@@ -51,7 +51,7 @@ export const ClientConfig = closed({
     ),
   ),
   usage_cost: Type.Optional(
-    flag(false, 'Add `cost` to the `usage` of answers whose price is known.'),
+    flag(false, 'Add `cost` to the `usage` of answers; `null` where the price is not known.'),
   ),
   stream_keep_alive_in_seconds: Type.Optional(
     seconds({
