@@ -4,6 +4,7 @@ import type { Call } from '#core/call.ts'
 import { applyEdits, elementsAt, locate, membersAt, replaceValue, scanJson } from '#lib/json.ts'
 import type { Edit } from '#lib/json.ts'
 import { catalogueEntry } from '#prices/catalogue.ts'
+import type { CatalogueEntry } from '#prices/catalogue.ts'
 import type { Target } from '#providers/provider.ts'
 
 import { wantsExtraFields } from './extra.ts'
@@ -19,9 +20,7 @@ export function nameModels(call: Call, target: Target, snapshot: Snapshot, text:
     return text
   }
   const isTold = endpoint !== 'model_delete' && wantsExtraFields(call, snapshot)
-  const catalogue = isTold
-    ? { snapshot, atMs: Date.now(), isAlone: endpoint !== 'list_models' }
-    : undefined
+  const catalogue = isTold ? { snapshot, atMs: Date.now() } : undefined
   if (endpoint === 'list_models') {
     return inList(withoutForbidden(call, target, snapshot, text), target, catalogue)
   }
@@ -32,8 +31,6 @@ export function nameModels(call: Call, target: Target, snapshot: Snapshot, text:
 interface Catalogue {
   readonly snapshot: Snapshot
   readonly atMs: number
-  /** One model was asked for, and not a list that may be long. */
-  readonly isAlone: boolean
 }
 
 /** A list without the models that the caller's virtual key may not use. */
@@ -99,7 +96,7 @@ function editsOf(
 function factsOf(
   { settings, provider }: Target,
   model: string,
-  { snapshot, atMs, isAlone }: Catalogue,
+  { snapshot, atMs }: Catalogue,
 ): Record<string, unknown> | undefined {
   const entry = catalogueEntry(settings, model, atMs, snapshot)
   if (!entry) return undefined
@@ -111,16 +108,30 @@ function factsOf(
     pricing,
     deprecated: isDeprecated || undefined,
     supported_parameters:
-      isAlone && pricing?.['completion'] !== undefined ? paramsOf(provider) : undefined,
+      pricing?.['completion'] !== undefined && isConversing(architecture)
+        ? paramsOf(provider, model)
+        : undefined,
   }
 }
 
-/** What a chat with any of the provider's models may ask for. */
-function paramsOf({ fates }: Target['provider']): string[] | undefined {
+/** What only listens or only speaks has no chat. */
+function isConversing(architecture: CatalogueEntry['architecture']): boolean {
+  if (!architecture) return true
+  const { input_modalities: input, output_modalities: output } = architecture
+  return input.includes('text') && output.includes('text')
+}
+
+/** What a chat with the model may ask for; undefined where nobody knows. */
+export function paramsOf(
+  { fates, lacks }: Target['provider'],
+  model: string,
+): string[] | undefined {
   if (!fates) return undefined
-  const { own, sometimes: _, ...params } = fates
+  const { own, sometimes = {}, ...params } = fates
+  const lacking = lacks ? lacks(model) : Object.keys(sometimes)
+  if (!lacking) return undefined
   const taken = Object.entries(params).filter(
-    ([, fate]) => fate === 'carried' || fate === 'emulated',
+    ([name, fate]) => (fate === 'carried' || fate === 'emulated') && !lacking.includes(name),
   )
   return [...taken.map(([name]) => name), ...own].toSorted()
 }

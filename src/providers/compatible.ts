@@ -17,6 +17,7 @@ import { readRefusal } from './refusal.ts'
 import { EVERY_MODEL, needsResponses } from './responses-models.ts'
 import type { ResponsesRule } from './responses-models.ts'
 import { rewriteBody } from './rewrite.ts'
+import { quirksFor } from './rewrite/resolve.ts'
 
 /** A vendor of the OpenAI-compatible family, as data. */
 export interface Vendor {
@@ -47,6 +48,8 @@ export interface Vendor {
   readonly mends?: Mends
   /** Models that take the beginning of an answer as an assistant message that comes last. */
   readonly prefills?: (model: string) => boolean
+  /** As in `Provider`; read off the quirks where it is not said. */
+  readonly lacks?: Provider['lacks']
 }
 
 const everything = new Set(Object.keys(ENDPOINTS) as KnownEndpoint[])
@@ -86,6 +89,8 @@ export function compatible(vendor: Vendor): Provider {
     composesResponses: bridges,
     passthrough: vendor.passthrough ?? false,
     fates: fatesOf(vendor, native),
+    lacks:
+      vendor.lacks ?? ((model) => Object.keys(losses(quirksFor(vendor.quirks ?? {}, {}, model)))),
     ...(vendor.prefills && { prefills: vendor.prefills }),
     request,
     authorize({ headers }, credential) {

@@ -120,6 +120,7 @@ export interface Dialect extends Pick<
   | 'limitHeaders'
   | 'parseError'
   | 'prefills'
+  | 'lacks'
 > {
   readonly chat: ChatDialect
   readonly embedding?: EmbeddingDialect

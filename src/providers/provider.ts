@@ -144,6 +144,11 @@ export interface Provider {
   readonly offers: ReadonlySet<KnownEndpoint>
   /** What becomes of the parameters of a chat; undefined where there is no chat, or nothing is known of it. */
   readonly fates?: Fates | undefined
+  /**
+   * Those of the parameters that are taken which one of its models does not take; undefined where nothing is known of the
+   * model. Where nobody knows a model from the other, what becomes of some parameters sometimes is said of none.
+   */
+  readonly lacks?: ((model: string) => readonly string[] | undefined) | undefined
   /** Responses are composed here out of another dialect: the provider keeps none and knows the id of none. */
   readonly composesResponses?: boolean | ((call: Call, target: Target) => boolean)
   /** A path below `baseUrl` that answers 200 when such a server runs on this machine; it is then used unasked. */

@@ -1,6 +1,8 @@
 import { afterAll, expect, test } from 'bun:test'
 
+import { paramsOf } from '#pipeline/models.ts'
 import { architectureOf } from '#prices/modalities.ts'
+import { PROVIDERS } from '#providers/registry.ts'
 
 import { startGateway } from '../helpers/gateway.ts'
 import { startUpstream } from '../helpers/upstream.ts'
@@ -36,7 +38,8 @@ test('a list: context length and prices where they are known, every other byte a
   })
   const text = await get('/models?provider=openai')
   const sees = `"architecture":{"modality":"text+image->text","input_modalities":["text","image"],"output_modalities":["text"]}`
-  const gpt5 = `,"name":"GPT-5","context_length":400000,${sees},"pricing":{"prompt":"0.00000125","completion":"0.00001","input_cache_read":"0.000000125","web_search":"0.01"}`
+  const params = JSON.stringify(paramsOf(PROVIDERS.get('openai')!, 'gpt-5'))
+  const gpt5 = `,"name":"GPT-5","context_length":400000,${sees},"pricing":{"prompt":"0.00000125","completion":"0.00001","input_cache_read":"0.000000125","web_search":"0.01"},"supported_parameters":${params}`
   const inHouse = `,"pricing":{"prompt":"0.0000005","completion":"0.000001"}`
   const [, ...models] = JSON.parse(text).data
   expect(text).toStartWith(
@@ -52,11 +55,64 @@ test('a list: context length and prices where they are known, every other byte a
   expect(text.match(/"context_length"/g)).toHaveLength(2)
 })
 
-test('one model: what may be asked of it as well', async () => {
+test('what may be asked of a model, alone and in a list', async () => {
+  const thinker = ['max_completion_tokens', 'reasoning_effort', 'tools', 'verbosity']
+  const sampler = ['max_tokens', 'temperature', 'top_p', 'tools', 'seed']
   upstream.reply({ text: '{"id":"gpt-5","object":"model"}', headers })
   const model = JSON.parse(await get('/models/openai/gpt-5'))
   expect(model).toMatchObject({ id: 'openai/gpt-5', name: 'GPT-5', context_length: 400_000 })
-  expect(model.supported_parameters ?? []).not.toContain('own')
+  expect(model.supported_parameters).toEqual(expect.arrayContaining(thinker))
+  expect(model.supported_parameters).not.toContain('own')
+
+  const ids = ['gpt-5', 'gpt-4o', 'gpt-5.2', 'gpt-4o-transcribe', 'in-house']
+  const own = { id: 'gpt-4.1', supported_parameters: ['what', 'it', 'says'] }
+  const list = { object: 'list', data: [...ids.map((id) => ({ id })), own] }
+  upstream.reply({ json: list })
+  const { data } = JSON.parse(await get('/models?provider=openai'))
+  const [gpt5, gpt4o, quiet, listener, inHouse, said] = data.map(
+    ({ supported_parameters: params }: { supported_parameters?: string[] }) => params,
+  )
+  expect(gpt5).toEqual(model.supported_parameters)
+  for (const param of ['temperature', 'max_tokens', 'stop', 'audio', 'top_k']) {
+    expect(gpt5).not.toContain(param)
+  }
+  expect(gpt4o).toEqual(expect.arrayContaining(sampler))
+  for (const param of ['reasoning_effort', 'verbosity']) expect(gpt4o).not.toContain(param)
+  // It thinks only when it is told to.
+  expect(quiet).toContain('temperature')
+  // No chat, nothing that is known, and what the provider says itself.
+  expect([listener, inHouse]).toEqual([undefined, undefined])
+  expect(said).toEqual(own.supported_parameters)
+})
+
+test.each([
+  [
+    'anthropic',
+    'claude-opus-4-8',
+    ['reasoning_effort', 'tools', 'thinking'],
+    ['temperature', 'seed'],
+  ],
+  ['anthropic', 'claude-3-haiku', ['temperature'], ['reasoning_effort']],
+  ['gemini', 'gemini-2.0-flash', ['temperature', 'seed'], ['reasoning_effort', 'logit_bias']],
+  ['gemini', 'gemini-2.5-pro', ['reasoning_effort'], ['presence_penalty', 'audio']],
+  ['cohere', 'command-r', ['temperature'], ['reasoning_effort', 'logit_bias']],
+  ['deepseek', 'deepseek-reasoner', ['max_tokens'], ['temperature', 'logit_bias']],
+])('%s %s takes %p and not %p', (name, model, taken, lacking) => {
+  const params = paramsOf(PROVIDERS.get(name)!, model)
+  expect(params).toEqual(expect.arrayContaining(taken))
+  for (const param of lacking) expect(params).not.toContain(param)
+})
+
+test('every provider can be asked about any model', () => {
+  for (const provider of PROVIDERS.values()) {
+    for (const model of ['mystery', '', 'a/b:c']) {
+      const params = paramsOf(provider, model)
+      expect([provider.name, params === undefined || params.includes('tools')]).toEqual([
+        provider.name,
+        true,
+      ])
+    }
+  }
 })
 
 test('what a provider calls its context window is its context length, known to the list or not', async () => {

@@ -9,7 +9,7 @@ import { documentMembers } from './blocks.ts'
 import { parseAnthropicError } from './errors.ts'
 import { limitHeaders } from './limits.ts'
 import { anthropicModels } from './listing.ts'
-import { classOf } from './models.ts'
+import { classOf, claudeLacks } from './models.ts'
 import { anthropicBody, betasOf, ownParams, streamsAnyway } from './request.ts'
 import { readWhole } from './response.ts'
 import { readStream } from './stream.ts'
@@ -101,6 +101,7 @@ export const anthropic: Dialect = {
   keyless: false,
   baseUrl: ownHost,
   prefills: (model) => classOf(model).prefill,
+  lacks: claudeLacks,
   chat: {
     fates: anthropicFates,
     members: anthropicMembers,

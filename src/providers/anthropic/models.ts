@@ -99,6 +99,15 @@ const classes: readonly (readonly [pattern: RegExp, is: ModelClass])[] = [
   [/^claude-(?:fable|mythos)-/, alwaysThinking],
 ]
 
+/** Parameters of a chat that a model does not take. */
+export function claudeLacks(model: string): readonly string[] {
+  const { sampling, thinking } = classOf(model)
+  return [
+    ...(sampling ? [] : ['temperature', 'top_p', 'top_k']),
+    ...(thinking === 'none' ? ['reasoning_effort', 'reasoning', 'reasoning_max_tokens'] : []),
+  ]
+}
+
 const known = new Map<string, ModelClass>()
 const maxKnown = 500
 

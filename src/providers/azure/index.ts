@@ -11,7 +11,7 @@ import { needsResponses, OPENAI_RESPONSES } from '../responses-models.ts'
 import { rewriteBody } from '../rewrite.ts'
 import { quirksFor } from '../rewrite/resolve.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
-import { openai } from '../vendors/openai.ts'
+import { openai, openaiLacks } from '../vendors/openai.ts'
 import { claudeRequest, isClaude } from './claude.ts'
 import { ENTRA_ENVIRONMENT, entraSource } from './entra.ts'
 import { parseError } from './errors.ts'
@@ -33,6 +33,7 @@ export const azureProvider: Provider = {
   ambient: ENTRA_ENVIRONMENT,
   offers,
   fates: compatibleFates(openai),
+  lacks: openaiLacks,
   passthrough: true,
   composesResponses: isClaude,
   request: (call, target, resources) =>

@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { integer, record } from '#openai/conversation/fields.ts'
 
-import { classOf } from '../anthropic/models.ts'
+import { classOf, claudeLacks } from '../anthropic/models.ts'
 import type { Dialect } from '../dialect.ts'
 import { AMBIENT, credentialSource } from './credentials.ts'
 import { embedding } from './embeddings.ts'
@@ -42,6 +42,7 @@ export const bedrock: Dialect = {
   },
   // Claude takes it here as it does at home; what other models make of it is nowhere said.
   prefills: (model) => classOf(model).prefill,
+  lacks: (model) => (model.includes('claude') ? claudeLacks(model) : undefined),
   credential: credentialSource,
   authorize(request, credential, nowMs) {
     const keys = unpack(credential)

@@ -10,7 +10,7 @@ import { parseGoogleError } from './errors.ts'
 import { FATES } from './fates.ts'
 import { readModel, readModels } from './listing.ts'
 import { resourcesOf } from './media.ts'
-import { factsOf } from './models.ts'
+import { factsOf, geminiLacks } from './models.ts'
 import { geminiBody } from './request.ts'
 import { readStream, readWhole } from './response.ts'
 import { createSignatureMemory } from './signatures.ts'
@@ -42,6 +42,7 @@ export function geminiDialect(): Dialect {
     keyless: false,
     baseUrl: BASE_URL,
     besides: door,
+    lacks: geminiLacks,
     chat: {
       fates: FATES,
       streamType: 'text/event-stream',

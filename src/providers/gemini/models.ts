@@ -90,6 +90,17 @@ export function factsOf(model: string): ModelFacts {
   return TABLE.find(([pattern]) => pattern.test(name))?.[1] ?? newest
 }
 
+/** Parameters of a chat that a model does not take. */
+export function geminiLacks(model: string): readonly string[] {
+  const { thinking, penalties } = factsOf(model)
+  return [
+    ...(thinking.kind === 'none' ? ['reasoning_effort', 'reasoning', 'reasoning_max_tokens'] : []),
+    ...(penalties ? [] : ['frequency_penalty', 'presence_penalty']),
+    ...(/tts|audio|live/.test(model) ? [] : ['audio']),
+    ...(/tts|audio|live|image/.test(model) ? [] : ['modalities']),
+  ]
+}
+
 /** Tokens to think for, by effort; `none` is the model's least and `xhigh` its most. */
 export const BUDGETS: Readonly<Record<Exclude<Effort, 'none' | 'xhigh' | 'max'>, number>> = {
   minimal: 512,

@@ -9,6 +9,7 @@ import { classOf } from '../anthropic/models.ts'
 import { translated } from '../dialect.ts'
 import type { EmbeddingDialect } from '../dialect.ts'
 import { parseGoogleError } from '../gemini/errors.ts'
+import { geminiLacks } from '../gemini/models.ts'
 import type { Outbound, Provider, Target } from '../provider.ts'
 import { configuredModels } from '../settings.ts'
 import { claudeChat, claudeCount } from './claude.ts'
@@ -62,6 +63,8 @@ export const vertexProvider: Provider = {
   offers,
   // Those of Google's own models; Claude and open models have their own.
   fates: geminiChat.fates,
+  // Of Gemini; other houses' models are said nothing of.
+  lacks: (model) => (/gemini/.test(model) ? geminiLacks(model) : undefined),
   composesResponses: true,
   passthrough: false,
   // Of all models here only Claude is said to.

@@ -296,6 +296,8 @@ describe('models', () => {
         // From the catalogue, since the model's name is known there.
         name: 'Command A',
         pricing: expect.anything(),
+        architecture: expect.anything(),
+        supported_parameters: expect.arrayContaining(['tools', 'reasoning_effort']),
       },
       {
         id: 'cohere/mine',
