@@ -199,16 +199,12 @@ function keyIdOf(
   return providers.get(provider)?.keys.find(({ name }) => name === keyName)?.id
 }
 
-function success(series: Series, { usage, cost, firstTokenMs, totalMs }: CallRecord): void {
-  const { counters } = series
+function success(series: Series, { usage, cost, firstTokenMs, pace }: CallRecord): void {
+  const { counters, histograms } = series
   counters[1]!++
   if (firstTokenMs !== undefined) {
     observe(series, 2, FIRST_TOKEN_SECONDS, firstTokenMs / 1000)
-    const gaps = (usage?.outputTokens ?? 0) - 1
-    if (gaps > 0) {
-      const seconds = Math.max(0, totalMs - firstTokenMs) / 1000 / gaps
-      observe(series, 3, INTER_TOKEN_SECONDS, seconds)
-    }
+    if (pace && pace.count > 0) (histograms[3] ??= new Histogram(INTER_TOKEN_SECONDS)).add(pace)
   }
   if (usage) tokens(counters, usage)
   if (cost) counters[8]! += cost.total

@@ -1,3 +1,5 @@
+import { GAP_SECONDS } from '#pipeline/pace.ts'
+
 /** Upper bounds of buckets, ascending, with the texts that stand in `le`. */
 export interface Buckets {
   readonly bounds: Float64Array
@@ -22,9 +24,7 @@ export const OVERHEAD_MICROSECONDS = buckets(
 export const FIRST_TOKEN_SECONDS = buckets(
   ...[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300],
 )
-export const INTER_TOKEN_SECONDS = buckets(
-  ...[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-)
+export const INTER_TOKEN_SECONDS = buckets(...GAP_SECONDS)
 export const RETRIES = buckets(0, 1, 2, 3, 5, 10)
 export const SIZE_BYTES = buckets(...Array.from({ length: 8 }, (_, i) => 100 * 10 ** i))
 
@@ -38,6 +38,13 @@ export class Histogram {
   constructor(shape: Buckets) {
     this.buckets = shape
     this.counts = new Float64Array(shape.bounds.length + 1)
+  }
+
+  /** Takes over what was counted elsewhere in the same buckets. */
+  add({ counts, sum, count }: Pick<Histogram, 'counts' | 'sum' | 'count'>): void {
+    for (let i = 0; i < counts.length; i++) this.counts[i]! += counts[i]!
+    this.sum += sum
+    this.count += count
   }
 
   observe(value: number): void {

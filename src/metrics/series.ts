@@ -24,7 +24,10 @@ export const HISTOGRAMS = [
     'Total time minus the time spent waiting for providers.',
   ],
   ['bifrost_stream_first_token_latency_seconds', 'From arrival to the first event of a stream.'],
-  ['bifrost_stream_inter_token_latency_seconds', 'Mean time between the tokens of a stream.'],
+  [
+    'bifrost_stream_inter_token_latency_seconds',
+    'Time between one event of a stream and the next.',
+  ],
   ['bifrost_request_retries', 'Tries after the first.'],
   ['asbru_queue_wait_seconds', 'Time spent waiting for a free place.'],
 ] as const

@@ -7,6 +7,7 @@ import type { Cost } from '#prices/cost.ts'
 import { isText } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
 import type { Later } from './later.ts'
+import type { Pace } from './pace.ts'
 
 /** A try that came to nothing, for the trail of a call that was tried more than once. */
 export interface FailedTry {
@@ -50,6 +51,8 @@ export class Books {
   upstreamMs = 0
   /** When the first event of a stream came. */
   firstTokenAt: number | undefined = undefined
+  /** How its events followed each other; undefined while nothing was streamed. */
+  pace: Pace | undefined = undefined
   /** The status the caller gets; undefined until there is an answer. */
   status: number | undefined = undefined
   /** Work that goes on without the call, or that it looked at. */
@@ -113,6 +116,7 @@ export class Books {
     this.keyName = other.keyName
     this.fallbackIndex = other.fallbackIndex
     this.firstTokenAt = other.firstTokenAt
+    this.pace = other.pace
     this.status = other.status
     this.dropped = other.dropped
     this.credential = other.credential
@@ -197,6 +201,7 @@ export interface CallRecord {
   readonly upstreamMs: number
   /** From arrival to the first event; undefined when nothing was streamed. */
   readonly firstTokenMs: number | undefined
+  readonly pace?: Pace | undefined
   readonly totalMs: number
   /** Parts of the gateway's own time; undefined when no provider was turned to. */
   readonly overhead: Overhead | undefined

@@ -31,6 +31,7 @@ import type { Meaning } from './framing.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import { linger } from './linger.ts'
 import type { Sink } from './outcome.ts'
+import { Pace } from './pace.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
@@ -128,6 +129,7 @@ export class EventRelay {
       await this.#drain(sink)
       while (!this.#ended) {
         const now = performance.now()
+        this.#note(now)
         keepAlive.at = now + keepAliveMs
         if (this.#opened) connection.enter('idle_timeout', idleMs, now)
         else this.#awaitFirst()
@@ -384,8 +386,15 @@ export class EventRelay {
     this.#waitsForCaller = false
   }
 
+  /** What was passed on until now belongs to the time before. */
+  #note(now: number): void {
+    const { books } = this.#settle
+    if (this.#opened) (books.pace ??= new Pace(books.firstTokenAt ?? now)).noted(now, this.#chunks)
+  }
+
   #close(): void {
     this.#connection.onAbort = undefined
+    this.#note(performance.now())
     this.#call.trace.add('stream', `${this.#chunks} chunks`)
     if (this.#error) {
       this.#settle.failure(this.#error, this.#usage)

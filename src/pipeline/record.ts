@@ -201,6 +201,7 @@ function recordOf(
     queuedMs: books.queuedMs,
     upstreamMs: books.upstreamMs,
     firstTokenMs: firstTokenAt === undefined ? undefined : firstTokenAt - call.startedAt,
+    pace: books.pace,
     totalMs,
     overhead: overheadOf(call, books, now),
     owner: call.caller.owner,
