@@ -1,7 +1,6 @@
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 
-
 import { jsonBody } from '#core/body.ts'
 import type { JsonBody } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
