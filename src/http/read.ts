@@ -20,6 +20,9 @@ const maxParamLength = 200
 /** Deeper than any tool schema that people write, far from where parsers run out of stack. */
 const maxDepth = 512
 
+/** A shorter text may be all brackets and is parsed all the same. */
+const carefreeChars = 16 * 1024
+
 const strict = new TextDecoder('utf-8', { fatal: true })
 
 /** What a body may take to arrive. Who sends slower only holds us up. */
@@ -101,10 +104,7 @@ export function readText(
   }
   // Bun makes the string straight from what it received; bytes in between would be a second copy of the body.
   return inTime(request.text(), length, patience).then(
-    (text) => {
-      if (!isFaithful(text, length)) throw notUtf8()
-      return text
-    },
+    (text) => faithful(text, length),
     (thrown: unknown) => {
       throw cutShort(thrown)
     },
@@ -115,8 +115,9 @@ export function readText(
  * Bad bytes have become U+FFFD, which takes three. So a text that holds one and is no longer than what came was
  * sent with it, but for a character cut after three of its four bytes, which then reads as one U+FFFD.
  */
-function isFaithful(text: string, length: number): boolean {
-  return !text.includes('\uFFFD') || Buffer.byteLength(text) <= length
+function faithful(text: string, length: number): string {
+  if (text.includes('\uFFFD') && Buffer.byteLength(text) > length) throw notUtf8()
+  return text
 }
 
 function decode(bytes: Uint8Array): string {
@@ -224,16 +225,12 @@ export function requireJson(contentType: string | undefined): void {
  * 512 levels and duplicate keys (which two parsers may read differently).
  */
 export function parseJson(text: string): JsonBody {
-  if (mayBeDeeper(text, maxDepth) && scanJson(text, maxDepth).depth > maxDepth) {
-    throw new GatewayError(
-      'invalid_request',
-      `The request body is nested more than ${maxDepth} levels deep.`,
-    )
-  }
+  if (text.length > carefreeChars && mayBeDeeper(text, maxDepth)) refuseDeep(text)
   let value: unknown
   try {
     value = parseShort(text)
   } catch (cause) {
+    refuseDeep(text)
     throw new GatewayError(
       'invalid_json',
       `The request body is not valid JSON: ${why(text, cause)}.`,
@@ -242,12 +239,24 @@ export function parseJson(text: string): JsonBody {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new GatewayError('invalid_request', 'The request body must be a JSON object.')
   }
-  const keys = countKeys(value)
+  const keys = countKeys(value, maxDepth)
+  if (keys === -1) throw tooDeep()
   if (keys !== maxMembers(text) && keys !== scanJson(text).colons) {
     const param = findDuplicateKey(text)?.slice(0, maxParamLength)
     throw new GatewayError('duplicate_key', `The request body has '${param}' twice.`, { param })
   }
   return jsonBody(text, value as Record<string, unknown>)
+}
+
+function refuseDeep(text: string): void {
+  if (scanJson(text, maxDepth).depth > maxDepth) throw tooDeep()
+}
+
+function tooDeep(): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `The request body is nested more than ${maxDepth} levels deep.`,
+  )
 }
 
 /** The parser's reason without the caller's own words, which may be long or secret. */

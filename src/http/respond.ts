@@ -1,33 +1,30 @@
 import type { Call } from '#core/call.ts'
-import { requestType } from '#core/endpoint.ts'
 import { errorEnvelope } from '#core/errors.ts'
 import type { Attempted, ErrorContext, GatewayError } from '#core/errors.ts'
 import type { Outcome, Sink } from '#pipeline/outcome.ts'
 
+import { answerHeaders, headerText } from './answer-headers.ts'
+
 /** The outcome of a call as an HTTP response. */
 export function respond(call: Call, outcome: Outcome): Response {
-  const headers = outcome.headers
-  identify(headers, call, outcome)
+  const { status, headers: own } = outcome
   // What has no place for `extra_fields`, and what was decided before the first event of a stream, whose last has it all.
   if (call.trace.isDetailed && (outcome.kind !== 'json' || call.endpoint === 'passthrough')) {
-    headers['x-bf-trace'] = call.trace.header()
+    own['x-bf-trace'] = call.trace.header()
   }
   switch (outcome.kind) {
     case 'empty':
-      return new Response(null, { status: outcome.status, headers })
-    case 'json':
-      headers['content-type'] = 'application/json'
-      return new Response(outcome.text, { status: outcome.status, headers })
+      return new Response(null, { status, headers: answerHeaders(call, outcome) })
+    case 'json': {
+      const headers = answerHeaders(call, outcome, 'application/json')
+      return new Response(outcome.text, { status, headers })
+    }
     case 'stream': {
-      headers['content-type'] = outcome.contentType
-      if (outcome.contentType.startsWith('text/event-stream')) {
-        headers['cache-control'] = 'no-cache, no-transform'
-        // Tells nginx and its kin not to collect the stream before passing it on.
-        headers['x-accel-buffering'] = 'no'
-      } else if (outcome.contentLength !== undefined) {
-        headers['content-length'] = outcome.contentLength
-      }
-      return new Response(streamOf(outcome.pump), { status: outcome.status, headers })
+      const { contentType, contentLength } = outcome
+      const isEvents = contentType.startsWith('text/event-stream')
+      if (!isEvents && contentLength !== undefined) own['content-length'] = contentLength
+      const headers = answerHeaders(call, outcome, contentType)
+      return new Response(streamOf(outcome.pump), { status, headers })
     }
   }
 }
@@ -47,23 +44,6 @@ function streamOf(pump: (sink: Sink) => Promise<void>): ReadableStream {
       controller.close()
     },
   })
-}
-
-function identify(headers: Record<string, string>, call: Call, outcome: Outcome): void {
-  headers['x-request-id'] = call.id
-  headers['x-bifrost-request-type'] = requestType(call.endpoint, call.stream)
-  headers['x-bifrost-provider'] = outcome.target.settings.name
-  if (call.modelRequested !== undefined) {
-    headers['x-bifrost-original-model'] = headerText(call.modelRequested)
-  }
-  if (outcome.target.model !== undefined) {
-    headers['x-bifrost-resolved-model'] = headerText(outcome.target.model)
-  }
-}
-
-/** Model names may hold any character, half of a surrogate pair included; header values may not. */
-function headerText(value: string): string {
-  return /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value.toWellFormed())
 }
 
 /** An error as an HTTP response in the seed envelope, with the hints that OpenAI SDKs act upon. */

@@ -1,7 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
-import { Cohort } from '#lib/cohort.ts'
 import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
 import { mirrorAt, mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
@@ -21,9 +20,7 @@ import { redact } from './redact.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayEvents } from './relay-events.ts'
 import { readTranslated } from './translated.ts'
-import { readText, wrongForm } from './whole.ts'
-
-const answers = new Cohort()
+import { answers, readText, wrongForm } from './whole.ts'
 
 /** Answers of these are the caller's own bytes, whatever they look like. */
 const bytesOnly = new Set([

@@ -14,7 +14,7 @@ import type { Outcome } from './outcome.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { relayEvents } from './relay-events.ts'
-import { readText, wrongForm } from './whole.ts'
+import { answers, readText, wrongForm } from './whole.ts'
 
 /**
  * Turns a successful answer in a vendor's dialect into what the caller gets. Throws `GatewayError` when the provider
@@ -44,6 +44,8 @@ export async function readTranslated(
     connection.enter('total_timeout', call.stream ? timers.totalMs : 0)
     const received = plainHeaders(response.headers)
     original = await readText(response, received, provider)
+    settle.books.received(performance.now())
+    await answers.join()
     if (isStream || call.stream) throw unexpected(original, upstream, isStream)
     translated = read(() => reading.whole({ text: original!, headers: received }))
   }

@@ -1,8 +1,12 @@
 import { GatewayError } from '#core/errors.ts'
+import { Cohort } from '#lib/cohort.ts'
 
 // Answers that are read to their end before anything is said about them.
 
 const maxAnswerBytes = 256 * 1024 * 1024
+
+/** Answers that have been read go on together. */
+export const answers = new Cohort()
 
 /** The provider answered, but not with what was asked for. */
 export function wrongForm(provider: string, what: string): GatewayError {

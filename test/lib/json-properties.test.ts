@@ -8,6 +8,9 @@ import {
   countKeys,
   findDuplicateKey,
   locate,
+  locateAtEdge,
+  maxMembers,
+  mayBeDeeper,
   prependMember,
   removeMembers,
   renameMember,
@@ -100,6 +103,8 @@ function write(value: Json, choices: readonly number[]): string {
 const choices = fc.array(fc.nat(59), { minLength: 1, maxLength: 40 })
 const objectText = fc.tuple(anyObject, choices).map(([value, picks]) => write(value, picks))
 const documentText = fc.tuple(anyValue, choices).map(([value, picks]) => write(value, picks))
+/** More than any document here has. */
+const levels = 100
 const parse = (text: string): Json => JSON.parse(text)
 const parseObject = (text: string): { [key: string]: Json } => JSON.parse(text)
 
@@ -127,7 +132,9 @@ describe('for any document', () => {
   test('colons equal keys, and no duplicate is found', () => {
     fc.assert(
       fc.property(documentText, (text) => {
-        expect(scanJson(text).colons).toBe(countKeys(parse(text)))
+        const { colons } = scanJson(text)
+        expect(colons).toBe(countKeys(parse(text), levels))
+        expect(maxMembers(text)).toBeGreaterThanOrEqual(colons)
         expect(findDuplicateKey(text)).toBeUndefined()
       }),
       { numRuns: 500 },
@@ -143,6 +150,8 @@ describe('for any document', () => {
       fc.property(documentText, fc.nat(6), (text, maxDepth) => {
         const depth = depthOf(parse(text))
         expect(scanJson(text).depth).toBe(depth)
+        expect(mayBeDeeper(text, maxDepth) || depth <= maxDepth).toBe(true)
+        expect(countKeys(parse(text), maxDepth) === -1).toBe(depth > maxDepth)
         const limited = scanJson(text, maxDepth)
         expect(limited.depth).toBe(Math.min(depth, maxDepth + 1))
         if (depth > maxDepth) expect(limited.close).toBe(-1)
@@ -162,6 +171,37 @@ describe('for any document', () => {
     fc.assert(fc.property(documentText, (text) => visit(text, parse(text), [])))
   })
 
+  test('what stands at an edge is found without a walk, or left to it', () => {
+    const plainKey = fc.constantFrom('model', 'a', 'b', 'c', 'stream_options')
+    let found = 0
+    fc.assert(
+      fc.property(
+        anyObject,
+        choices,
+        plainKey,
+        fc.constantFrom('first', 'last', 'anywhere'),
+        (object, picks, key, place) => {
+          const { [key]: _, ...others } = object
+          const own = { [key]: 'gpt' }
+          const value =
+            place === 'first'
+              ? { ...own, ...others }
+              : place === 'last'
+                ? { ...others, ...own }
+                : object
+          fc.pre(Object.hasOwn(value, key))
+          const text = write(value, picks)
+          const span = locateAtEdge(text, text.indexOf('{'), key)
+          if (!span) return
+          found++
+          expect(span).toEqual(locate(text, [key])!)
+        },
+      ),
+      { numRuns: 1000 },
+    )
+    expect(found).toBeGreaterThan(100)
+  })
+
   test('a planted duplicate is found and named', () => {
     const withTwin = fc
       .tuple(anyObject, keyText, anyValue, choices)
@@ -175,7 +215,9 @@ describe('for any document', () => {
           const scan = scanJson(text)
           let planted = applyEdits(text, [appendMember(scan, key, JSON.stringify(twin))])
           for (const wrap of wraps) planted = wrap ? `[0, ${planted}]` : `{"w":${planted}}`
-          expect(scanJson(planted).colons).toBe(countKeys(parse(planted)) + lostBy(text, key))
+          expect(scanJson(planted).colons).toBe(
+            countKeys(parse(planted), levels) + lostBy(text, key),
+          )
           const outside = wraps.toReversed().map((wrap) => (wrap ? '[1]' : '.w'))
           const last = /^[\w$-]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
           expect(findDuplicateKey(planted)).toBe((outside.join('') + last).replace(/^\./, ''))
@@ -293,5 +335,5 @@ describe('for any text at all', () => {
 
 /** How many members JSON.parse loses when `key` comes again at the end: the first one with all it holds. */
 function lostBy(text: string, key: string): number {
-  return 1 + countKeys(parseObject(text)[key])
+  return 1 + countKeys(parseObject(text)[key], levels)
 }

@@ -3,22 +3,34 @@ import { endOfString, keyText } from './scan.ts'
 // Duplicate keys. `JSON.parse` keeps the last one silently while the text that travels on still holds both, so what
 // was checked and what is sent could differ. Comparing two counts finds that cheaply; naming the key is the slow path.
 
-/** Number of own keys in all objects of a parsed document. More colons than keys in its text mean duplicate keys. */
-export function countKeys(value: unknown): number {
-  if (!isContainer(value)) return 0
+/**
+ * Number of own keys in all objects of a parsed document, or -1 when it is nested more than `maxDepth` levels deep, which
+ * has to be no more than the stack bears. More colons than keys in its text mean duplicate keys.
+ */
+export function countKeys(value: unknown, maxDepth: number): number {
+  return isContainer(value) ? countIn(value, maxDepth) : 0
+}
+
+function countIn(container: object, levels: number): number {
+  if (levels === 0) return -1
   let count = 0
-  const waiting: object[] = [value]
-  for (let container = waiting.pop(); container !== undefined; container = waiting.pop()) {
-    if (Array.isArray(container)) {
-      for (const item of container as unknown[]) if (isContainer(item)) waiting.push(item)
-      continue
+  if (Array.isArray(container)) {
+    for (const item of container as unknown[]) {
+      if (!isContainer(item)) continue
+      const inside = countIn(item, levels - 1)
+      if (inside === -1) return -1
+      count += inside
     }
-    const object = container as Readonly<Record<string, unknown>>
-    for (const key in object) {
-      count++
-      const item = object[key]
-      if (isContainer(item)) waiting.push(item)
-    }
+    return count
+  }
+  const object = container as Readonly<Record<string, unknown>>
+  for (const key in object) {
+    count++
+    const item = object[key]
+    if (!isContainer(item)) continue
+    const inside = countIn(item, levels - 1)
+    if (inside === -1) return -1
+    count += inside
   }
   return count
 }

@@ -1,5 +1,5 @@
 import { elementsAt, membersAt, parseExact } from '#lib/json.ts'
-import type { Edit, Member, Span } from '#lib/json.ts'
+import type { Edit, Span } from '#lib/json.ts'
 import { isRecord, unsupported } from '#openai/conversation/fields.ts'
 
 import type { Fields, MessageQuirks } from '../quirks.ts'

@@ -1,0 +1,66 @@
+import type { Call } from '#core/call.ts'
+import { requestType } from '#core/endpoint.ts'
+import type { Outcome } from '#pipeline/outcome.ts'
+
+/** The only one that an answer has of its own when its provider had nothing to say that callers are told. */
+const latency = 'x-bifrost-upstream-latency-ms'
+
+/** By what they depend on. Names of models come from callers, so only so many are kept. */
+const known = new Map<string, Headers>()
+const maxKnown = 500
+
+/**
+ * The headers of an answer: what its outcome has, whose it is and what it is. Most of that is the same for all answers
+ * of a model, and the engine copies headers three times as fast as it makes them. The result is good until the next call
+ * of this function: a `Response` made with it has its own.
+ */
+export function answerHeaders(call: Call, outcome: Outcome, contentType = ''): Headers {
+  const common = commonHeaders(call, outcome, contentType)
+  const { headers: own } = outcome
+  const headers = hasOnlyLatency(own) ? common : new Headers(common)
+  headers.set('x-request-id', call.id)
+  for (const name in own) headers.set(name, own[name]!)
+  return headers
+}
+
+function hasOnlyLatency(own: Readonly<Record<string, string>>): boolean {
+  let count = 0
+  for (const _ in own) count++
+  return count === 1 && own[latency] !== undefined
+}
+
+function commonHeaders(call: Call, { target }: Outcome, contentType: string): Headers {
+  const { endpoint, stream, modelRequested = '' } = call
+  const { settings, model = '' } = target
+  const what = `${endpoint}\n${stream}\n${contentType}\n${settings.name}\n${model}\n${modelRequested}`
+  let headers = known.get(what)
+  if (!headers) {
+    if (known.size >= maxKnown) known.delete(known.keys().next().value!)
+    headers = make(call, target, contentType)
+    known.set(what, headers)
+  }
+  return headers
+}
+
+function make(call: Call, { settings, model }: Outcome['target'], contentType: string): Headers {
+  const headers = new Headers({
+    'x-bifrost-request-type': requestType(call.endpoint, call.stream),
+    'x-bifrost-provider': settings.name,
+  })
+  if (call.modelRequested !== undefined) {
+    headers.set('x-bifrost-original-model', headerText(call.modelRequested))
+  }
+  if (model !== undefined) headers.set('x-bifrost-resolved-model', headerText(model))
+  if (contentType !== '') headers.set('content-type', contentType)
+  if (contentType.startsWith('text/event-stream')) {
+    headers.set('cache-control', 'no-cache, no-transform')
+    // Tells nginx and its kin not to collect the stream before passing it on.
+    headers.set('x-accel-buffering', 'no')
+  }
+  return headers
+}
+
+/** Model names may hold any character, half of a surrogate pair included; header values may not. */
+export function headerText(value: string): string {
+  return /^[\x20-\x7e]*$/.test(value) ? value : encodeURIComponent(value.toWellFormed())
+}
