@@ -6,7 +6,7 @@ import { scrape, sum } from './read.ts'
 // `http_requests_total` by the pattern of the route: every surface, and each request once.
 
 const rig = await startRig({}, true)
-const { gateway, upstream, post, get } = rig
+const { gateway, upstream } = rig
 afterAll(() => rig[Symbol.asyncDispose]())
 
 const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hi' }] }
@@ -38,8 +38,8 @@ test.each([
 ])('a call under %s', async (prefix, model) => {
   upstream.reply([{ json: completion }, { json: { id: 'resp_1', object: 'response' } }])
   const found = await counted(async () => {
-    await post(`${prefix}/chat/completions`, { ...chat, model })
-    await get(`${prefix}/responses/resp_1?provider=openai`)
+    await rig.post(`${prefix}/chat/completions`, { ...chat, model })
+    await rig.get(`${prefix}/responses/resp_1?provider=openai`)
   })
   expect(found).toEqual({
     [`POST ${prefix}/chat/completions 200`]: 1,
@@ -50,10 +50,10 @@ test.each([
 test('deployments, a door for all else, and what is refused', async () => {
   upstream.reply([{ json: completion }, { json: {} }])
   const found = await counted(async () => {
-    await post('/openai/deployments/mine/chat/completions?api-version=1', chat)
-    await post('/openai/v1/fine_tuning/jobs', {})
-    await post('/openai/v1/chat/completions', { messages: 1 })
-    await post('/openai/deployments/mine/nonsense', chat)
+    await rig.post('/openai/deployments/mine/chat/completions?api-version=1', chat)
+    await rig.post('/openai/v1/fine_tuning/jobs', {})
+    await rig.post('/openai/v1/chat/completions', { messages: 1 })
+    await rig.post('/openai/deployments/mine/nonsense', chat)
     await fetch(`${gateway.url}/openai/v1/embeddings`, { method: 'PROPFIND' })
   })
   expect(found).toEqual({
@@ -69,7 +69,7 @@ test('deployments, a door for all else, and what is refused', async () => {
 test('a list of models is one request, however many providers are asked', async () => {
   upstream.reply({ json: { object: 'list', data: [] } })
   const found = await counted(async () => {
-    await get('/openai/v1/models')
+    await rig.get('/openai/v1/models')
   })
   expect(found).toEqual({ 'GET /openai/v1/models 200': 1 })
 })
@@ -78,12 +78,12 @@ test('submitting a job and asking for it are requests, and its call is none', as
   upstream.reply([{ json: completion }, { json: completion }])
   const submitted = { 'x-bf-async': 'true' }
   const found = await counted(async () => {
-    const { body } = await post('/openai/v1/chat/completions', chat, submitted)
+    const { body } = await rig.post('/openai/v1/chat/completions', chat, submitted)
     const ended = await rig.ended(`/v1/async/jobs/${body.id}`)
     expect(ended.body.status).toBe('completed')
-    await post('/openai/v1/chat/completions', chat, { 'x-bf-async-id': body.id })
-    await post('/openai/v1/chat/completions', chat, { 'x-bf-async-id': crypto.randomUUID() })
-    const second = await post('/v1/async/chat/completions', chat)
+    await rig.post('/openai/v1/chat/completions', chat, { 'x-bf-async-id': body.id })
+    await rig.post('/openai/v1/chat/completions', chat, { 'x-bf-async-id': crypto.randomUUID() })
+    const second = await rig.post('/v1/async/chat/completions', chat)
     await rig.ended(`/v1/async/chat/completions/${second.body.id}`)
   })
   const polled = ['jobs/{id}', 'chat/completions/{id}'].map((each) => `GET /v1/async/${each}`)
@@ -101,11 +101,11 @@ test('submitting a job and asking for it are requests, and its call is none', as
 
 test('the management API, and what is nowhere', async () => {
   const found = await counted(async () => {
-    await get('/api/logs')
-    await get('/api/logs?limit=x')
-    await get('/api/logs/nothing-of-the-kind')
-    await get('/api/logs/histogram/tokens')
-    await get('/health')
+    await rig.get('/api/logs')
+    await rig.get('/api/logs?limit=x')
+    await rig.get('/api/logs/nothing-of-the-kind')
+    await rig.get('/api/logs/histogram/tokens')
+    await rig.get('/health')
     for (let i = 0; i < 30; i++) await fetch(`${gateway.url}/made/up/${i}`)
     await fetch(`${gateway.url}/api/logs`, { headers: { origin: 'https://evil.example' } })
   })

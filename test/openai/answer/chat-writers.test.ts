@@ -176,7 +176,6 @@ describe('the frames of a chat stream', () => {
 
 test('the tier of a response is the one it ended with, not what it began with', () => {
   const events: string[] = []
-  const facts = { id: 'chatcmpl-1', model: 'm', createdAt: 1 }
   const usage = { input_tokens: 1, output_tokens: 1, total_tokens: 2 }
   const message = { type: 'message', content: [{ type: 'output_text', text: 'Hi' }] }
   const end = { status: 'completed', service_tier: 'priority', output: [message], usage }
