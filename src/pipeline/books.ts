@@ -7,7 +7,7 @@ import type { Cost } from '#prices/cost.ts'
 import { isText } from './descriptions.ts'
 import type { FailureClass } from './failure.ts'
 import type { Later } from './later.ts'
-import type { Pace } from './pace.ts'
+import { Pace } from './pace.ts'
 
 /** A try that came to nothing, for the trail of a call that was tried more than once. */
 export interface FailedTry {
@@ -129,6 +129,13 @@ export class Books {
     this.requestMs += other.requestMs
     this.heardAt = other.heardAt
     this.#sentAt = other.#sentAt
+  }
+
+  /** So many events of a stream are handed over by now. */
+  passedOn(at: number, events: number): void {
+    if (this.firstTokenAt === undefined) return
+    this.pace ??= new Pace(this.firstTokenAt)
+    this.pace.noted(at, events)
   }
 
   failedTry(failure: FailedTry): void {

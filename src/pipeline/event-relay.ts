@@ -31,7 +31,6 @@ import type { Meaning } from './framing.ts'
 import { startKeepAlive } from './keep-alive.ts'
 import { linger } from './linger.ts'
 import type { Sink } from './outcome.ts'
-import { Pace } from './pace.ts'
 import type { Settle } from './record.ts'
 import { redact } from './redact.ts'
 import { untilAborted } from './relay-bytes.ts'
@@ -90,9 +89,8 @@ export class EventRelay {
     this.#connection.onAbort = this.#cancel
     this.#awaitFirst()
     const { promise: held, resolve: letGo } = Promise.withResolvers<'held'>()
-    const holdMs = this.#snapshot.client.headerHoldMs
     const hold: Deadline = watch({
-      at: holdMs === 0 ? 0 : performance.now() + holdMs,
+      at: performance.now() + this.#snapshot.client.headerHoldMs,
       expired: () => letGo('held'),
     })
     try {
@@ -129,7 +127,6 @@ export class EventRelay {
       await this.#drain(sink)
       while (!this.#ended) {
         const now = performance.now()
-        this.#note(now)
         keepAlive.at = now + keepAliveMs
         if (this.#opened) connection.enter('idle_timeout', idleMs, now)
         else this.#awaitFirst()
@@ -368,6 +365,7 @@ export class EventRelay {
     if (pieces.length === 0) return undefined
     let waiting: Promise<unknown> | undefined
     const { books } = this.#settle
+    books.passedOn(performance.now(), this.#chunks)
     for (const piece of pieces) {
       books.wrote(piece)
       const written = sink.write(piece)
@@ -386,15 +384,8 @@ export class EventRelay {
     this.#waitsForCaller = false
   }
 
-  /** What was passed on until now belongs to the time before. */
-  #note(now: number): void {
-    const { books } = this.#settle
-    if (this.#opened) (books.pace ??= new Pace(books.firstTokenAt ?? now)).noted(now, this.#chunks)
-  }
-
   #close(): void {
     this.#connection.onAbort = undefined
-    this.#note(performance.now())
     this.#call.trace.add('stream', `${this.#chunks} chunks`)
     if (this.#error) {
       this.#settle.failure(this.#error, this.#usage)
