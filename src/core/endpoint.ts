@@ -109,6 +109,21 @@ export const OPERATION_NAMES: readonly string[] = [
   'websocket_responses',
 ]
 
+/** Streamed, sounds and transcripts may be bytes or text all the same: what was asked for does not tell. */
+const eventsOnly: ReadonlySet<Endpoint> = new Set([
+  'chat_completion',
+  'text_completion',
+  'responses',
+  'responses_retrieve',
+  'image_generation',
+  'image_edit',
+])
+
+/** Whether a streamed answer of this operation can be nothing but server-sent events. */
+export function streamsOnlyEvents(endpoint: Endpoint): boolean {
+  return eventsOnly.has(endpoint)
+}
+
 /** The name that `extra_fields.request_type`, logs and metrics carry. */
 export function requestType(endpoint: Endpoint, stream: boolean): string {
   return stream ? `${endpoint}_stream` : endpoint

@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
-import type { Outcome } from '#pipeline/outcome.ts'
+import type { Outcome, Served } from '#pipeline/outcome.ts'
 
 /** The only one that an answer has of its own when its provider had nothing to say that callers are told. */
 const latency = 'x-bifrost-upstream-latency-ms'
@@ -23,6 +23,13 @@ export function answerHeaders(call: Call, outcome: Outcome, contentType = ''): H
   return headers
 }
 
+/** The headers of an answer that goes ahead of its outcome: nobody has served it yet. */
+export function headersAhead(call: Call, contentType: string): Headers {
+  const headers = make(call, undefined, contentType)
+  headers.set('x-request-id', call.id)
+  return headers
+}
+
 function hasOnlyLatency(own: Readonly<Record<string, string>>): boolean {
   let count = 0
   for (const _ in own) count++
@@ -42,14 +49,14 @@ function commonHeaders(call: Call, { target }: Outcome, contentType: string): He
   return headers
 }
 
-function make(call: Call, { settings, model }: Outcome['target'], contentType: string): Headers {
-  const headers = new Headers({
-    'x-bifrost-request-type': requestType(call.endpoint, call.stream),
-    'x-bifrost-provider': settings.name,
-  })
+function make(call: Call, served: Served | undefined, contentType: string): Headers {
+  const type = requestType(call.endpoint, call.stream)
+  const headers = new Headers({ 'x-bifrost-request-type': type })
+  if (served) headers.set('x-bifrost-provider', served.settings.name)
   if (call.modelRequested !== undefined) {
     headers.set('x-bifrost-original-model', headerText(call.modelRequested))
   }
+  const model = served?.model
   if (model !== undefined) headers.set('x-bifrost-resolved-model', headerText(model))
   if (contentType !== '') headers.set('content-type', contentType)
   if (contentType.startsWith('text/event-stream')) {

@@ -14,6 +14,7 @@ import { defaultProvider, DEPLOYMENT_PROVIDER, readDeployment } from './azure.ts
 import { readCaller } from './caller.ts'
 import { describeOperation } from './document.ts'
 import type { Gateway } from './gateway.ts'
+import { mayGoAhead, respondHeld } from './hold.ts'
 import { arrive, isExplained, takeIn } from './intake.ts'
 import type { Arrival, RouteHints } from './intake.ts'
 import { listModels } from './models.ts'
@@ -162,7 +163,11 @@ async function answer(
     }
     call = await takeIn(endpoint, arrival, hints, snapshot)
     gateway.patient(arrival.request)
-    return respond(call, await (gateway.perform ?? run)(call, snapshot, gateway.services))
+    const { perform, services } = gateway
+    if (mayGoAhead(call) && !perform) {
+      return await respondHeld(call, run(call, snapshot, services), snapshot.client)
+    }
+    return respond(call, await (perform ?? run)(call, snapshot, services))
   } catch (thrown) {
     return failed(gateway, thrown, endpoint, arrival, call)
   }

@@ -64,28 +64,34 @@ async function readDeclared(
   length: number,
   patience: Patience,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(await inTime(request.arrayBuffer(), length, patience))
+  const read = (bytes: ArrayBuffer): Uint8Array<ArrayBuffer> => new Uint8Array(bytes)
+  return await inTime(request.arrayBuffer(), length, patience, read)
 }
 
-/** What `reading` resolves to, or 408 when `length` bytes should long have come. */
-function inTime<T>(
-  reading: Promise<T>,
+/** What `read` makes of what comes; rejects with 408 when `length` bytes should long have come. */
+function inTime<Raw, T>(
+  reading: Promise<Raw>,
   length: number,
   { baseMs, slowestBytesPerMs }: Patience,
+  read: (raw: Raw, length: number) => T,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const deadline = watch({
       at: inMs(baseMs + length / slowestBytesPerMs),
       expired: () => reject(tooSlow()),
     })
-    const came = (value: T): void => {
+    const failed = (thrown: unknown): void => {
       release(deadline)
-      resolve(value)
+      reject(cutShort(thrown))
     }
-    reading.then(came, (thrown: unknown) => {
+    reading.then((raw) => {
       release(deadline)
-      reject(thrown instanceof Error ? thrown : new Error('The body broke off.'))
-    })
+      try {
+        resolve(read(raw, length))
+      } catch (thrown) {
+        failed(thrown)
+      }
+    }, failed)
   })
 }
 
@@ -103,12 +109,7 @@ export function readText(
     return readBytes(request, headers, maxBytes, patience).then(decode)
   }
   // Bun makes the string straight from what it received; bytes in between would be a second copy of the body.
-  return inTime(request.text(), length, patience).then(
-    (text) => faithful(text, length),
-    (thrown: unknown) => {
-      throw cutShort(thrown)
-    },
-  )
+  return inTime(request.text(), length, patience, faithful)
 }
 
 /**

@@ -3,7 +3,7 @@ import { errorEnvelope } from '#core/errors.ts'
 import type { Attempted, ErrorContext, GatewayError } from '#core/errors.ts'
 import type { Outcome, Sink } from '#pipeline/outcome.ts'
 
-import { answerHeaders, headerText } from './answer-headers.ts'
+import { answerHeaders, headersAhead, headerText } from './answer-headers.ts'
 
 /** The outcome of a call as an HTTP response. */
 export function respond(call: Call, outcome: Outcome): Response {
@@ -27,6 +27,12 @@ export function respond(call: Call, outcome: Outcome): Response {
       return new Response(streamOf(outcome.pump), { status, headers })
     }
   }
+}
+
+/** A stream of events whose outcome is not known yet, with what is known of the call. `pump` writes all of it. */
+export function respondAhead(call: Call, pump: (sink: Sink) => Promise<void>): Response {
+  const headers = headersAhead(call, 'text/event-stream; charset=utf-8')
+  return new Response(streamOf(pump), { headers })
 }
 
 /** A body that Bun reads without a queue between: what `pump` writes leaves when it flushes. */

@@ -71,6 +71,18 @@ function tick(): void {
   }
 }
 
+/** Resolves after `ms`, 0 being the next tick. Whoever stops waiting before that releases its deadline. */
+export function alarm(ms: number): {
+  readonly deadline: Deadline
+  readonly rung: Promise<'late'>
+} {
+  const { promise, resolve } = Promise.withResolvers<'late'>()
+  return {
+    deadline: watch({ at: performance.now() + ms, expired: () => resolve('late') }),
+    rung: promise,
+  }
+}
+
 /** `performance.now()` in `ms` milliseconds; 0 means never. */
 export function inMs(ms: number): number {
   return ms === 0 ? Number.POSITIVE_INFINITY : performance.now() + ms

@@ -22,7 +22,7 @@ import { takeSeat } from './seat.ts'
 import type { Services } from './services.ts'
 import { endsSession, roamingSession } from './sessions.ts'
 import { inOrder, nameOf } from './standing.ts'
-import { asEnded, departure, timeLeft } from './total.ts'
+import { asEnded, timeLeft } from './total.ts'
 import { Verdict } from './verdict.ts'
 import { pause } from './wait.ts'
 
@@ -205,8 +205,8 @@ async function tryLeg(
       else {
         budget.spend()
         retries++
-        if (!(await pause(step.waitMs, call.signal)))
-          return new Failed(departure(call.signal), true)
+        const end = await pause(step.waitMs, call.signal, services.inflight)
+        if (end) return new Failed(end, true)
         if (step.otherKey) keys.rotate()
       }
     }

@@ -1,10 +1,9 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
-import { framingOf } from '#core/endpoint.ts'
+import { framingOf, streamsOnlyEvents } from '#core/endpoint.ts'
 import type { StreamFraming } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
-import { release, watch } from '#lib/deadline.ts'
-import type { Deadline } from '#lib/deadline.ts'
+import { alarm, release } from '#lib/deadline.ts'
 import { DONE, KEEP_ALIVE } from '#openai/frames.ts'
 import type { Usage } from '#openai/usage.ts'
 
@@ -83,21 +82,22 @@ export class EventRelay {
     this.#extra = wantsExtraFields(call, snapshot) ? snapshot.client.streamExtraFields : 'none'
   }
 
-  /** Resolves when headers may be sent. Throws `GatewayError` when the stream failed before its first event. */
+  /**
+   * Resolves with the first event; where only the provider's headers have told that events will come, also when the
+   * caller's have been held for long enough. Throws `GatewayError` when the stream failed before its first event.
+   */
   async open(): Promise<void> {
     // Not every body fails when its request is aborted; a cancelled one always ends.
     this.#connection.onAbort = this.#cancel
     this.#awaitFirst()
-    const { promise: held, resolve: letGo } = Promise.withResolvers<'held'>()
-    const hold: Deadline = watch({
-      at: performance.now() + this.#snapshot.client.headerHoldMs,
-      expired: () => letGo('held'),
-    })
+    // Where headers may go ahead of any outcome, nothing is lost by waiting: another candidate may still be asked.
+    const { headerHoldMs } = this.#snapshot.client
+    const hold = streamsOnlyEvents(this.#call.endpoint) ? undefined : alarm(headerHoldMs)
     try {
       while (!this.#opened) {
-        this.#pendingRead ??= this.#reader.read()
-        const result = await Promise.race([this.#pendingRead, held])
-        if (result === 'held') break
+        const reading = (this.#pendingRead ??= this.#reader.read())
+        const result = await (hold ? Promise.race([reading, hold.rung]) : reading)
+        if (result === 'late') break
         this.#pendingRead = undefined
         this.#take(result)
         if (this.#upstreamEnded && !this.#opened) throw this.#truncated('before the first event')
@@ -109,7 +109,7 @@ export class EventRelay {
       this.#connection.close()
       throw error
     } finally {
-      release(hold)
+      if (hold) release(hold.deadline)
     }
     this.#connection.onAbort = this.#abandon
   }
@@ -354,7 +354,7 @@ export class EventRelay {
     const written = this.#source.fail?.(error)
     this.#out.push(
       written === undefined
-        ? failureFrame(this.#call, this.#upstream, error, this.#chunks)
+        ? failureFrame(this.#call, this.#upstream.target.settings.name, error, this.#chunks)
         : redact(written, this.#upstream.credential),
     )
   }

@@ -4,13 +4,12 @@ import { errorEnvelope } from '#core/errors.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { errorFrame } from '#openai/frames.ts'
 
-import type { Upstream } from './dispatch.ts'
 import { timerOf } from './failure.ts'
 
-/** The error event that ends a stream after `chunks` other events, with the envelope's facts in it. */
+/** The error event that ends a stream of `provider` after `chunks` other events, with the envelope's facts in it. */
 export function failureFrame(
   call: Call,
-  { target }: Upstream,
+  provider: string,
   error: GatewayError,
   chunks: number,
 ): string {
@@ -18,7 +17,7 @@ export function failureFrame(
     timer: timerOf(error),
   })
   const context = {
-    provider: target.settings.name,
+    provider,
     modelRequested: call.modelRequested,
     requestType: requestType(call.endpoint, true),
     trace: call.trace,

@@ -7,8 +7,8 @@ import type { Outcome, Served } from './outcome.ts'
 import type { Settle } from './record.ts'
 
 /**
- * Relays server-sent events of the caller's own dialect. Resolves once the first meaningful event is here (or
- * the header hold is over), so that a failure before it is still an HTTP status: then it throws `GatewayError`.
+ * Relays server-sent events of the caller's own dialect. Resolves once the first meaningful event is here,
+ * so that a failure before it can still be an HTTP status or make room for another candidate: then it throws `GatewayError`.
  */
 export async function relayEvents(
   call: Call,

@@ -1,15 +1,26 @@
-/** Waits; false when the signal aborted first. */
-export function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  if (signal.aborted) return Promise.resolve(false)
-  const stop = (): void => {
+import type { GatewayError } from '#core/errors.ts'
+
+import type { Abortable, Inflight } from './inflight.ts'
+import { departure } from './total.ts'
+
+/** Waits. Resolves with what ended the wait early, a departure or a shutdown; undefined when nothing did. */
+export function pause(
+  ms: number,
+  signal: AbortSignal,
+  inflight: Inflight,
+): Promise<GatewayError | undefined> {
+  if (signal.aborted) return Promise.resolve(departure(signal))
+  const { promise, resolve } = Promise.withResolvers<GatewayError | undefined>()
+  const end = (why: GatewayError | undefined): void => {
     clearTimeout(timer)
-    resolve(false)
+    signal.removeEventListener('abort', leave)
+    inflight.delete(waiting)
+    resolve(why)
   }
-  const timer = setTimeout(() => {
-    signal.removeEventListener('abort', stop)
-    resolve(true)
-  }, ms)
-  signal.addEventListener('abort', stop, { once: true })
+  const leave = (): void => end(departure(signal))
+  const waiting: Abortable = { abort: end }
+  const timer = setTimeout(() => end(undefined), ms)
+  signal.addEventListener('abort', leave, { once: true })
+  inflight.add(waiting)
   return promise
 }

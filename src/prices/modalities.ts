@@ -1,6 +1,7 @@
 // What goes into a model and what comes out of it, by the family that its name says. The price list does not tell, and
 // most providers' own lists do not either. A model of a family that is not here is said nothing of: a capability that
-// is made up is worse than none. As the makers' own pages said in November 2026.
+// is made up is worse than none. The table is written from general knowledge and not checked against any maker's pages;
+// what a provider says of its model itself stands before it.
 
 export type Modality = 'text' | 'image' | 'audio' | 'video' | 'file' | 'embeddings'
 
@@ -15,31 +16,41 @@ export interface Architecture {
 /** The first one that matches counts, so the special ones of a family stand before the rest of it. */
 const families: readonly (readonly [name: RegExp, input: string, output: string])[] = [
   [
-    /^text-embedding|^embed-(?:english|multilingual)|^mistral-embed|^gemini-embedding-001|^titan-embed-text/,
+    /^text-embedding|^embed-(?:english|multilingual)(?:-light)?-v2|^mistral-embed|^codestral-embed|^gemini-embedding-001|^titan-embed-text/,
     'text',
     'embeddings',
   ],
+  [/^embed-(?:english|multilingual)(?:-light)?-v3/, 'text image', 'embeddings'],
   [/whisper|transcribe/, 'audio', 'text'],
   [/^tts-|-tts\b/, 'text', 'audio'],
   [/^gpt-image|^chatgpt-image/, 'text image', 'image'],
   [/^dall-e|^imagen/, 'text', 'image'],
   [/^sora|^veo/, 'text image', 'video'],
-  [/^gpt-(?:4o-(?:mini-)?)?realtime/, 'text audio', 'text audio'],
+  [/^gpt-realtime/, 'text image audio', 'text audio'],
+  [/^gpt-4o-(?:mini-)?realtime/, 'text audio', 'text audio'],
   [/^gpt-(?:4o-(?:mini-)?)?audio/, 'text audio', 'text audio'],
   [/^gpt-4o(?:-mini)?-search|^gpt-3\.5|^gpt-oss|^gpt-4(?:-32k|-\d{4})?$/, 'text', 'text'],
-  [/^(?:chat)?gpt-(?:4o|4\.1|4\.5|4-turbo(?!-preview)|4-vision|5)/, 'text image', 'text'],
+  [
+    /^(?:chat)?gpt-(?:4o|4\.1|4\.5|4-turbo(?!-preview)|4-vision|5(?!.*(?:image|spark)))/,
+    'text image',
+    'text',
+  ],
   [/^o1-(?:mini|preview)|^o3-mini/, 'text', 'text'],
   [/^o[134](?:-|$)/, 'text image', 'text'],
   [/^claude-(?:2|instant)/, 'text', 'text'],
   [/^claude-/, 'text image file', 'text'],
   [/^gemini-.*-image/, 'text image', 'text image'],
   [
-    /^gemini-(?:1\.5|2\.0|2\.5|3)(?!.*(?:live|audio|embedding))/,
+    /^gemini-(?:1\.5|2\.0|2\.5|3)(?!.*(?:live|audio|embedding|computer))/,
     'text image audio video file',
     'text',
   ],
   [/^pixtral|^llama-?4|^llama-?3[.-]2-(?:11|90)b|^grok-(?:4|2-vision)/, 'text image', 'text'],
-  [/^llama-?3|^command-(?!.*vision)|^codestral|^grok-[23](?!.*(?:image|vision))/, 'text', 'text'],
+  [
+    /^llama-?3(?!.*(?:vision|vl-|llava|embed|rerank|retriever))|^command-(?!.*vision)|^codestral|^grok-[23](?!.*(?:image|vision))/,
+    'text',
+    'text',
+  ],
   [/^deepseek-(?:chat|reasoner|r1|v[23])/, 'text', 'text'],
 ]
 

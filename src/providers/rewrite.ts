@@ -1,12 +1,13 @@
 import type { Call, JsonBody } from '#core/call.ts'
 import { framingOf } from '#core/endpoint.ts'
 import { applyEdits } from '#lib/json.ts'
+import type { Member } from '#lib/json.ts'
 import { record } from '#openai/conversation/fields.ts'
 
 import type { Outbound } from './provider.ts'
 import type { Quirks } from './quirks.ts'
-import { draftOf } from './rewrite/draft.ts'
-import type { Draft } from './rewrite/draft.ts'
+import { Draft } from './rewrite/draft.ts'
+import type { Written } from './rewrite/draft.ts'
 import { addExtra } from './rewrite/extra.ts'
 import { applyQuirks } from './rewrite/fields.ts'
 import { rewriteForm } from './rewrite/form.ts'
@@ -64,16 +65,8 @@ function rewriteJson(
   dropped: string[],
 ): string {
   const { text, value } = body
-  const open = text.indexOf('{')
   const quirks = quirksFor(vendor, value, model)
-  const draft = draftOf({
-    text,
-    open,
-    value,
-    get members() {
-      return body.scan.members
-    },
-  })
+  const draft = new Draft(new Root(body))
   function drop(place: string): void {
     if (!dropped.includes(place)) dropped.push(place)
   }
@@ -86,6 +79,25 @@ function rewriteJson(
   if (value['extra_params'] !== undefined) addExtra(call, draft, drop)
   const edits = draft.edits()
   return edits.length === 0 ? text : applyEdits(text, edits)
+}
+
+/** A whole body as what is changed; where its members stand is the body's to know. */
+class Root implements Written {
+  readonly #body: JsonBody
+  readonly text: string
+  readonly open: number
+  readonly value: JsonBody['value']
+
+  constructor(body: JsonBody) {
+    this.#body = body
+    this.text = body.text
+    this.open = body.text.indexOf('{')
+    this.value = body.value
+  }
+
+  get members(): readonly Member[] {
+    return this.#body.scan.members
+  }
 }
 
 /** Streams of chunks are always asked for their usage; the relay keeps it from callers who are not. */

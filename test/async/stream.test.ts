@@ -254,3 +254,28 @@ test('who follows a job that a shutdown leaves for later is cut off, and not tol
   gateway = await folder.start()
   expect(textOf(await read(gateway.url + path))).not.toBe('')
 }, 30_000)
+
+test('a job waits for its provider behind no headers of its own: what it comes to is its status', async () => {
+  const client = { stream_header_hold_in_seconds: 0.02 }
+  await using own = await startRig({ async: { allow_stream: true }, client })
+  const hold = gate()
+  const error = { message: 'no', type: 'forbidden', code: 'c' }
+  own.upstream.reply([
+    { status: 403, json: { error }, gate: hold.opened },
+    { sse: whole, gate: [hold.opened] },
+  ])
+  const { body } = await own.post('/openai/v1/chat/completions', streamed, submitted)
+  await own.upstream.waitFor(1)
+  // Its headers go ahead: by then those of the job would have, too.
+  const direct = await fetch(`${own.gateway.url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(streamed),
+  })
+  expect(direct.headers.get('x-bifrost-provider')).toBeNull()
+  hold.open()
+  await direct.text()
+  const job = `/v1/async/jobs/${body.id}`
+  expect((await own.ended(job)).body).toMatchObject({ status: 'failed', status_code: 403 })
+  expect((await fetch(`${own.gateway.url}${job}/stream`)).status).toBe(403)
+})

@@ -5,7 +5,7 @@ import { isRecord } from '#openai/conversation/fields.ts'
 
 import type { Mends } from '../quirks.ts'
 import { readEmbeddedError } from '../refusal.ts'
-import { draftOf } from '../rewrite/draft.ts'
+import { Draft } from '../rewrite/draft.ts'
 import { mendChoice, newChoice } from './choice.ts'
 import type { Facts, Loose } from './choice.ts'
 
@@ -42,7 +42,7 @@ function parsed(answer: string): unknown {
 
 function mended(answer: string, value: Loose, mends: Mends, facts: Facts): string {
   const { open, members } = scanJson(answer)
-  const draft = draftOf({ text: answer, open, members })
+  const draft = new Draft({ text: answer, open, members })
   const choices = Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : []
   let isChanged = false
   for (const choice of choices) {

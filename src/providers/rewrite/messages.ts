@@ -3,8 +3,7 @@ import type { Edit, Span } from '#lib/json.ts'
 import { isRecord, unsupported } from '#openai/conversation/fields.ts'
 
 import type { Fields, MessageQuirks } from '../quirks.ts'
-import { draftOf } from './draft.ts'
-import type { Draft } from './draft.ts'
+import { Draft } from './draft.ts'
 import { fitId } from './ids.ts'
 
 // The history as a vendor takes it. A message is touched only where it holds something that has to change, and of
@@ -35,7 +34,7 @@ export function historyEdits(history: History): Edit[] {
     spans ??= elementsAt(text, startsAt())
     const span = spans[index]
     if (!span) return
-    const draft = draftOf({ text, open: span.start, members: membersAt(text, span.start) })
+    const draft = new Draft({ text, open: span.start, members: membersAt(text, span.start) })
     clean({ message, draft, index, isLast, place: `messages[${index}]`, history })
     edits.push(...draft.edits())
   })
@@ -145,7 +144,7 @@ function cleanCalls({ message, draft, place, history }: Passing): void {
   calls.forEach((call: unknown, at) => {
     const span = spans[at]
     if (!span || !isRecord(call)) return
-    const own = draftOf({
+    const own = new Draft({
       text: draft.text,
       open: span.start,
       members: membersAt(draft.text, span.start),
