@@ -84,14 +84,15 @@ function inTime<Raw, T>(
       release(deadline)
       reject(cutShort(thrown))
     }
-    reading.then((raw) => {
+    const came = (raw: Raw): void => {
       release(deadline)
       try {
         resolve(read(raw, length))
       } catch (thrown) {
         failed(thrown)
       }
-    }, failed)
+    }
+    reading.then(came, failed)
   })
 }
 
