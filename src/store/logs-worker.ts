@@ -14,7 +14,7 @@ import type { LogWriter } from './logs-writer.ts'
 declare const self: Worker
 
 const tidyEveryMs = 60_000
-const pauseMs = 20
+const pauseMs = 10
 
 let writer: LogWriter | undefined
 let memory = new SharedArrayBuffer(0)
@@ -44,10 +44,13 @@ function giveWay(): void {
   }
 }
 
+let next: ReturnType<typeof setTimeout> | undefined
+
 /** Goes on until nothing is too old or too much, and lets rows be written between. */
 function tidy(): void {
+  next = undefined
   try {
-    if (writer?.tidy()) setTimeout(tidy, pauseMs)
+    if (writer?.tidy()) next = setTimeout(tidy, pauseMs)
   } catch {
     // What is too much now is still too much later, and a file that cannot be used is found out by the next batch.
   }
@@ -65,7 +68,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
           limits,
           onAside: (aside, reason) => say({ kind: 'aside', path: aside, why: reason }),
         })
-        rounds = setInterval(tidy, tidyEveryMs)
+        rounds = setInterval(() => (next ??= setTimeout(tidy)), tidyEveryMs)
       }
       return
     case 'secrets':
@@ -84,6 +87,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
         const areClean = !(holdsSecret?.(names) ?? true) && !holdsSecret?.(texts)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
+        if (writer?.isBehind) next ??= setTimeout(tidy, pauseMs)
       } catch (thrown) {
         say({ kind: 'batch', seq, written: 0, told: [], failure: why(thrown) })
       }
@@ -134,6 +138,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     }
     case 'close':
       clearInterval(rounds)
+      clearTimeout(next)
       try {
         writer?.close()
         reader?.close()

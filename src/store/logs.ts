@@ -3,7 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
-import { parcelMemory, parcelOf } from './logs-parcel.ts'
+import { charsOf, parcelMemory, parcelOf } from './logs-parcel.ts'
 import type {
   ExportedPage,
   ExportQuestion,
@@ -289,10 +289,6 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       writer = undefined
     },
   }
-}
-
-function charsOf({ request, answer }: LogRow): number {
-  return (request?.length ?? 0) + (answer?.length ?? 0)
 }
 
 interface Answer {
