@@ -1,5 +1,4 @@
-import { readlinkSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { giveWay } from '#lib/threads.ts'
 
 import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
@@ -9,7 +8,7 @@ import type { ExportedPage, FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
-// The thread that writes the log, and the thread that reads it: one file, which the executable holds beside its entry.
+// The thread that writes the log, and the threads that read it: one file, which the executable holds beside its entry.
 
 declare const self: Worker
 
@@ -27,21 +26,6 @@ function say(message: FromThread): void {
 
 function why(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
-}
-
-/** So much nicer than those who answer calls. */
-const readersNiceness = 10
-
-/**
- * Lets the threads that answer calls go first. Linux gives each thread a priority of its own, under a number that only
- * this link tells; elsewhere everything stays as it is.
- */
-function giveWay(): void {
-  try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), readersNiceness)
-  } catch {
-    // A search that is as important as the rest is no reason not to search.
-  }
 }
 
 let next: ReturnType<typeof setTimeout> | undefined
@@ -114,7 +98,8 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       const { seq } = data
       try {
         if (!reader) {
-          giveWay()
+          const thread = giveWay(data.isPatient)
+          if (thread !== undefined) say({ kind: 'reading', thread })
           reader = createLogReader(data.path)
         }
         const found = reader.ask(data.question)
