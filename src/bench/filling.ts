@@ -109,7 +109,8 @@ function callOf(n: number, atMs: number, random: () => number): LogRow {
     ],
   }
   return {
-    id: `bench-${n.toString(36)}-${Math.floor(random() * 2 ** 32).toString(36)}`,
+    // Ids rise with time, as those of the gateway do.
+    id: `bench-${n.toString(36).padStart(6, '0')}-${Math.floor(random() * 2 ** 32).toString(36)}`,
     atMs,
     object: random() < 0.9 ? 'chat_completion' : 'embedding',
     stream: random() < 0.5,

@@ -1,5 +1,6 @@
 import { dlopen } from 'bun:ffi'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setPriority } from 'node:os'
 
 /**
  * The threads of this process that work for the one that answers calls. On a busy core Linux interrupts what runs
@@ -10,7 +11,8 @@ import { readdirSync, readFileSync } from 'node:fs'
  */
 const servants: ReadonlySet<string> = new Set(['HTTP Client', 'Worker'])
 
-const batchPolicy = 3
+/** As Linux counts them. */
+const policies = { usual: 0, batch: 3, idle: 5 } as const
 const lookMs = 1000
 /** glibc's name first, then musl's. */
 const libraries = ['libc.so.6', `libc.musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`]
@@ -22,7 +24,6 @@ const libraries = ['libc.so.6', `libc.musl-${process.arch === 'x64' ? 'x86_64' :
 export function batchServants(): () => void {
   if (process.platform !== 'linux') return () => undefined
   let done = new Set<string>()
-  let schedule: ((thread: number) => void) | undefined
   let seen = ''
   let settled = ''
   const timer = setInterval(look, lookMs)
@@ -42,8 +43,9 @@ export function batchServants(): () => void {
       for (const thread of all) {
         if (done.has(thread) || !servants.has(nameOf(thread))) continue
         done.add(thread)
-        schedule ??= openScheduler()
-        schedule(Number(thread))
+        const { of, set } = openScheduler()
+        // Others have chosen for themselves.
+        if (of(Number(thread)) === policies.usual) set(Number(thread), policies.batch)
       }
     } catch {
       // Without it calls cost a little more; that is no reason to look again and again.
@@ -61,15 +63,85 @@ function nameOf(thread: string): string {
   }
 }
 
-function openScheduler(): (thread: number) => void {
-  // struct sched_param holds one int, which must be 0 for this policy.
+/** So much nicer than those who answer calls. */
+const niceness = 10
+
+/**
+ * Lets the calling thread stand back behind those that answer calls. One that is `patient` works only when a core has
+ * nothing else to do, and is interrupted the moment somebody else has (`SCHED_IDLE`): whoever else works, in batches or
+ * nicely, is left at it for milliseconds, and a call changes threads six times. Returns the thread's number; undefined
+ * but on Linux, where everything stays as it is.
+ */
+export function giveWay(isPatient: boolean): number | undefined {
+  if (process.platform !== 'linux') return undefined
+  try {
+    // Linux gives each thread a priority of its own, under a number that only this link tells.
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+    setPriority(thread, niceness)
+    if (isPatient) openScheduler().set(thread, policies.idle)
+    return thread
+  } catch {
+    // To be as important as the rest is no reason not to work.
+    return undefined
+  }
+}
+
+/** Gives a patient thread its share again, where that is allowed: mostly it is not, and patience is for good. */
+export function hurry(thread: number): void {
+  try {
+    openScheduler().set(thread, policies.batch)
+  } catch {
+    // Then it takes longer.
+  }
+}
+
+export interface Standing {
+  /** Processor time it has had so far. */
+  readonly ranMs: number
+  /** It runs, or would if there were a core for it. */
+  readonly isRunnable: boolean
+}
+
+/**
+ * How a thread of this process is getting on; undefined where nobody knows. How long it has been waiting is no use: the
+ * kernel adds that up when the wait is over.
+ */
+export function standingOf(thread: number): Standing | undefined {
+  const read = (name: string): string => readFileSync(`/proc/self/task/${thread}/${name}`, 'utf8')
+  try {
+    const stat = read('stat')
+    return {
+      ranMs: Number(read('schedstat').split(' ')[0]) / 1e6,
+      isRunnable: stat.startsWith(') R', stat.lastIndexOf(')')),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+interface Scheduler {
+  readonly set: (thread: number, policy: number) => void
+  /** Negative for a thread that is not there. */
+  readonly of: (thread: number) => number
+}
+
+let scheduler: Scheduler | undefined
+
+function openScheduler(): Scheduler {
+  if (scheduler) return scheduler
+  // struct sched_param holds one int, which must be 0 for these policies.
   const parameter = new Int32Array(1)
   for (const library of libraries) {
     try {
       const { symbols } = dlopen(library, {
         sched_setscheduler: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
+        sched_getscheduler: { args: ['i32'], returns: 'i32' },
       })
-      return (thread) => void symbols.sched_setscheduler(thread, batchPolicy, parameter)
+      scheduler = {
+        set: (thread, policy) => void symbols.sched_setscheduler(thread, policy, parameter),
+        of: (thread) => symbols.sched_getscheduler(thread),
+      }
+      return scheduler
     } catch {
       continue
     }

@@ -109,6 +109,15 @@ export function parsed(text: string): unknown {
   }
 }
 
+/** The names and values of a row's metadata, as they can be searched for. */
+export function metadataIn(text: string): [string, string][] {
+  const value = parsed(text)
+  if (!isObject(value)) return []
+  return Object.entries(value).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+}
+
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,7 +3,7 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 import type { AppOf } from './logs-apps.ts'
 import { openBlocks } from './logs-bodies.ts'
 import type { BlockWriter } from './logs-bodies.ts'
-import { assembled, parsed } from './logs-content.ts'
+import { assembled, metadataIn } from './logs-content.ts'
 import { openNames } from './logs-names.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
@@ -119,9 +119,7 @@ export function openInsertion(sqlite: Database): Insertion {
       )
     blocks.end(n)
     if (beside.metadata !== null) {
-      for (const [name, value] of Object.entries(parsed(beside.metadata) ?? {})) {
-        if (typeof value === 'string') metadata.run(name, value, n)
-      }
+      for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
     if (found.text !== '') words.run(n, found.text)
     if (!how.told) return undefined

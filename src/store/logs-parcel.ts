@@ -17,6 +17,11 @@ export interface Parcel {
   readonly streams?: readonly (readonly [number, Uint8Array])[]
 }
 
+/** What is said in a row, before it is packed. */
+export function charsOf({ request, answer }: LogRow): number {
+  return (request?.length ?? 0) + (answer?.length ?? 0)
+}
+
 /** Numbers of one row: 15 of its own, 21 for names, 10 lengths of texts, and which secrets are to be looked for. */
 const width = 15 + 21 + 10 + 1
 

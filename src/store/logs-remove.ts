@@ -1,26 +1,43 @@
 import type { Database } from 'bun:sqlite'
 
 import { eraseBodies } from './logs-bodies.ts'
+import { metadataIn } from './logs-content.ts'
 import { floorOf } from './logs-segments.ts'
 import { FACTS, segmentKey, segmentOf } from './logs-tables.ts'
 
 // How rows leave the log, with all that belongs to them.
 
-const deleteMetadata = `
-  DELETE FROM metadata WHERE n = ?1 AND (name, value) IN (
-    SELECT key, value FROM texts, json_each(metadata) WHERE texts.n = ?1)`
-
 /** Takes single rows out, wherever they stand, and what was said in them out of their blocks. In a transaction. */
 export function removeRows(sqlite: Database, numbers: readonly number[]): void {
   eraseBodies(sqlite, numbers)
-  for (const n of numbers) removeRow(sqlite, n)
+  for (const n of numbers) {
+    removeMetadata(sqlite, n, n)
+    removeRow(sqlite, n)
+  }
 }
 
 function removeRow(sqlite: Database, n: number): void {
   sqlite.query('DELETE FROM calls WHERE n = ?1').run(n)
-  sqlite.query(deleteMetadata).run(n)
   sqlite.query('DELETE FROM texts WHERE n = ?1').run(n)
   sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
+}
+
+/**
+ * Takes out the metadata of rows `from` to `last`. Callers say the same again and again, so that it is looked for by
+ * what it says, once for all of these rows.
+ */
+function removeMetadata(sqlite: Database, from: number, last: number): void {
+  const texts = sqlite
+    .query<unknown, [number, number]>(
+      'SELECT DISTINCT metadata FROM texts WHERE n BETWEEN ?1 AND ?2 AND metadata IS NOT NULL',
+    )
+    .values(from, last) as [string][]
+  const remove = sqlite.query<unknown, [string, string, number, number]>(
+    'DELETE FROM metadata WHERE name = ?1 AND value = ?2 AND n BETWEEN ?3 AND ?4',
+  )
+  for (const [text] of texts) {
+    for (const [name, value] of metadataIn(text)) remove.run(name, value, from, last)
+  }
 }
 
 /** Blocks that are given back at once: they may be large. */
@@ -36,6 +53,8 @@ export function removeOldest(sqlite: Database, numbers: readonly number[]): bool
   const before = floorOf(sqlite)
   // First, so that the trigger does not note each of them.
   sqlite.query('UPDATE bounds SET floor = ?1').run(last)
+  // Rows up to here are all to go, whatever their numbers.
+  removeMetadata(sqlite, numbers[0]!, last)
   for (const n of numbers) removeRow(sqlite, n)
   sqlite.query('DELETE FROM gone WHERE n <= ?1').run(last)
   removeBlocks(sqlite)

@@ -113,6 +113,8 @@ export type ToThread =
       readonly kind: 'ask'
       readonly seq: number
       readonly path: string
+      /** Whether the thread is to work only when a core has nothing else to do. */
+      readonly isPatient: boolean
       readonly question: Question | ExportQuestion
     }
   | { readonly kind: 'change'; readonly seq: number; readonly change: Change }
@@ -129,6 +131,8 @@ export type FromThread =
       readonly told: readonly string[]
       readonly failure: string | undefined
     }
+  /** A reader's number, as the system counts threads. */
+  | { readonly kind: 'reading'; readonly thread: number }
   | { readonly kind: 'aside'; readonly path: string; readonly why: string }
   | {
       readonly kind: 'answer'

@@ -1,5 +1,4 @@
-import { readlinkSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { giveWay } from '#lib/threads.ts'
 
 import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
@@ -9,12 +8,12 @@ import type { ExportedPage, FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
-// The thread that writes the log, and the thread that reads it: one file, which the executable holds beside its entry.
+// The thread that writes the log, and the threads that read it: one file, which the executable holds beside its entry.
 
 declare const self: Worker
 
 const tidyEveryMs = 60_000
-const pauseMs = 20
+const pauseMs = 10
 
 let writer: LogWriter | undefined
 let memory = new SharedArrayBuffer(0)
@@ -29,25 +28,13 @@ function why(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
 
-/** So much nicer than those who answer calls. */
-const readersNiceness = 10
-
-/**
- * Lets the threads that answer calls go first. Linux gives each thread a priority of its own, under a number that only
- * this link tells; elsewhere everything stays as it is.
- */
-function giveWay(): void {
-  try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), readersNiceness)
-  } catch {
-    // A search that is as important as the rest is no reason not to search.
-  }
-}
+let next: ReturnType<typeof setTimeout> | undefined
 
 /** Goes on until nothing is too old or too much, and lets rows be written between. */
 function tidy(): void {
+  next = undefined
   try {
-    if (writer?.tidy()) setTimeout(tidy, pauseMs)
+    if (writer?.tidy()) next = setTimeout(tidy, pauseMs)
   } catch {
     // What is too much now is still too much later, and a file that cannot be used is found out by the next batch.
   }
@@ -65,7 +52,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
           limits,
           onAside: (aside, reason) => say({ kind: 'aside', path: aside, why: reason }),
         })
-        rounds = setInterval(tidy, tidyEveryMs)
+        rounds = setInterval(() => (next ??= setTimeout(tidy)), tidyEveryMs)
       }
       return
     case 'secrets':
@@ -84,6 +71,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
         const areClean = !(holdsSecret?.(names) ?? true) && !holdsSecret?.(texts)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
+        if (writer?.isBehind) next ??= setTimeout(tidy, pauseMs)
       } catch (thrown) {
         say({ kind: 'batch', seq, written: 0, told: [], failure: why(thrown) })
       }
@@ -110,7 +98,8 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       const { seq } = data
       try {
         if (!reader) {
-          giveWay()
+          const thread = giveWay(data.isPatient)
+          if (thread !== undefined) say({ kind: 'reading', thread })
           reader = createLogReader(data.path)
         }
         const found = reader.ask(data.question)
@@ -134,6 +123,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     }
     case 'close':
       clearInterval(rounds)
+      clearTimeout(next)
       try {
         writer?.close()
         reader?.close()

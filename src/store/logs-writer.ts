@@ -9,6 +9,7 @@ import type { Change } from './logs-change.ts'
 import { isDamage, isPassing, layAside, OldLayout, openLog, sizeOf } from './logs-file.ts'
 import { openInsertion } from './logs-insert.ts'
 import type { Insertion } from './logs-insert.ts'
+import { charsOf } from './logs-parcel.ts'
 import { removeOldest, removeRows } from './logs-remove.ts'
 import type { LogLimits, LogRow } from './logs-schema.ts'
 import { secretsOf } from './logs-secrets.ts'
@@ -33,6 +34,8 @@ export interface LogWriter {
   setApps(rules: readonly AppRule[]): void
   /** Removes one slice of what is too old or too much; whether there may be more. */
   tidy(): boolean
+  /** Whether more is too old or too much than there was time for when rows were written last. */
+  readonly isBehind: boolean
   /** Looks at the file itself, past all that is remembered of it; one that is damaged is moved aside. */
   inspect(): void
   close(): void
@@ -47,12 +50,12 @@ export interface LogWriterOptions {
 }
 
 const maxKnownSecrets = 200
-const rowsInSlice = 200
-const pagesInSlice = 2000
+/** A millisecond's work: threads that wake up meanwhile may have to wait for it. */
+const rowsInSlice = 50
+const pagesInSlice = 500
 const segmentsInSlice = 2
-/** More rows than a batch adds: a file that is full does not grow, however busy the times are. */
-const leastSlices = 8
-const roomMs = 40
+/** More than a batch adds goes before it, so that a file that is full does not grow, however busy the times are. */
+const roomShare = 1.6
 const slicesPerShrinking = 16
 /** So much of a file may be free before it gets smaller. */
 const looseShare = 0.2
@@ -83,6 +86,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let appOf = createApps([])
   const known = new Map<string, Secrets>()
   let slicesSince = 0
+  let isBehind = false
 
   function ready(): Database {
     if (open) return open
@@ -173,11 +177,18 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     if (isLarge) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
-  /** Makes room for what is written next, but holds nobody up for long. */
-  function makeRoom(): void {
-    const from = performance.now()
-    for (let slices = 1; tidy(); slices++) {
-      if (slices >= leastSlices && performance.now() - from > roomMs) break
+  /** Makes room for what is written next. What else is too much goes later: somebody may wait for these rows. */
+  function makeRoom(rows: readonly LogRow[]): void {
+    const sqlite = ready()
+    const chars = rows.reduce((sum, row) => sum + charsOf(row), 0)
+    const places = chars / bytesOfRow(sqlite, sizeOf(sqlite, path).used)
+    const least = Math.max(rows.length, places) * roomShare
+    isBehind = false
+    for (let made = 0; tidy();) {
+      made += rowsInSlice
+      isBehind = made >= least
+      // The rows take the place of those that went, so the file can shrink later as well.
+      if (isBehind) return
     }
     shrink()
   }
@@ -192,7 +203,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     write(rows, told, areClean = false) {
       try {
         // First, so that the file is never larger than its bound and one batch.
-        makeRoom()
+        makeRoom(rows)
         const sqlite = ready()
         let lines: readonly string[] = []
         sqlite
@@ -255,6 +266,9 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         failed(thrown)
         throw thrown
       }
+    },
+    get isBehind() {
+      return isBehind
     },
     inspect() {
       shut()

@@ -3,7 +3,8 @@ import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
 import type { Change } from './logs-change.ts'
-import { parcelMemory, parcelOf } from './logs-parcel.ts'
+import { charsOf, parcelMemory, parcelOf } from './logs-parcel.ts'
+import { askMs, createReaders, maxAsked, unavailable } from './logs-reader.ts'
 import type {
   ExportedPage,
   ExportQuestion,
@@ -15,7 +16,7 @@ import type {
 import { ended, tell, thread } from './logs-thread.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
-// that writes them; questions go to another thread. Nothing here waits for a disk, and nothing that happens to the
+// that writes them; questions go to other threads. Nothing here waits for a disk, and nothing that happens to the
 // file reaches a caller.
 
 export interface LogStore {
@@ -55,13 +56,9 @@ const charsInBatch = 2 * 1024 * 1024
 const maxQueuedRows = 10_000
 /** Beyond half of this, rows are queued without what was said in them. */
 const maxQueuedChars = 16 * 1024 * 1024
-const maxAsked = 32
-const askMs = 20_000
 /** How long a question waits for rows that are still on their way. */
 const settleMs = 2000
 const closeMs = 3000
-/** An idle reader gives its memory back. */
-const readerIdleMs = 60_000
 const restartMs = 5000
 /** A file that those who read it find damaged is inspected this often: that takes a while. */
 const inspectMs = 60_000
@@ -122,7 +119,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   function written(message: FromThread): void {
     if (message.kind === 'aside') {
       log.error(`the log begins anew: ${message.why}`, { path, kept: message.path })
-      reader.restart()
+      readers.restart()
       return
     }
     if (message.kind === 'changed') {
@@ -209,7 +206,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     tell(writer, { kind: 'inspect' })
   }
 
-  const reader = createReader(path, inspect)
+  const readers = createReaders(path, inspect)
 
   return {
     path,
@@ -241,12 +238,12 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     async ask(question) {
       await settled(settleMs)
       if (isClosed) throw unavailable('the gateway is shutting down')
-      return (await reader.ask(question)).text
+      return (await readers.ask(question)).text
     },
     async export(question) {
       if (question.after === undefined) await settled(settleMs)
       if (isClosed) throw unavailable('the gateway is shutting down')
-      const { text, bytes = new Uint8Array() } = await reader.ask(question)
+      const { text, bytes = new Uint8Array() } = await readers.ask(question)
       return { bytes, after: JSON.parse(text) as string | null }
     },
     async change(change) {
@@ -285,98 +282,8 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       isClosed = true
       clearTimeout(timer)
       watchers.clear()
-      await Promise.all([writer && ended(writer), reader.close()])
+      await Promise.all([writer && ended(writer), readers.close()])
       writer = undefined
     },
   }
-}
-
-function charsOf({ request, answer }: LogRow): number {
-  return (request?.length ?? 0) + (answer?.length ?? 0)
-}
-
-interface Answer {
-  readonly text: string
-  readonly bytes: Uint8Array<ArrayBuffer> | undefined
-}
-
-interface Reader {
-  ask(question: Question | ExportQuestion): Promise<Answer>
-  /** The file is another one now. */
-  restart(): void
-  close(): Promise<void>
-}
-
-function createReader(path: string, onDamage: () => void): Reader {
-  type Asked = { resolve(answer: Answer): void; reject(error: GatewayError): void }
-  const asked = new Map<number, Asked>()
-  let worker: Worker | undefined
-  let seq = 0
-  let idle: ReturnType<typeof setTimeout> | undefined
-
-  function answered(message: FromThread): void {
-    if (message.kind !== 'answer') return
-    const asker = asked.get(message.seq)
-    asked.delete(message.seq)
-    const { text, bytes, failure = '', fault } = message
-    if (text !== undefined) asker?.resolve({ text, bytes })
-    else if (fault === 'asker') {
-      const param = /^'([\w-]+)'/.exec(failure)?.[1]
-      asker?.reject(new GatewayError('invalid_request', failure, { param }))
-    } else asker?.reject(unavailable(failure))
-    if (fault === 'damage') onDamage()
-  }
-
-  function drop(why: string): void {
-    const last = worker
-    worker = undefined
-    last?.terminate()
-    for (const asker of asked.values()) asker.reject(unavailable(why))
-    asked.clear()
-  }
-
-  function rest(): void {
-    clearTimeout(idle)
-    idle = setTimeout(() => {
-      if (asked.size === 0) drop('')
-    }, readerIdleMs)
-    idle.unref()
-  }
-
-  return {
-    async ask(question) {
-      if (asked.size >= maxAsked) throw unavailable('too many questions are waiting')
-      worker ??= thread(answered, (why) => {
-        worker = undefined
-        drop(why)
-      })
-      const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-      const own = ++seq
-      asked.set(own, { resolve, reject })
-      tell(worker, { kind: 'ask', seq: own, path, question })
-      // A question that takes this long is not worth a thread; the next one gets a new one.
-      const limit = setTimeout(() => drop('the question took too long'), askMs)
-      try {
-        return await promise
-      } finally {
-        clearTimeout(limit)
-        rest()
-      }
-    },
-    restart: () => drop('the log began anew'),
-    async close() {
-      clearTimeout(idle)
-      const last = worker
-      worker = undefined
-      drop('the gateway is shutting down')
-      if (last) await ended(last)
-    },
-  }
-}
-
-function unavailable(why: string): GatewayError {
-  return new GatewayError(
-    'store_unavailable',
-    `The log cannot be used at the moment: ${why.slice(0, 200)}.`,
-  )
 }

@@ -82,7 +82,7 @@ describe('old rows', () => {
     )
     now += 1200
     expect(own.writer.tidy()).toBe(true)
-    expect(own.ids()).toHaveLength(251)
+    expect(own.ids()).toHaveLength(401)
     while (own.writer.tidy());
     expect(own.ids()).toEqual(['young'])
     using sqlite = new Database(own.path, { readonly: true })
@@ -103,7 +103,7 @@ describe('old rows', () => {
     expect(own.ids()).toHaveLength(1000)
     now = 1e13
     own.writer.tidy()
-    expect(own.ids()).toHaveLength(800)
+    expect(own.ids()).toHaveLength(950)
   })
 })
 
