@@ -11,7 +11,7 @@ import { headersOf } from './headers.ts'
 import { requestId } from './intake.ts'
 import { logsSurface } from './logs.ts'
 import { metricsSurface } from './metrics.ts'
-import { openaiSurface } from './openai.ts'
+import { addOpenai } from './openai.ts'
 import { opsSurface } from './ops.ts'
 import type { Lifecycle } from './ops.ts'
 import { noteAnswer, noteStray } from './refusal.ts'
@@ -23,8 +23,8 @@ import { webhooksSurface } from './webhooks.ts'
 export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
   const methodsOf = new Map<string, string[]>()
   // Elysia looks for the path from the 12th character on unless told that hosts may be short (`http://gw/`).
-  const app = new Elysia({ normalize: false, handler: { standardHostname: false } })
-    .onError(({ code, error, request }) => {
+  const app = new Elysia({ normalize: false, handler: { standardHostname: false } }).onError(
+    ({ code, error, request }) => {
       const own = code === 'NOT_FOUND' ? notFound(request, methodsOf) : toGatewayError(error)
       const context = { provider: undefined, modelRequested: undefined, requestType: 'unknown' }
       const response = respondError(own, context, requestId(headersOf(request)))
@@ -39,8 +39,10 @@ export function composeRoutes(gateway: Gateway, lifecycle: Lifecycle): Elysia {
         response.headers.set('allow', methods.join(', '))
       }
       return response
-    })
-    .use(openaiSurface(gateway))
+    },
+  )
+  addOpenai(app as unknown as Elysia, gateway)
+  app
     .use(asyncSurface(gateway))
     .use(opsSurface(gateway, lifecycle))
     .use(metricsSurface(gateway))

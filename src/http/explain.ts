@@ -9,7 +9,7 @@ import { requireLocal } from './admin.ts'
 import type { Gateway } from './gateway.ts'
 import { headersOf } from './headers.ts'
 import { requestId } from './intake.ts'
-import { answerHead, openaiSurface } from './openai.ts'
+import { addOpenai, answerHead } from './openai.ts'
 import { parseJson, readText, requireJson } from './read.ts'
 import { respondError } from './respond.ts'
 
@@ -76,7 +76,7 @@ function switchedOff(): GatewayError {
   )
 }
 
-/** Explains requests to the OpenAI surface of a gateway. The routes are made at once, so keep it. */
+/** Explains requests to the OpenAI surface of a gateway. Its routes are made for the first one and kept, so keep it. */
 export function createExplainer(gateway: Gateway): Explainer {
   const { services } = gateway
   // Nothing else of the gateway: whatever it may have besides, it is not for requests that are not real.
@@ -86,11 +86,17 @@ export function createExplainer(gateway: Gateway): Explainer {
     perform: explain,
     patient() {},
   }
-  const surface = openaiSurface(explaining)
+  let made: Elysia | undefined
+  const surface = (): Elysia => {
+    if (made) return made
+    made = new Elysia({ normalize: false })
+    addOpenai(made, explaining)
+    return made
+  }
   return async (text) => {
     const request = described(text)
     const isHead = request.method === 'HEAD'
-    const response = await (isHead ? answerHead(explaining, request) : surface.fetch(request))
+    const response = await (isHead ? answerHead(explaining, request) : surface().fetch(request))
     const answer = await response.text()
     return response.ok ? answer : refused(response.status, answer)
   }

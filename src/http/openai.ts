@@ -1,4 +1,4 @@
-import { Elysia } from 'elysia'
+import type { Elysia } from 'elysia'
 
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
@@ -29,9 +29,11 @@ const prefixes = ['/openai', '/openai/v1', '/openai/openai', '/openai/openai/v1'
 /** For SDKs whose endpoint is `/openai`, and for those whose endpoint is the gateway itself. */
 const deploymentPrefixes = ['/openai/openai/deployments', '/openai/deployments'] as const
 
-/** The OpenAI surface: every endpoint of the table, the paths of deployments, and a door for everything else. */
-export function openaiSurface(gateway: Gateway): Elysia {
-  const app = new Elysia({ name: 'openai', normalize: false })
+/**
+ * Adds the OpenAI surface: every endpoint of the table, the paths of deployments, and a door for everything else. To the
+ * app itself: what an app takes over from another one, route by route, takes as long as making it.
+ */
+export function addOpenai(app: Elysia, gateway: Gateway): void {
   for (const prefix of prefixes) {
     for (const [name, facts] of Object.entries<EndpointFacts>(ENDPOINTS)) {
       const endpoint = name as KnownEndpoint
@@ -62,7 +64,6 @@ export function openaiSurface(gateway: Gateway): Elysia {
       )
     }
   }
-  return app
 }
 
 function handlerOf(

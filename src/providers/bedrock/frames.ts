@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 
-import { HeaderMarshaller } from '@smithy/eventstream-codec'
+import type { HeaderMarshaller } from '@smithy/eventstream-codec'
 
 import { GatewayError } from '#core/errors.ts'
 
@@ -29,10 +29,18 @@ export interface EventMessage {
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
-const marshaller = new HeaderMarshaller(
-  (bytes) => (typeof bytes === 'string' ? bytes : decoder.decode(bytes)),
-  (text) => encoder.encode(text),
-)
+let marshaller: HeaderMarshaller | undefined
+
+/** Made with the library for the first stream: a start does not pay for it. */
+function headersReader(): HeaderMarshaller {
+  if (marshaller) return marshaller
+  const codec = require('@smithy/eventstream-codec') as typeof import('@smithy/eventstream-codec')
+  marshaller = new codec.HeaderMarshaller(
+    (bytes) => (typeof bytes === 'string' ? bytes : decoder.decode(bytes)),
+    (text) => encoder.encode(text),
+  )
+  return marshaller
+}
 
 /**
  * Takes a stream apart into messages, however it was cut. Throws `upstream_malformed` for checksums that do not fit,
@@ -136,7 +144,7 @@ function readMessage(bytes: Uint8Array): EventMessage {
 
 function readHeaders(view: DataView): ReturnType<HeaderMarshaller['parse']> {
   try {
-    return marshaller.parse(view)
+    return headersReader().parse(view)
   } catch (cause) {
     throw malformed('The headers of a message in the stream cannot be read.', cause)
   }

@@ -1,8 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Hash, Hmac } from 'node:crypto'
 
-import { SignatureV4 } from '@smithy/signature-v4'
-
 import type { Signable } from '../provider.ts'
 
 /** Keys of AWS with where and for what they sign. */
@@ -55,6 +53,8 @@ export async function sign(
   const { headers, body, method } = request
   const { accessKeyId, secretAccessKey, sessionToken, region } = credential
   const url = new URL(request.url)
+  // Loaded with the first request: a start does not pay for it.
+  const { SignatureV4 } = require('@smithy/signature-v4') as typeof import('@smithy/signature-v4')
   const signer = new SignatureV4({
     service,
     region,

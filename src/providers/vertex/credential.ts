@@ -1,8 +1,6 @@
 import { createPrivateKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
-import { SignJWT } from 'jose'
-
 import type { Key } from '#config/snapshot.ts'
 import { GatewayError } from '#core/errors.ts'
 
@@ -194,6 +192,8 @@ function ofServiceAccount({ email, keyId, pem, tokenUrl, name }: Account): Crede
     async obtain({ nowMs, ...context }) {
       privateKey ??= readKey(pem, name)
       const issuedAt = Math.floor(nowMs / 1000) - backdatedSeconds
+      // Loaded with the first account: a start without any does not pay for it.
+      const { SignJWT } = require('jose') as typeof import('jose')
       const assertion = await new SignJWT({ scope })
         .setProtectedHeader({
           alg: 'RS256',
