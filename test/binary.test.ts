@@ -131,7 +131,7 @@ function onExecutable(): void {
   test.if(process.platform === 'linux')('its heap grows in small steps', async () => {
     const { child } = await serve()
     const environment = await Bun.file(`/proc/${child.pid}/environ`).text()
-    expect(environment.split('\0')).toContain('BUN_JSC_heapGrowthMaxIncrease=1.1')
+    expect(environment.split('\0')).toContain('BUN_JSC_heapGrowthMaxIncrease=1.2')
     child.kill('SIGTERM')
     expect(await child.exited).toBe(0)
   })
