@@ -5,8 +5,16 @@ import type { Outcome, Served } from '#pipeline/outcome.ts'
 /** The only one that an answer has of its own when its provider had nothing to say that callers are told. */
 const latency = 'x-bifrost-upstream-latency-ms'
 
+/** What all answers of one kind share. */
+interface Shared {
+  /** Only ever copied. */
+  readonly common: Headers
+  /** The same with a request id and a latency, which each answer that has no more than these overwrites. */
+  readonly reused: Headers
+}
+
 /** By what they depend on. Names of models come from callers, so only so many are kept. */
-const known = new Map<string, Headers>()
+const known = new Map<string, Shared>()
 const maxKnown = 500
 
 /**
@@ -14,10 +22,10 @@ const maxKnown = 500
  * of a model, and the engine copies headers three times as fast as it makes them. The result is good until the next call
  * of this function: a `Response` made with it has its own.
  */
-export function answerHeaders(call: Call, outcome: Outcome, contentType = ''): Headers {
-  const common = commonHeaders(call, outcome, contentType)
+export function responseHeaders(call: Call, outcome: Outcome, contentType = ''): Headers {
+  const { common, reused } = sharedBy(call, outcome, contentType)
   const { headers: own } = outcome
-  const headers = hasOnlyLatency(own) ? common : new Headers(common)
+  const headers = hasOnlyLatency(own) ? reused : new Headers(common)
   headers.set('x-request-id', call.id)
   for (const name in own) headers.set(name, own[name]!)
   return headers
@@ -36,17 +44,18 @@ function hasOnlyLatency(own: Readonly<Record<string, string>>): boolean {
   return count === 1 && own[latency] !== undefined
 }
 
-function commonHeaders(call: Call, { target }: Outcome, contentType: string): Headers {
+function sharedBy(call: Call, { target }: Outcome, contentType: string): Shared {
   const { endpoint, stream, modelRequested = '' } = call
   const { settings, model = '' } = target
   const what = `${endpoint}\n${stream}\n${contentType}\n${settings.name}\n${model}\n${modelRequested}`
-  let headers = known.get(what)
-  if (!headers) {
+  let shared = known.get(what)
+  if (!shared) {
     if (known.size >= maxKnown) known.delete(known.keys().next().value!)
-    headers = make(call, target, contentType)
-    known.set(what, headers)
+    const common = make(call, target, contentType)
+    shared = { common, reused: new Headers(common) }
+    known.set(what, shared)
   }
-  return headers
+  return shared
 }
 
 function make(call: Call, served: Served | undefined, contentType: string): Headers {

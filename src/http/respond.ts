@@ -3,7 +3,7 @@ import { errorEnvelope } from '#core/errors.ts'
 import type { Attempted, ErrorContext, GatewayError } from '#core/errors.ts'
 import type { Outcome, Sink } from '#pipeline/outcome.ts'
 
-import { answerHeaders, headersAhead, headerText } from './answer-headers.ts'
+import { headersAhead, headerText, responseHeaders } from './answer-headers.ts'
 
 /** The outcome of a call as an HTTP response. */
 export function respond(call: Call, outcome: Outcome): Response {
@@ -14,16 +14,16 @@ export function respond(call: Call, outcome: Outcome): Response {
   }
   switch (outcome.kind) {
     case 'empty':
-      return new Response(null, { status, headers: answerHeaders(call, outcome) })
+      return new Response(null, { status, headers: responseHeaders(call, outcome) })
     case 'json': {
-      const headers = answerHeaders(call, outcome, 'application/json')
+      const headers = responseHeaders(call, outcome, 'application/json')
       return new Response(outcome.text, { status, headers })
     }
     case 'stream': {
       const { contentType, contentLength } = outcome
       const isEvents = contentType.startsWith('text/event-stream')
       if (!isEvents && contentLength !== undefined) own['content-length'] = contentLength
-      const headers = answerHeaders(call, outcome, contentType)
+      const headers = responseHeaders(call, outcome, contentType)
       return new Response(streamOf(outcome.pump), { status, headers })
     }
   }

@@ -2,7 +2,7 @@
  * Lets work of the same kind wait for its like, so that it is done in one go. Where sixty calls come in one turn of the
  * event loop, doing all that each of them needs before looking at the next runs through more code and memory than the
  * caches of a processor hold, sixty times; doing one step for all of them, and then the next, runs through each once.
- * With sixty calls under way that halves what a call costs. A call that is alone waits for nothing: the turn ends at once.
+ * With sixty calls under way that takes two fifths off what a call costs. A call that is alone waits for nothing: the turn ends at once.
  */
 export class Cohort {
   #gathering: Promise<void> | undefined
