@@ -19,7 +19,7 @@ const maxKnown = 500
 
 /**
  * The headers of an answer: what its outcome has, whose it is and what it is. Most of that is the same for all answers
- * of a model, and the engine copies headers three times as fast as it makes them. The result is good until the next call
+ * of a model, and the engine copies headers about twice as fast as it makes them. The result is good until the next call
  * of this function: a `Response` made with it has its own.
  */
 export function responseHeaders(call: Call, outcome: Outcome, contentType = ''): Headers {
