@@ -3,7 +3,8 @@ import { hurry, standingOf } from '#lib/threads.ts'
 import type { Standing } from '#lib/threads.ts'
 
 import type { ExportQuestion, FromThread, Question } from './logs-schema.ts'
-import { ended, tell, thread } from './logs-thread.ts'
+import { thread } from './logs-thread.ts'
+import type { LogThread } from './logs-thread.ts'
 
 // The threads that read the log. Calls go first: the usual one works only while a core has nothing else to do, and
 // whoever it interrupts it lets go at once. Where no core ever has nothing to do, another one takes over its questions,
@@ -102,7 +103,7 @@ interface Reader extends Readers {
 function createReader(path: string, isPatient: boolean, onDamage: () => void): Reader {
   type Asked = { resolve(answer: Answer): void; reject(error: GatewayError): void }
   const asked = new Map<number, Asked>()
-  let worker: Worker | undefined
+  let worker: LogThread | undefined
   /** Its number, once it has said it. */
   let own: number | undefined
   let seq = 0
@@ -128,7 +129,7 @@ function createReader(path: string, isPatient: boolean, onDamage: () => void): R
     // What it is at has to come to an end: as long as it reads, the journal of the file grows.
     if (own !== undefined) hurry(own)
     own = undefined
-    last?.terminate()
+    last?.end()
     for (const asker of asked.values()) asker.reject(unavailable(why))
     asked.clear()
   }
@@ -155,7 +156,7 @@ function createReader(path: string, isPatient: boolean, onDamage: () => void): R
       const { promise, resolve, reject } = Promise.withResolvers<Answer>()
       const turn = ++seq
       asked.set(turn, { resolve, reject })
-      tell(worker, { kind: 'ask', seq: turn, path, isPatient, question })
+      worker.tell({ kind: 'ask', seq: turn, path, isPatient, question })
       // A question that takes this long is not worth a thread; the next one gets a new one.
       const limit = setTimeout(() => drop('the question took too long'), askMs)
       try {
@@ -171,7 +172,7 @@ function createReader(path: string, isPatient: boolean, onDamage: () => void): R
       const last = worker
       worker = undefined
       drop('the gateway is shutting down')
-      if (last) await ended(last)
+      await last?.close()
     },
   }
 }

@@ -13,7 +13,8 @@ import type {
   LogRow,
   Question,
 } from './logs-schema.ts'
-import { ended, tell, thread } from './logs-thread.ts'
+import { thread } from './logs-thread.ts'
+import type { LogThread } from './logs-thread.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
 // that writes them; questions go to other threads. Nothing here waits for a disk, and nothing that happens to the
@@ -78,7 +79,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let toldAt = -Infinity
   let isFull = false
   let timer: ReturnType<typeof setTimeout> | undefined
-  let writer: Worker | undefined
+  let writer: LogThread | undefined
   let retryAt = 0
   let inspectAt = -Infinity
   let inFlight: { readonly seq: number; readonly rows: number } | undefined
@@ -91,7 +92,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   const watchers = new Set<(line: string) => void>()
   const changes = new Map<number, (count: number | GatewayError) => void>()
 
-  function startWriter(): Worker {
+  function startWriter(): LogThread {
     const worker = thread(written, (why) => {
       writer = undefined
       retryAt = performance.now() + restartMs
@@ -101,9 +102,9 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       for (const [of] of changes) changed(of, unavailable(why))
       proceed()
     })
-    tell(worker, { kind: 'write', path, limits, memory })
-    tell(worker, { kind: 'secrets', secrets })
-    if (apps.length > 0) tell(worker, { kind: 'apps', rules: apps })
+    worker.tell({ kind: 'write', path, limits, memory })
+    worker.tell({ kind: 'secrets', secrets })
+    if (apps.length > 0) worker.tell({ kind: 'apps', rules: apps })
     return worker
   }
 
@@ -184,7 +185,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     queuedChars -= chars
     isFull = false
     inFlight = { seq: ++seq, rows: rows.length }
-    tell(writer, { kind: 'batch', seq, ...parcelOf(rows, memory), told: watchers.size > 0 })
+    writer.tell({ kind: 'batch', seq, ...parcelOf(rows, memory), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
@@ -203,7 +204,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     if (isClosed || performance.now() < inspectAt) return
     inspectAt = performance.now() + inspectMs
     writer ??= startWriter()
-    tell(writer, { kind: 'inspect' })
+    writer.tell({ kind: 'inspect' })
   }
 
   const readers = createReaders(path, inspect)
@@ -253,7 +254,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       const own = ++seq
       changes.set(own, resolve)
       writer ??= startWriter()
-      tell(writer, { kind: 'change', seq: own, change })
+      writer.tell({ kind: 'change', seq: own, change })
       const limit = setTimeout(() => changed(own, unavailable('the change took too long')), askMs)
       const outcome = await promise
       clearTimeout(limit)
@@ -266,15 +267,15 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     setLimits(next) {
       limits = next
-      if (writer) tell(writer, { kind: 'write', path, limits, memory })
+      writer?.tell({ kind: 'write', path, limits, memory })
     },
     setSecrets(next) {
       secrets = next
-      if (writer) tell(writer, { kind: 'secrets', secrets })
+      writer?.tell({ kind: 'secrets', secrets })
     },
     setApps(rules) {
       apps = rules
-      if (writer) tell(writer, { kind: 'apps', rules })
+      writer?.tell({ kind: 'apps', rules })
     },
     async close() {
       if (isClosed) return
@@ -282,7 +283,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       isClosed = true
       clearTimeout(timer)
       watchers.clear()
-      await Promise.all([writer && ended(writer), readers.close()])
+      await Promise.all([writer?.close(), readers.close()])
       writer = undefined
     },
   }
