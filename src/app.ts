@@ -35,7 +35,7 @@ import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import type { Underway, UnderwayOptions } from '#pipeline/underway.ts'
 import { createWebhooks, recipientsIn } from '#pipeline/webhooks.ts'
-import { warmPrices } from '#prices/data.ts'
+import { arePricesSlow, warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createDeliveryStore } from '#store/deliveries.ts'
@@ -234,8 +234,7 @@ export function startApp(options: AppOptions): StartResult {
   const { jobs } = gateway
   jobs?.start()
   published.refresh()
-  // After listening: compiling checkers takes some milliseconds that no first request should wait behind.
-  setTimeout(warmCheckers, 0)
+  warmCheckers()
   // Before the first rows are written.
   if (agents) setTimeout(() => agents.refresh(), 0)
   setTimeout(warmPrices, pricesAfterMs).unref()
@@ -305,8 +304,11 @@ function createServices(
     hedges: createHedges(),
     rescues: { tried: 0, continued: 0 },
     inflight: createInflight(),
-    recorder: createRecorder(log, sinks, (call, books, usage) =>
-      bookedCost(call, books, usage, snapshot()),
+    recorder: createRecorder(
+      log,
+      sinks,
+      (call, books, usage) => bookedCost(call, books, usage, snapshot()),
+      arePricesSlow,
     ),
     responses,
     sessions: createSessions(),

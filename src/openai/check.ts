@@ -14,7 +14,13 @@ export type { Problem } from './explain.ts'
 
 const Named = open({ model: ModelName })
 
-const checkers = new Map<TSchema, TypeCheck<TSchema>>()
+/** What can be checked without walking through the schema. Compiling takes some milliseconds for each. */
+const compiled = new Map<TSchema, TypeCheck<TSchema>>()
+const waiting = new Set<TSchema>()
+/** Long enough that whoever starts a gateway to ask it something has had the answer. */
+const afterMs = 250
+/** Between two compilations, for calls. */
+const pauseMs = 20
 
 /**
  * What is wrong with a parsed JSON body, or undefined when nothing is. An endpoint without a JSON schema
@@ -32,16 +38,27 @@ export function checkModel(model: unknown): Problem | undefined {
   return check(Named, { model })
 }
 
-/** Compiles the checkers of the busiest endpoints, which takes some milliseconds; for after listening. */
+/** Compiles what checks an endpoint's bodies, now, so that no later check of it has to walk through its schema. */
+export function compileChecker(endpoint: KnownEndpoint): void {
+  const schema = REQUEST_SCHEMAS[endpoint]
+  if (schema) compile(schema)
+}
+
+/** Has the checkers of the busiest endpoints compiled in a moment, before anybody asks for them. */
 export function warmCheckers(): void {
   for (const endpoint of ['chat_completion', 'responses', 'embedding'] as const) {
     const schema = REQUEST_SCHEMAS[endpoint]
-    if (schema) checkerOf(schema)
+    if (schema) compileLater(schema)
   }
 }
 
 function check(schema: TSchema, value: unknown): Problem | undefined {
-  if (checkerOf(schema).Check(value)) return undefined
+  const checker = compiled.get(schema)
+  if (!checker) {
+    compileLater(schema)
+    return explain(schema, value)
+  }
+  if (checker.Check(value)) return undefined
   return (
     explain(schema, value) ?? {
       // The two walks read the same schema, so this is out of reach unless the compiler changes its rules.
@@ -52,11 +69,19 @@ function check(schema: TSchema, value: unknown): Problem | undefined {
   )
 }
 
-function checkerOf(schema: TSchema): TypeCheck<TSchema> {
-  let checker = checkers.get(schema)
-  if (!checker) {
-    checker = TypeCompiler.Compile(schema)
-    checkers.set(schema, checker)
-  }
-  return checker
+function compileLater(schema: TSchema): void {
+  if (waiting.size === 0) setTimeout(compileNext, afterMs).unref()
+  waiting.add(schema)
+}
+
+function compileNext(): void {
+  const [next] = waiting
+  if (next === undefined) return
+  compile(next)
+  waiting.delete(next)
+  if (waiting.size > 0) setTimeout(compileNext, pauseMs).unref()
+}
+
+function compile(schema: TSchema): void {
+  if (!compiled.has(schema)) compiled.set(schema, TypeCompiler.Compile(schema))
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 
 import { ENDPOINTS, type KnownEndpoint } from '#core/endpoint.ts'
-import { checkModel, checkRequest, warmCheckers } from '#openai/check.ts'
+import { checkModel, checkRequest, compileChecker } from '#openai/check.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES, REQUEST_SCHEMAS } from '#openai/schemas.ts'
 
 import { VALID } from './schemas-bodies.ts'
@@ -323,7 +323,11 @@ describe('large bodies', () => {
   })
 })
 
-test('warming up changes no answer', () => {
-  warmCheckers()
+test('compiling changes no answer', () => {
+  const wrong = { ...chat, messages: [{ role: 5 }] }
+  const before = checkRequest('chat_completion', wrong)
+  expect(before?.param).toBe('messages[0].role')
+  compileChecker('chat_completion')
   expect(checkRequest('chat_completion', chat)).toBeUndefined()
+  expect(checkRequest('chat_completion', wrong)).toEqual(before)
 })
