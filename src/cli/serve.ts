@@ -5,7 +5,7 @@ import { readSource } from '#config/source.ts'
 import { createLogger } from '#core/log.ts'
 import { VERSION } from '#core/version.ts'
 import { createLineWriter } from '#lib/line-writer.ts'
-import { batchServants } from '#lib/threads.ts'
+import { batchServants, takeShortTurns } from '#lib/threads.ts'
 import { detectLocal } from '#pipeline/detect.ts'
 import { PROVIDERS } from '#providers/registry.ts'
 import { claimFolder } from '#store/claim.ts'
@@ -85,6 +85,7 @@ export async function serve(argv: readonly string[], env: Environment): Promise<
     },
     flags.logStyle,
   )
+  takeShortTurns()
   const endBatching = batchServants()
   void detectLocal(PROVIDERS.values(), app.snapshot()).then((names) => {
     if (names.length > 0) app.detect(names)

@@ -1,6 +1,6 @@
 import { dlopen } from 'bun:ffi'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 
 /**
  * The threads of this process that work for the one that answers calls. On a busy core Linux interrupts what runs
@@ -51,6 +51,38 @@ export function batchServants(): () => void {
       // Without it calls cost a little more; that is no reason to look again and again.
       clearInterval(timer)
     }
+  }
+}
+
+/** As short as Linux lets it be (`sched_attr.sched_runtime`, sched_setattr(2)). */
+const sliceNs = 100_000n
+const attributesSize = 48
+/** Threads that this one starts have the usual turns (`SCHED_FLAG_RESET_ON_FORK`). */
+const resetOnFork = 1n
+/** The number of the system call `sched_setattr`. */
+const setAttributes = { x64: 314, arm64: 274 } as const
+
+/**
+ * Lets the calling thread run as soon as it has something to do: since Linux 6.12 whoever asks for short turns interrupts
+ * whoever has longer ones, where it would wait for them to end. Its share of the time stays the same. Does nothing on
+ * older ones, nor elsewhere.
+ */
+export function takeShortTurns(): void {
+  const number = Reflect.get(setAttributes, process.arch) as number | undefined
+  if (process.platform !== 'linux' || number === undefined) return
+  try {
+    const { of, call } = openScheduler()
+    // Whoever started it may have chosen otherwise.
+    if (of(0) !== policies.usual) return
+    // struct sched_attr: size, policy (the usual one is 0), flags (8 bytes), nice, priority, runtime …
+    const attributes = new DataView(new ArrayBuffer(attributesSize))
+    attributes.setUint32(0, attributesSize, true)
+    attributes.setBigUint64(8, resetOnFork, true)
+    attributes.setInt32(16, getPriority(), true)
+    attributes.setBigUint64(24, sliceNs, true)
+    call(number, 0, new Uint8Array(attributes.buffer), 0)
+  } catch {
+    // Then it waits for its turn.
   }
 }
 
@@ -123,6 +155,7 @@ interface Scheduler {
   readonly set: (thread: number, policy: number) => void
   /** Negative for a thread that is not there. */
   readonly of: (thread: number) => number
+  readonly call: (number: number, thread: number, attributes: Uint8Array, flags: number) => number
 }
 
 let scheduler: Scheduler | undefined
@@ -136,10 +169,13 @@ function openScheduler(): Scheduler {
       const { symbols } = dlopen(library, {
         sched_setscheduler: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
         sched_getscheduler: { args: ['i32'], returns: 'i32' },
+        syscall: { args: ['i64', 'i64', 'ptr', 'i64'], returns: 'i32' },
       })
       scheduler = {
         set: (thread, policy) => void symbols.sched_setscheduler(thread, policy, parameter),
         of: (thread) => symbols.sched_getscheduler(thread),
+        call: (number, thread, attributes, flags) =>
+          symbols.syscall(number, thread, attributes, flags),
       }
       return scheduler
     } catch {

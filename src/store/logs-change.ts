@@ -5,6 +5,8 @@ import { removeRows } from './logs-remove.ts'
 // What is changed in rows that are there: some are taken out, some get another cost. Done by the thread that writes.
 
 export type Change =
+  /** Everything that is there can be found by its words. */
+  | { readonly kind: 'index' }
   /** Rows of these calls go, with all that belongs to them. */
   | { readonly kind: 'delete'; readonly ids: readonly string[] }
   /** Costs in US dollars by the number of their row; null where one is not known. */
@@ -14,7 +16,7 @@ export type Change =
     }
 
 /** Makes a change in one transaction and returns how many rows it was. Throws what SQLite throws. */
-export function applyChange(sqlite: Database, change: Change): number {
+export function applyChange(sqlite: Database, change: Exclude<Change, { kind: 'index' }>): number {
   if (change.kind === 'cost') {
     const write = sqlite.query<unknown, [number | null, number]>(
       'UPDATE calls SET cost = ?1 WHERE n = ?2',

@@ -4,6 +4,7 @@ import type { AppOf } from './logs-apps.ts'
 import { openBlocks } from './logs-bodies.ts'
 import type { BlockWriter } from './logs-bodies.ts'
 import { assembled, metadataIn } from './logs-content.ts'
+import { openIndex } from './logs-index.ts'
 import { openNames } from './logs-names.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
@@ -18,6 +19,8 @@ import { createWords } from './logs-words.ts'
 export interface Insertion {
   /** Writes rows, in the caller's transaction; the rows as JSON text, as lists show them, if they are `told`. */
   insert(rows: readonly LogRow[], how: How): string[]
+  /** Makes words of rows that wait for it findable, if row `from` or a newer one does. In the caller's transaction. */
+  index(from?: number): number
   /** Forgets names that only rows up to `floor` have. In the caller's transaction. */
   prune(floor: number): void
   close(): void
@@ -57,9 +60,7 @@ export function openInsertion(sqlite: Database): Insertion {
   const metadata = sqlite.prepare<unknown, [string, string, number]>(
     'INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)',
   )
-  const words = sqlite.prepare<unknown, [number, string]>(
-    'INSERT INTO words (rowid, text) VALUES (?1, ?2)',
-  )
+  const index = openIndex(sqlite)
   const names = openNames(sqlite)
   const tail = openTail(sqlite)
   const find = createWords()
@@ -121,7 +122,7 @@ export function openInsertion(sqlite: Database): Insertion {
     if (beside.metadata !== null) {
       for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
-    if (found.text !== '') words.run(n, found.text)
+    index.add(n, found.text)
     if (!how.told) return undefined
     const stored: Record<string, Value> = { n, id: values[1]!, session_id: values[2]! }
     NAMED.forEach((name, i) => (stored[name] = tidied(shown[i])))
@@ -139,12 +140,17 @@ export function openInsertion(sqlite: Database): Insertion {
         if (line !== undefined) lines.push(line)
       }
       blocks.flush()
+      if (index.isDue) index.write(last)
       return lines
+    },
+    index(from = last) {
+      return index.mayWait(from) ? index.write(last) : 0
     },
     prune: (floor) => names.prune(floor, last),
     close() {
       // A statement that is still there keeps the file open.
-      for (const statement of [call, texts, metadata, words]) statement.finalize()
+      for (const statement of [call, texts, metadata]) statement.finalize()
+      index.close()
       names.close()
     },
   }

@@ -14,6 +14,8 @@ declare const self: Worker
 
 const tidyEveryMs = 60_000
 const pauseMs = 10
+/** The part of a core that tidying takes when there is much to tidy. What has to make room for rows does not wait for it. */
+const tidyShare = 0.05
 
 let writer: LogWriter | undefined
 let memory = new SharedArrayBuffer(0)
@@ -34,7 +36,10 @@ let next: ReturnType<typeof setTimeout> | undefined
 function tidy(): void {
   next = undefined
   try {
-    if (writer?.tidy()) next = setTimeout(tidy, pauseMs)
+    const from = performance.now()
+    if (!writer?.tidy()) return
+    const tookMs = performance.now() - from
+    next = setTimeout(tidy, Math.max(pauseMs, tookMs / tidyShare))
   } catch {
     // What is too much now is still too much later, and a file that cannot be used is found out by the next batch.
   }

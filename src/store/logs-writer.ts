@@ -149,6 +149,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     if (doomed > 0) {
       sqlite
         .transaction(() => {
+          // What goes must be in the index, or it would come into it later.
+          insertion?.index(Math.max(...first.map(({ n }) => n), ...others.map(({ n }) => n)))
           removeRows(
             sqlite,
             others.map(({ n }) => n),
@@ -191,6 +193,21 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       if (isBehind) return
     }
     shrink()
+  }
+
+  /** Makes everything that is written findable by its words. */
+  function index(): number {
+    const sqlite = ready()
+    try {
+      const seen = versionOf(sqlite)
+      if (seen !== version) forget()
+      version = seen
+      const own = (insertion ??= openInsertion(sqlite))
+      return sqlite.transaction(() => own.index()).immediate()
+    } catch (thrown) {
+      forget()
+      throw thrown
+    }
   }
 
   function failed(thrown: unknown): void {
@@ -236,6 +253,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     change(change) {
       try {
+        if (change.kind !== 'cost') {
+          const indexed = index()
+          if (change.kind === 'index') return indexed
+        }
         return applyChange(ready(), change)
       } catch (thrown) {
         if (isDamage(thrown)) moveAside(thrown)
@@ -283,6 +304,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       }
     },
     close() {
+      if (insertion) index()
       open?.run('PRAGMA wal_checkpoint(TRUNCATE)')
       shut()
     },

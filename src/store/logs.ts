@@ -209,6 +209,34 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
 
   const readers = createReaders(path, inspect)
 
+  /** Lets a question find what was added before it. */
+  async function readyFor(question: Question | ExportQuestion): Promise<void> {
+    if (!('filters' in question) || !question.filters['content_search']?.trim()) {
+      await settled(settleMs)
+      return
+    }
+    try {
+      await change({ kind: 'index' })
+    } catch {
+      // What cannot be written to can perhaps be read.
+    }
+  }
+
+  async function change(wanted: Change): Promise<number> {
+    await settled(settleMs)
+    if (isClosed || changes.size >= maxAsked) throw unavailable('too much is being changed')
+    const { promise, resolve } = Promise.withResolvers<number | GatewayError>()
+    const own = ++seq
+    changes.set(own, resolve)
+    writer ??= startWriter()
+    writer.tell({ kind: 'change', seq: own, change: wanted })
+    const limit = setTimeout(() => changed(own, unavailable('the change took too long')), askMs)
+    const outcome = await promise
+    clearTimeout(limit)
+    if (outcome instanceof GatewayError) throw outcome
+    return outcome
+  }
+
   return {
     path,
     add(row) {
@@ -237,30 +265,17 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       return failure
     },
     async ask(question) {
-      await settled(settleMs)
+      await readyFor(question)
       if (isClosed) throw unavailable('the gateway is shutting down')
       return (await readers.ask(question)).text
     },
     async export(question) {
-      if (question.after === undefined) await settled(settleMs)
+      if (question.after === undefined) await readyFor(question)
       if (isClosed) throw unavailable('the gateway is shutting down')
       const { text, bytes = new Uint8Array() } = await readers.ask(question)
       return { bytes, after: JSON.parse(text) as string | null }
     },
-    async change(change) {
-      await settled(settleMs)
-      if (isClosed || changes.size >= maxAsked) throw unavailable('too much is being changed')
-      const { promise, resolve } = Promise.withResolvers<number | GatewayError>()
-      const own = ++seq
-      changes.set(own, resolve)
-      writer ??= startWriter()
-      writer.tell({ kind: 'change', seq: own, change })
-      const limit = setTimeout(() => changed(own, unavailable('the change took too long')), askMs)
-      const outcome = await promise
-      clearTimeout(limit)
-      if (outcome instanceof GatewayError) throw outcome
-      return outcome
-    },
+    change,
     watch(listener) {
       watchers.add(listener)
       return () => void watchers.delete(listener)

@@ -324,10 +324,10 @@ describe('large bodies', () => {
 })
 
 test('compiling changes no answer', () => {
-  const wrong = { ...chat, messages: [{ role: 5 }] }
-  const before = checkRequest('chat_completion', wrong)
+  const bad = { ...chat, messages: [{ role: 5 }] }
+  const before = checkRequest('chat_completion', bad)
   expect(before?.param).toBe('messages[0].role')
   compileChecker('chat_completion')
   expect(checkRequest('chat_completion', chat)).toBeUndefined()
-  expect(checkRequest('chat_completion', wrong)).toEqual(before)
+  expect(checkRequest('chat_completion', bad)).toEqual(before)
 })
