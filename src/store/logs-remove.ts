@@ -55,7 +55,11 @@ export function removeOldest(sqlite: Database, numbers: readonly number[]): bool
   sqlite.query('UPDATE bounds SET floor = ?1').run(last)
   // Rows up to here are all to go, whatever their numbers.
   removeMetadata(sqlite, numbers[0]!, last)
-  for (const n of numbers) removeRow(sqlite, n)
+  // Table by table: to go from one to the other for every row takes nearly twice as long.
+  sqlite.query('DELETE FROM calls WHERE n <= ?1').run(last)
+  sqlite.query('DELETE FROM texts WHERE n <= ?1').run(last)
+  const unsay = sqlite.query('DELETE FROM words WHERE rowid = ?1')
+  for (const n of numbers) unsay.run(n)
   sqlite.query('DELETE FROM gone WHERE n <= ?1').run(last)
   removeBlocks(sqlite)
   if (segmentOf(before + 1) === segmentOf(last + 1)) return false

@@ -61,6 +61,8 @@ const slicesPerShrinking = 16
 const looseShare = 0.2
 /** Rows that stand behind younger ones wait for these, unless they are older by so much. */
 const disorderMs = 3_600_000
+/** Of the rows that were tidied away, so many are remembered for those that come. */
+const maxRoom = 10_000
 /** After room was made there is some left, so that it need not be made for every batch. */
 const roomFactor = 0.95
 
@@ -87,6 +89,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   const known = new Map<string, Secrets>()
   let slicesSince = 0
   let isBehind = false
+  /** Rows that were tidied away, and no others written in their place. */
+  let room = 0
 
   function ready(): Database {
     if (open) return open
@@ -185,14 +189,17 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     const chars = rows.reduce((sum, row) => sum + charsOf(row), 0)
     const places = chars / bytesOfRow(sqlite, sizeOf(sqlite, path).used)
     const least = Math.max(rows.length, places) * roomShare
-    isBehind = false
-    for (let made = 0; tidy();) {
-      made += rowsInSlice
-      isBehind = made >= least
-      // The rows take the place of those that went, so the file can shrink later as well.
-      if (isBehind) return
+    while (room < least) {
+      isBehind = tidy()
+      if (!isBehind) {
+        room = 0
+        shrink()
+        return
+      }
+      room += rowsInSlice
     }
-    shrink()
+    // The rows take the place of those that went, so the file can shrink later as well.
+    room -= least
   }
 
   /** Makes everything that is written findable by its words. */
@@ -278,6 +285,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         // Somebody has deleted it: what is written to it goes nowhere.
         if (open && !existsSync(path)) shut()
         const hasMore = tidy()
+        room = hasMore ? Math.min(maxRoom, room + rowsInSlice) : 0
+        isBehind &&= hasMore
         if (!hasMore || ++slicesSince >= slicesPerShrinking) {
           slicesSince = 0
           shrink()
