@@ -35,7 +35,7 @@ import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import type { Underway, UnderwayOptions } from '#pipeline/underway.ts'
 import { createWebhooks, recipientsIn } from '#pipeline/webhooks.ts'
-import { arePricesSlow, warmPrices } from '#prices/data.ts'
+import { warmPrices } from '#prices/data.ts'
 import { VENDOR_FACTS } from '#providers/registry.ts'
 import { createDb } from '#store/db.ts'
 import { createDeliveryStore } from '#store/deliveries.ts'
@@ -237,7 +237,7 @@ export function startApp(options: AppOptions): StartResult {
   warmCheckers()
   // Before the first rows are written.
   if (agents) setTimeout(() => agents.refresh(), 0)
-  setTimeout(warmPrices, pricesAfterMs).unref()
+  setTimeout(warmPricesSoon, pricesAfterMs).unref()
 
   return {
     problems: [],
@@ -308,12 +308,21 @@ function createServices(
       log,
       sinks,
       (call, books, usage) => bookedCost(call, books, usage, snapshot()),
-      arePricesSlow,
+      warmPricesSoon,
     ),
     responses,
     sessions: createSessions(),
     tripped: new Map(),
   }
+}
+
+let isWarm = false
+
+/** What a call costs is asked when it ends; the list is loaded while the provider works on the first. */
+function warmPricesSoon(): void {
+  if (isWarm) return
+  isWarm = true
+  setImmediate(warmPrices)
 }
 
 /** A gateway that knows its configuration and nothing else, and neither listens nor keeps anything. */

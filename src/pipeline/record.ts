@@ -48,21 +48,20 @@ export interface Recorder {
 
 /**
  * Writes one log line for each call that failed, at the level of its error, and one at debug for the others, and gives
- * each sink that listens one record of every call, however it ended: at once, or, while prices are slow to
- * find, as soon as the answer has left.
+ * each sink that listens one record of every call, however it ended. `onOpen` runs as each call begins.
  */
 export function createRecorder(
   log: Logger,
   sinks: readonly CallSink[] = [],
   price: Price = () => undefined,
-  isSlow: () => boolean = () => false,
+  onOpen: () => void = () => undefined,
 ): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
   const open: Settlement[] = []
   const seen = new Set<string>()
   const last = { endpoint: undefined, stream: false }
   const unfinished = new Unfinished()
-  const desk: Desk = { log, sinks, price, isSlow, totals, open, seen, last, unfinished }
+  const desk: Desk = { log, sinks, price, onOpen, totals, open, seen, last, unfinished }
   return {
     totals,
     get underway() {
@@ -86,7 +85,7 @@ interface Desk {
   readonly log: Logger
   readonly sinks: readonly CallSink[]
   readonly price: Price
-  readonly isSlow: () => boolean
+  readonly onOpen: () => void
   readonly unfinished: Unfinished
   readonly totals: Totals
   /** Those that are not closed. An array that closes its gaps, for the reason that `inflight.ts` gives. */
@@ -112,6 +111,7 @@ class Settlement implements Settle, OpenCall {
     this.#desk = desk
     this.books = new Books(call, wantsContent(call, desk.sinks))
     const { open, last, seen } = desk
+    desk.onOpen()
     this.#slot = open.length
     open.push(this)
     if (call.endpoint !== last.endpoint || call.stream !== last.stream) {
@@ -149,17 +149,11 @@ class Settlement implements Settle, OpenCall {
   }
 
   #tell(error: GatewayError | undefined, usage: Usage | undefined): void {
-    const now = performance.now()
-    if (this.#desk.isSlow()) setImmediate(() => this.#note(error, usage, now))
-    else this.#note(error, usage, now)
-  }
-
-  #note(error: GatewayError | undefined, usage: Usage | undefined, now: number): void {
     const { log, sinks } = this.#desk
     let record: CallRecord | undefined
     for (const sink of sinks) {
       if (!sink.isListening) continue
-      record ??= recordOf(this.call, this.books, error, usage, this.#desk, now)
+      record ??= recordOf(this.call, this.books, error, usage, this.#desk)
       try {
         sink.settled(record)
       } catch (thrown) {
@@ -196,8 +190,8 @@ function recordOf(
   error: GatewayError | undefined,
   usage: Usage | undefined,
   { price, unfinished }: Desk,
-  now: number,
 ): CallRecord {
+  const now = performance.now()
   books.received(now)
   const { later } = books
   if (later && !later.isDone && !isLookedUp(call)) unfinished.begun(books.provider, later)

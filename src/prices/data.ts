@@ -19,11 +19,6 @@ function load(): List {
   return list
 }
 
-/** The next question waits for the list to be loaded. */
-export function arePricesSlow(): boolean {
-  return list === undefined
-}
-
 /** Loads the list ahead of the first question. */
 export function warmPrices(): void {
   load()
