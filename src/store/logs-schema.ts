@@ -17,7 +17,8 @@ import type { SummingQuestion } from './logs-sums.ts'
 // - `calls`, the table behind `logs`: narrow. Texts that recur are numbers there (`provider_k` …) that `names` (k, text)
 //   explains; `success` is 1 or 0. Indexed by n, at_ms, id and session_id only: what is searched otherwise is in `segments`.
 // - `texts`, the table behind `details`. `blocks`: the bodies of many rows, compressed together.
-// - `metadata` (name, value, n) and `words` (full text, rowid = n): what can be searched for beside the facts.
+// - `metadata` (name, value, n) and `words` (full text, rowid = n): what can be searched for beside the facts. The words of
+//   rows behind `indexed.n` are not in `words` yet (`logs-index.ts`).
 // - `segments`: the facts of 2,048 rows at a time, one fact after the other, each with its least and greatest value, so
 //   that a search reads little (`logs-segments.ts`, `logs-scan.ts`). Rows behind the last segment are only in `calls`.
 // - `bounds.floor`: rows up to here are gone for good; `gone`: single rows that are; `stale`: segments whose costs have

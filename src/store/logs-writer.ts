@@ -313,7 +313,11 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       }
     },
     close() {
-      if (insertion) index()
+      try {
+        if (insertion) index()
+      } catch {
+        // Whoever opens the file next finds in the rows what was not indexed.
+      }
       open?.run('PRAGMA wal_checkpoint(TRUNCATE)')
       shut()
     },

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
 
 import { startUpstream } from '../helpers/upstream.ts'
 import { scratch, serve } from './program.ts'
@@ -18,6 +19,44 @@ function policies(pid: number): Map<string, number[]> {
   }
   return found
 }
+
+/** How long the turns of the process's threads are, in nanoseconds, by their names; empty where Linux does not tell. */
+function turns(pid: number): Map<string, number[]> {
+  const found = new Map<string, number[]>()
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const path = `/proc/${pid}/task/${thread}/sched`
+    const said = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    const [, ns] = /^se\.slice\s*:\s*(\d+)/m.exec(said) ?? []
+    if (ns === undefined) continue
+    const name = readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim()
+    found.set(name, [...(found.get(name) ?? []), Number(ns)])
+  }
+  return found
+}
+
+/** Only since Linux 6.12 a thread may ask for its turns. */
+const [major = 0, minor = 0] = release().split('.').map(Number)
+const mayAsk = process.platform === 'linux' && (major > 6 || (major === 6 && minor >= 12))
+
+test.if(mayAsk && turns(process.pid).size > 0)(
+  'the thread that answers calls takes short turns, those that it started the usual ones',
+  async () => {
+    using dir = scratch()
+    await using program = await serve(['--app-dir', dir.path])
+    const answer = await fetch(`${program.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'mock/echo', messages: [{ role: 'user', content: 'Hi' }] }),
+    })
+    expect(await answer.json()).toMatchObject({ object: 'chat.completion' })
+    expect(await (await fetch(`${program.url}/api/logs`)).json()).toHaveProperty('logs')
+    const main = readFileSync(`/proc/${program.pid}/task/${program.pid}/comm`, 'utf8').trim()
+    const { [main]: own, Worker: workers = [] } = Object.fromEntries(turns(program.pid))
+    expect(own).toEqual([100_000])
+    expect(workers.length).toBeGreaterThan(0)
+    for (const turn of workers) expect(turn).toBeGreaterThan(100_000)
+  },
+)
 
 test.if(process.platform === 'linux')(
   'the threads that send requests and write the log work in batches, the one that searches it when a core is idle',
