@@ -106,6 +106,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
 
   function shut(): void {
     forget()
+    room = 0
     open?.close()
     open = undefined
   }
@@ -114,6 +115,14 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   function forget(): void {
     insertion?.close()
     insertion = undefined
+  }
+
+  /** In a transaction: another process may have the same folder, and nobody else writes from here to the end. */
+  function inserting(sqlite: Database): Insertion {
+    const seen = versionOf(sqlite)
+    if (seen !== version) forget()
+    version = seen
+    return (insertion ??= openInsertion(sqlite))
   }
 
   function moveAside(thrown: unknown): void {
@@ -206,11 +215,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   function index(): number {
     const sqlite = ready()
     try {
-      const seen = versionOf(sqlite)
-      if (seen !== version) forget()
-      version = seen
-      const own = (insertion ??= openInsertion(sqlite))
-      return sqlite.transaction(() => own.index()).immediate()
+      return sqlite.transaction(() => inserting(sqlite).index()).immediate()
     } catch (thrown) {
       forget()
       throw thrown
@@ -232,12 +237,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         let lines: readonly string[] = []
         sqlite
           .transaction(() => {
-            // Another process may have the same folder; nobody else writes from here to the end.
-            const seen = versionOf(sqlite)
-            if (seen !== version) forget()
-            version = seen
-            insertion ??= openInsertion(sqlite)
-            lines = insertion.insert(rows, {
+            lines = inserting(sqlite).insert(rows, {
               told,
               maxBodyChars: limits.maxBodyChars,
               appOf,
