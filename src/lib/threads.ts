@@ -54,8 +54,12 @@ export function batchServants(): () => void {
   }
 }
 
-/** As short as Linux lets it be (`sched_attr.sched_runtime`, sched_setattr(2)). */
-const sliceNs = 100_000n
+/**
+ * `sched_attr.sched_runtime`, sched_setattr(2). Shorter than the usual 3 ms, and longer than a few calls take: a thread
+ * whose turn is over while it still has something to do may have to wait until the clock ticks, for up to 4 ms, even for
+ * one that is only to run when nobody else wants to.
+ */
+const sliceNs = 500_000n
 const attributesSize = 48
 /** Threads that this one starts have the usual turns (`SCHED_FLAG_RESET_ON_FORK`). */
 const resetOnFork = 1n
@@ -83,6 +87,28 @@ export function takeShortTurns(): void {
     call(number, 0, new Uint8Array(attributes.buffer), 0)
   } catch {
     // Then it waits for its turn.
+  }
+}
+
+let giveUp: (() => void) | undefined
+
+/**
+ * Lets other threads that wait for this core go first (`sched_yield`); returns at once where there are none, and does
+ * nothing but on Linux. For work that takes milliseconds: a thread that works in batches does not interrupt anybody,
+ * and so waits behind whatever runs on its core, however unimportant that is.
+ */
+export function yieldTurn(): void {
+  giveUp ??= openYield()
+  giveUp()
+}
+
+function openYield(): () => void {
+  const nothing = (): void => undefined
+  if (process.platform !== 'linux') return nothing
+  try {
+    return openScheduler().yieldTurn
+  } catch {
+    return nothing
   }
 }
 
@@ -155,6 +181,8 @@ interface Scheduler {
   readonly set: (thread: number, policy: number) => void
   /** Negative for a thread that is not there. */
   readonly of: (thread: number) => number
+  /** The calling thread's. */
+  readonly yieldTurn: () => void
   readonly call: (number: number, thread: number, attributes: Uint8Array, flags: number) => number
 }
 
@@ -169,11 +197,13 @@ function openScheduler(): Scheduler {
       const { symbols } = dlopen(library, {
         sched_setscheduler: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
         sched_getscheduler: { args: ['i32'], returns: 'i32' },
+        sched_yield: { args: [], returns: 'i32' },
         syscall: { args: ['i64', 'i64', 'ptr', 'i64'], returns: 'i32' },
       })
       scheduler = {
         set: (thread, policy) => void symbols.sched_setscheduler(thread, policy, parameter),
         of: (thread) => symbols.sched_getscheduler(thread),
+        yieldTurn: () => void symbols.sched_yield(),
         call: (number, thread, attributes, flags) =>
           symbols.syscall(number, thread, attributes, flags),
       }

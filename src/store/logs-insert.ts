@@ -33,6 +33,8 @@ export interface How {
   /** Which program a caller is. */
   readonly appOf: AppOf
   readonly told: boolean
+  /** Called after every few rows. */
+  readonly pause: () => void
 }
 
 const places = (count: number): string =>
@@ -46,6 +48,8 @@ const factPlaces = FACTS.map(({ name }) => {
   const place = CALL_COLUMNS.indexOf(name)
   return place < 0 ? CALL_COLUMNS.length : place
 })
+
+const rowsBetweenPauses = 4
 
 type Value = string | number | null
 
@@ -135,10 +139,11 @@ export function openInsertion(sqlite: Database): Insertion {
     insert(rows, how) {
       const blocks = openBlocks(sqlite)
       const lines: string[] = []
-      for (const row of rows) {
+      rows.forEach((row, i) => {
+        if (i % rowsBetweenPauses === 0) how.pause()
         const line = insert(row, blocks, how)
         if (line !== undefined) lines.push(line)
-      }
+      })
       blocks.flush()
       if (index.isDue) index.write(last)
       return lines

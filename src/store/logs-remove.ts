@@ -42,12 +42,18 @@ function removeMetadata(sqlite: Database, from: number, last: number): void {
 
 /** Blocks that are given back at once: they may be large. */
 const blocksInSlice = 8
+const rowsBetweenPauses = 8
 
 /**
  * Takes out the oldest rows, up to number `last`, and the blocks and segments that nobody needs any more. In a
- * transaction. Returns whether a segment came to its end, which is when names may have become free.
+ * transaction. Returns whether a segment came to its end, which is when names may have become free. `pause` is called
+ * several times in a millisecond.
  */
-export function removeOldest(sqlite: Database, numbers: readonly number[]): boolean {
+export function removeOldest(
+  sqlite: Database,
+  numbers: readonly number[],
+  pause: () => void,
+): boolean {
   const last = numbers.at(-1)
   if (last === undefined) return false
   const before = floorOf(sqlite)
@@ -57,11 +63,17 @@ export function removeOldest(sqlite: Database, numbers: readonly number[]): bool
   removeMetadata(sqlite, numbers[0]!, last)
   // Table by table: to go from one to the other for every row takes nearly twice as long.
   sqlite.query('DELETE FROM calls WHERE n <= ?1').run(last)
+  pause()
   sqlite.query('DELETE FROM texts WHERE n <= ?1').run(last)
   const unsay = sqlite.query('DELETE FROM words WHERE rowid = ?1')
-  for (const n of numbers) unsay.run(n)
+  numbers.forEach((n, i) => {
+    if (i % rowsBetweenPauses === 0) pause()
+    unsay.run(n)
+  })
   sqlite.query('DELETE FROM gone WHERE n <= ?1').run(last)
+  pause()
   removeBlocks(sqlite)
+  pause()
   if (segmentOf(before + 1) === segmentOf(last + 1)) return false
   FACTS.forEach((_, place) => {
     sqlite

@@ -1,4 +1,4 @@
-import { giveWay } from '#lib/threads.ts'
+import { giveWay, yieldTurn } from '#lib/threads.ts'
 
 import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
@@ -55,6 +55,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
         writer = createLogWriter({
           path,
           limits,
+          pause: yieldTurn,
           onAside: (aside, reason) => say({ kind: 'aside', path: aside, why: reason }),
         })
         rounds = setInterval(() => (next ??= setTimeout(tidy)), tidyEveryMs)

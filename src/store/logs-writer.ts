@@ -47,6 +47,8 @@ export interface LogWriterOptions {
   /** The file could not be gone on with; it lies at `path` now and a new one is in its place. */
   readonly onAside: (path: string, why: string) => void
   readonly now?: () => number
+  /** Called every few rows of what is not urgent, so that other threads may have this one's core. */
+  readonly pause?: () => void
 }
 
 const maxKnownSecrets = 200
@@ -63,8 +65,12 @@ const looseShare = 0.2
 const disorderMs = 3_600_000
 /** Of the rows that were tidied away, so many are remembered for those that come. */
 const maxRoom = 10_000
+/** A batch of so many is urgent: whoever lets others go first gets little of a core that is always wanted. */
+const manyRows = 500
 /** After room was made there is some left, so that it need not be made for every batch. */
 const roomFactor = 0.95
+
+const never = (): void => undefined
 
 const oldest = `SELECT n, at_ms FROM calls ORDER BY n LIMIT ?1`
 
@@ -79,7 +85,7 @@ function bytesOfRow(sqlite: Database, used: number): number {
 }
 
 export function createLogWriter(options: LogWriterOptions): LogWriter {
-  const { path, onAside, now = Date.now } = options
+  const { path, onAside, now = Date.now, pause = never } = options
   let { limits } = options
   let open: Database | undefined
   let insertion: Insertion | undefined
@@ -143,7 +149,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     return found
   }
 
-  function tidy(): boolean {
+  function tidy(pauses: () => void): boolean {
     const sqlite = ready()
     const size = sizeOf(sqlite, path)
     const excess = size.used - limits.maxBytes * roomFactor * 0.9
@@ -171,6 +177,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
           const isSegment = removeOldest(
             sqlite,
             first.map(({ n }) => n),
+            pauses,
           )
           if (isSegment) insertion?.prune(first.at(-1)!.n)
         })
@@ -193,13 +200,13 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   }
 
   /** Makes room for what is written next. What else is too much goes later: somebody may wait for these rows. */
-  function makeRoom(rows: readonly LogRow[]): void {
+  function makeRoom(rows: readonly LogRow[], pauses: () => void): void {
     const sqlite = ready()
     const chars = rows.reduce((sum, row) => sum + charsOf(row), 0)
     const places = chars / bytesOfRow(sqlite, sizeOf(sqlite, path).used)
     const least = Math.max(rows.length, places) * roomShare
     while (room < least) {
-      isBehind = tidy()
+      isBehind = tidy(pauses)
       if (!isBehind) {
         room = 0
         shrink()
@@ -230,15 +237,17 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
 
   return {
     write(rows, told, areClean = false) {
+      const pauses = rows.length < manyRows ? pause : never
       try {
         // First, so that the file is never larger than its bound and one batch.
-        makeRoom(rows)
+        makeRoom(rows, pauses)
         const sqlite = ready()
         let lines: readonly string[] = []
         sqlite
           .transaction(() => {
             lines = inserting(sqlite).insert(rows, {
               told,
+              pause: pauses,
               maxBodyChars: limits.maxBodyChars,
               appOf,
               secretsFor: (row) =>
@@ -284,7 +293,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       try {
         // Somebody has deleted it: what is written to it goes nowhere.
         if (open && !existsSync(path)) shut()
-        const hasMore = tidy()
+        const hasMore = tidy(pause)
         room = hasMore ? Math.min(maxRoom, room + rowsInSlice) : 0
         isBehind &&= hasMore
         if (!hasMore || ++slicesSince >= slicesPerShrinking) {

@@ -52,9 +52,9 @@ test.if(mayAsk && turns(process.pid).size > 0)(
     expect(await (await fetch(`${program.url}/api/logs`)).json()).toHaveProperty('logs')
     const main = readFileSync(`/proc/${program.pid}/task/${program.pid}/comm`, 'utf8').trim()
     const { [main]: own, Worker: workers = [] } = Object.fromEntries(turns(program.pid))
-    expect(own).toEqual([100_000])
+    expect(own).toEqual([500_000])
     expect(workers.length).toBeGreaterThan(0)
-    for (const turn of workers) expect(turn).toBeGreaterThan(100_000)
+    for (const turn of workers) expect(turn).toBeGreaterThan(500_000)
   },
 )
 

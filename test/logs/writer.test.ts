@@ -31,7 +31,7 @@ interface Rig extends Disposable {
   ids(): string[]
 }
 
-function rig(limits: Partial<typeof wide> = {}, now?: () => number): Rig {
+function rig(limits: Partial<typeof wide> = {}, now?: () => number, pause?: () => void): Rig {
   const dir = mkdtempSync(join(tmpdir(), 'asbru-logs-'))
   const path = join(dir, 'logs.db')
   const asides: string[] = []
@@ -40,6 +40,7 @@ function rig(limits: Partial<typeof wide> = {}, now?: () => number): Rig {
     limits: { ...wide, ...limits },
     onAside: (aside) => asides.push(aside),
     ...(now && { now }),
+    ...(pause && { pause }),
   })
   return {
     path,
@@ -206,6 +207,30 @@ test('a batch is written whole or not at all', () => {
   expect(() => own.writer.write([row('a'), broken], false)).toThrow()
   own.writer.write([row('c')], false)
   expect(own.ids()).toEqual(['c'])
+})
+
+test('others may have its core after every few rows and while it tidies, unless many rows wait', () => {
+  let now = 1_000_000
+  let pauses = 0
+  using own = rig(
+    { maxAgeMs: 1000 },
+    () => now,
+    () => {
+      pauses += 1
+    },
+  )
+  const taken = (work: () => void): number => {
+    pauses = 0
+    work()
+    return pauses
+  }
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, i) => row(`${i}`, { atMs: now }))
+  expect(taken(() => own.writer.write(rows(400), false))).toBeGreaterThanOrEqual(100)
+  expect(taken(() => own.writer.write(rows(600), false))).toBe(0)
+  now += 10_000
+  expect(taken(() => own.writer.tidy())).toBeGreaterThanOrEqual(5)
+  expect(taken(() => own.writer.write(rows(600), false))).toBe(0)
 })
 
 test('two that write one file in turns lose nothing', () => {
