@@ -13,8 +13,11 @@ export interface WordIndex {
   add(n: number, text: string): void
   /** Whether so much waits that it should be written. */
   readonly isDue: boolean
-  /** Writes what waits, rows up to `last` being all there are; in the caller's transaction. Returns how many rows. */
-  write(last: number): number
+  /**
+   * Writes what waits, rows up to `last` being all there are; in the caller's transaction. Returns how many rows.
+   * `pause` is called after every few of them.
+   */
+  write(last: number, pause?: () => void): number
   /** Whether row `n` may be waiting. */
   mayWait(n: number): boolean
   close(): void
@@ -22,6 +25,7 @@ export interface WordIndex {
 
 const rowsDue = 1000
 const charsDue = 1024 * 1024
+const rowsBetweenPauses = 16
 /** Of a text that has to be found again. */
 const maxChars = 8 * 1024
 
@@ -63,10 +67,13 @@ export function openIndex(sqlite: Database): WordIndex {
     get isDue() {
       return waiting.length >= rowsDue || chars >= charsDue
     },
-    write(last) {
+    write(last, pause) {
       const count = waiting.length + (isLooked || last <= upTo ? 0 : putLeft())
       isLooked = true
-      for (const [n, text] of waiting) put(n, text)
+      waiting.forEach(([n, text], i) => {
+        if (i % rowsBetweenPauses === 0) pause?.()
+        put(n, text)
+      })
       waiting = []
       chars = 0
       if (last > upTo) sqlite.query('UPDATE indexed SET n = ?1').run(last)

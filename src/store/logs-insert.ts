@@ -145,7 +145,7 @@ export function openInsertion(sqlite: Database): Insertion {
         if (line !== undefined) lines.push(line)
       })
       blocks.flush()
-      if (index.isDue) index.write(last)
+      if (index.isDue) index.write(last, how.pause)
       return lines
     },
     index(from = last) {
