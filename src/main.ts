@@ -39,11 +39,11 @@ const engineOptions = {
   // it double. A fifth costs no more time that could be measured, and a sixth less memory; with less, large bodies cost
   // more.
   BUN_JSC_heapGrowthMaxIncrease: '1.2',
-  // How often a function runs before it is optimised, in the engine's count (a call counts 15). With its own 1,000 much
-  // of a start goes into code that is run once more or never; with 10,000 the first ten thousand calls take half as long
-  // again. At 3,000 both cost little.
-  BUN_JSC_thresholdForOptimizeAfterWarmUp: '3000',
-  BUN_JSC_thresholdForOptimizeAfterLongWarmUp: '3000',
+  // How often a function runs before it is optimised, in the engine's count (a call counts 15). With its own 1,000 a start
+  // takes a sixth longer, for code that is run once more or never; with 10,000 the first ten thousand calls take half as
+  // long again.
+  BUN_JSC_thresholdForOptimizeAfterWarmUp: '5000',
+  BUN_JSC_thresholdForOptimizeAfterLongWarmUp: '5000',
 }
 
 /**

@@ -136,7 +136,7 @@ function onExecutable(): void {
       expect(environment.split('\0')).toEqual(
         expect.arrayContaining([
           'BUN_JSC_heapGrowthMaxIncrease=1.2',
-          'BUN_JSC_thresholdForOptimizeAfterWarmUp=3000',
+          'BUN_JSC_thresholdForOptimizeAfterWarmUp=5000',
         ]),
       )
       child.kill('SIGTERM')
