@@ -1,7 +1,9 @@
 import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
-import { columnOf, isBare, phraseOf, ranges, timesOf, valuesFor, whereOf } from './logs-filter.ts'
+import { columnOf, isBare, ranges, timesOf, valuesFor, whereOf } from './logs-filter.ts'
+import { rowsWith } from './logs-lookup.ts'
 import { placeOf } from './logs-scan.ts'
+import type { Among } from './logs-scan.ts'
 import type { Filters } from './logs-schema.ts'
 
 // The filters of the log's API as conditions on facts, for searches that walk over segments.
@@ -17,18 +19,18 @@ export type Condition =
     }
   | { readonly kind: 'missing'; readonly place: number }
 
-/** Rows that stand in an index of their own: a SELECT of their numbers, and one that tells whether one is among them. */
+/** Rows that stand in an index of SQLite: a SELECT of their numbers, and one that tells whether one is among them. */
 export interface Source {
   readonly sql: string
   readonly values: readonly SQLQueryBindings[]
-  readonly check?: string
-  /** Values that find fewer rows, and fast however many there are: whole words instead of beginnings. */
-  readonly exact?: readonly SQLQueryBindings[]
+  readonly check: string
 }
 
 export interface Wanted {
   readonly conditions: readonly Condition[]
   readonly sources: readonly Source[]
+  /** Rows that are known already: those with the words that are looked for. */
+  readonly among: readonly Among[]
 }
 
 /** What `filters` want. Throws `BadFilter`. */
@@ -37,6 +39,7 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
   whereOf(filters, nowMs)
   const conditions: Condition[] = []
   const sources: Source[] = []
+  const among: Among[] = []
   const between = (name: string, low: number, high: number): void => {
     conditions.push({ kind: 'between', place: placeOf(name), low, high })
   }
@@ -90,20 +93,12 @@ export function wantedOf(db: Database, filters: Filters, nowMs: number): Wanted 
   const { start, end } = timesOf(filters, nowMs)
   if (start > -Infinity || end < Infinity) between('at_ms', start, end)
   const { content_search: search } = filters
-  if (search?.trim()) {
-    const sql = 'SELECT rowid AS n FROM words WHERE words MATCH ?'
-    sources.push({
-      sql,
-      values: [phraseOf(search)],
-      exact: [phraseOf(search).replace(/\*$/, '')],
-      check: `${sql} AND rowid = ?`,
-    })
-  }
+  if (search?.trim()) among.push(rowsWith(db, search))
   if (filters['missing_cost_only'] === 'true') {
     conditions.push({ kind: 'missing', place: placeOf('cost') })
   }
   if (filters['roots_only'] === 'true') equal('in_session', 0)
-  return { conditions, sources }
+  return { conditions, sources, among }
 }
 
 /** Names of these models with a provider before them. */

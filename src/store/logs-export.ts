@@ -2,9 +2,10 @@ import type { Database, SQLQueryBindings } from 'bun:sqlite'
 
 import { createBodies } from './logs-bodies.ts'
 import { whereOf } from './logs-filter.ts'
+import { rowsWith } from './logs-lookup.ts'
 import { detailed, listed } from './logs-row.ts'
 import type { DetailedRow, StoredRow } from './logs-row.ts'
-import type { ExportedPage, ExportQuestion } from './logs-schema.ts'
+import type { ExportedPage, ExportQuestion, Filters } from './logs-schema.ts'
 
 // The log as a text to take away, a page at a time.
 
@@ -16,13 +17,7 @@ const encoder = new TextEncoder()
 export function exported(db: Database | undefined, question: ExportQuestion): ExportedPage {
   if (!db) return { bytes: new Uint8Array(), after: null }
   const { format, after = '0' } = question
-  const where = whereOf(question.filters, Date.now())
-  const rows = db
-    .query<DetailedRow, SQLQueryBindings[]>(
-      `SELECT * FROM logs JOIN details USING (n) ${joined(where.sql, 'logs.n > ?')}
-       ORDER BY logs.n LIMIT ${rowsInPage}`,
-    )
-    .all(...where.values, Number(after))
+  const { rows, last } = pageAfter(db, question.filters, Number(after))
   const bodies = createBodies(db)
   const lines = rows.map((row) =>
     format === 'ndjson'
@@ -32,11 +27,52 @@ export function exported(db: Database | undefined, question: ExportQuestion): Ex
   if (format === 'csv' && after === '0') {
     lines.unshift(csvLine(Object.keys(listed(rows[0] ?? emptyRow))))
   }
-  const last = rows.length === rowsInPage ? rows.at(-1)?.n : undefined
   return {
     bytes: encoder.encode(lines.map((line) => `${line}\n`).join('')),
     after: last === undefined ? null : String(last),
   }
+}
+
+interface Page {
+  readonly rows: readonly DetailedRow[]
+  /** The row up to which this was all; undefined when there are no more. */
+  readonly last: number | undefined
+}
+
+/** So many rows with words that are looked for are looked at for other filters at once, and so many times. */
+const candidatesAtOnce = 1000
+const maxLooks = 20
+
+function pageAfter(db: Database, filters: Filters, after: number): Page {
+  const where = whereOf(filters, Date.now())
+  const search = filters['content_search']?.trim()
+  const read = (condition: string, from: number, ...more: SQLQueryBindings[]): DetailedRow[] =>
+    db
+      .query<DetailedRow, SQLQueryBindings[]>(
+        `SELECT * FROM logs JOIN details USING (n) ${joined(where.sql, `logs.n > ?${condition}`)}
+         ORDER BY logs.n LIMIT ${rowsInPage}`,
+      )
+      .all(...where.values, from, ...more)
+  if (!search) {
+    const rows = read('', after)
+    return { rows, last: rows.length === rowsInPage ? rows.at(-1)?.n : undefined }
+  }
+  const among = rowsWith(db, search)
+  const rows: DetailedRow[] = []
+  let from = after
+  for (let looks = 0; looks < maxLooks; looks++) {
+    const candidates: number[] = []
+    for (let n = Math.max(from + 1, among.low); n <= among.high; n++) {
+      if (among.has(n) && candidates.push(n) === candidatesAtOnce) break
+    }
+    rows.push(
+      ...read(' AND logs.n IN (SELECT value FROM json_each(?))', from, JSON.stringify(candidates)),
+    )
+    if (rows.length >= rowsInPage) return { rows, last: rows.at(-1)?.n }
+    if (candidates.length < candidatesAtOnce) return { rows, last: undefined }
+    from = candidates.at(-1)!
+  }
+  return { rows, last: from }
 }
 
 const emptyRow = {

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-import { INDEXED_TABLE, LOG_LAYOUT, LOG_TABLES } from './logs-tables.ts'
+import { LOG_LAYOUT, LOG_TABLES } from './logs-tables.ts'
 
 // The file of the log, for the thread that writes it.
 
@@ -50,10 +50,7 @@ export function openLog(path: string, maxBytes: number): Database {
 function lay(sqlite: Database): void {
   const version = layoutOf(sqlite)
   if (version > LOG_LAYOUT) throw new Error('it was written by a newer version of Asbru')
-  if (version === LOG_LAYOUT) {
-    sqlite.transaction(() => sqlite.run(INDEXED_TABLE)).immediate()
-    return
-  }
+  if (version === LOG_LAYOUT) return
   if (version > 0) throw new OldLayout('it was written by an older version of Asbru')
   sqlite
     .transaction(() => {

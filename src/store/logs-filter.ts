@@ -131,10 +131,6 @@ export function whereOf(filters: Filters, nowMs: number): Where {
   const { start, end } = timesOf(filters, nowMs)
   if (start > -Infinity) and('at_ms >= ?', start)
   if (end < Infinity) and('at_ms <= ?', end)
-  const { content_search: search } = filters
-  if (search?.trim()) {
-    and(`n IN (SELECT rowid FROM words WHERE words MATCH ?)`, phraseOf(search))
-  }
   if (filters['missing_cost_only'] === 'true') and('cost IS NULL')
   if (filters['roots_only'] === 'true') and('session_id IS NULL')
   return { sql: parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`, values }
@@ -186,12 +182,6 @@ export function timesOf(filters: Filters, nowMs: number): { start: number; end: 
     ),
     end: end ? timeOf('end_time', end) : Infinity,
   }
-}
-
-/** Every word has to occur, the last one perhaps only begun. Words are what the index takes for words. */
-export function phraseOf(search: string): string {
-  const words = search.match(/[\p{L}\p{N}\p{Co}\p{M}]+/gu)?.slice(0, 20) ?? ['']
-  return words.map((word, i) => `"${word}"${i === words.length - 1 ? '*' : ''}`).join(' ')
 }
 
 function numberOf(name: string, text: string): number {

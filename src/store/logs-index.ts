@@ -2,91 +2,116 @@ import type { Database } from 'bun:sqlite'
 
 import { createBodies } from './logs-bodies.ts'
 import type { Place } from './logs-bodies.ts'
+import { buckets, rowsInPiece, withoutRows } from './logs-packed.ts'
+import { createPiece } from './logs-piece.ts'
 import { wordsOf } from './logs-words.ts'
 
-// The index of words. SQLite makes a piece of it for every transaction that adds to it, and joins pieces again and
-// again: for ten rows that takes fifty times what it takes per row for a thousand. So words wait in memory until there
-// are many, or until somebody looks for one. What waited when a process ended is found again in the rows.
+// The index of words, which lies in the table `words` in pieces, each of up to 2,048 rows in a row. A piece is written
+// when it is full, and again whenever somebody wants to look for words in it. What was not written when a process ended
+// is found again in the rows.
 
 export interface WordIndex {
-  /** Row `n`, which is newer than all before, has these words, or none. */
-  add(n: number, text: string): void
-  /** Whether so much waits that it should be written. */
-  readonly isDue: boolean
-  /**
-   * Writes what waits, rows up to `last` being all there are; in the caller's transaction. Returns how many rows.
-   * `pause` is called after every few of them.
-   */
-  write(last: number, pause?: () => void): number
-  /** Whether row `n` may be waiting. */
-  mayWait(n: number): boolean
-  close(): void
+  /** A row that is newer than all before. Writes a piece that is full; `pause` is called several times meanwhile. */
+  add(row: Worded, pause: () => void): void
+  /** Writes what is not written, rows up to `last` being all there are; in the caller's transaction. Returns how many rows. */
+  write(last: number): number
 }
 
-const rowsDue = 1000
-const charsDue = 1024 * 1024
-const rowsBetweenPauses = 16
+export interface Worded {
+  readonly n: number
+  readonly atMs: number
+  /** Its words, if it has any. */
+  readonly text: string
+}
+
+/** Numbers in `words.k` are a bucket times this plus the first row of a piece. */
+const rowsOfBucket = 2 ** 40
+/** Instead of a bucket: what tells of a piece, its last row. */
+const heads = buckets
+/** Of a longer time there is no piece: its words stay until its last row is so old that it goes. */
+const maxPieceMs = 3_600_000
+
+/** Where a bucket of the piece with this first row stands. */
+export function wordsKey(bucket: number, first: number): number {
+  return bucket * rowsOfBucket + first
+}
+
+const bucketsBetweenPauses = 8
 /** Of a text that has to be found again. */
 const maxChars = 8 * 1024
 
+const never = (): void => undefined
+
 /** For a file that is open for writing. After a transaction that failed a new one is needed. */
 export function openIndex(sqlite: Database): WordIndex {
-  const insert = sqlite.prepare<unknown, [number, string]>(
-    'INSERT INTO words (rowid, text) VALUES (?1, ?2)',
-  )
+  const put = 'INSERT OR REPLACE INTO words (k, data) VALUES (?1, ?2)'
   let upTo = sqlite.query<{ n: number }, []>('SELECT n FROM indexed').get()!.n
-  let waiting: (readonly [n: number, text: string])[] = []
-  let chars = 0
+  let piece = createPiece()
+  /** The first row of the piece; 0 before there is one. */
+  let first = 0
+  let firstAtMs = 0
+  let waiting = 0
   let isLooked = false
 
-  function put(n: number, text: string): void {
-    if (text !== '') insert.run(n, text)
+  function take({ n, atMs, text }: Worded, pause: () => void): void {
+    const isOld = atMs - firstAtMs > maxPieceMs
+    if (first > 0 && (n - first >= rowsInPiece || isOld || piece.isFull)) {
+      writePiece(n - 1, pause)
+      piece = createPiece()
+      first = 0
+    }
+    if (first === 0) {
+      first = n
+      firstAtMs = atMs
+    }
+    piece.add(n - first, text)
+    waiting++
   }
 
-  /** Rows that were written before we came, and not indexed. Returns how many. */
-  function putLeft(): number {
-    const before = waiting[0]?.[0] ?? Number.MAX_SAFE_INTEGER
+  function writePiece(last: number, pause: () => void): void {
+    if (first > 0) {
+      const query = sqlite.query<unknown, [number, Uint8Array | number]>(put)
+      query.run(wordsKey(heads, first), last)
+      for (let bucket = 0; bucket < buckets; bucket++) {
+        if (bucket % bucketsBetweenPauses === 0) pause()
+        const packed = piece.packed(bucket)
+        if (packed) query.run(wordsKey(bucket, first), packed)
+      }
+    }
+    sqlite.query('UPDATE indexed SET n = ?1').run(last)
+    upTo = last
+    waiting = 0
+  }
+
+  /** Rows before row `n` that were written before we came, and not indexed. */
+  function takeLeft(n: number, pause: () => void): void {
+    isLooked = true
+    if (n - 1 <= upTo) return
     const bodies = createBodies(sqlite)
     const left = sqlite.query<LeftRow, [number, number]>(
-      `SELECT details.n AS n, object, summary, request, answer FROM details JOIN logs ON logs.n = details.n
+      `SELECT details.n AS n, at_ms AS atMs, object, summary, request, answer FROM details JOIN logs ON logs.n = details.n
        WHERE details.n > ?1 AND details.n < ?2 ORDER BY details.n`,
     )
-    let count = 0
-    for (const row of left.iterate(upTo, before)) {
-      put(row.n, wordsAgain(row, bodies))
-      count++
-    }
-    return count
+    for (const row of left.all(upTo, n)) take({ ...row, text: wordsAgain(row, bodies) }, pause)
   }
 
   return {
-    add(n, text) {
-      waiting.push([n, text])
-      chars += text.length
+    add(row, pause) {
+      if (!isLooked) takeLeft(row.n, pause)
+      take(row, pause)
     },
-    get isDue() {
-      return waiting.length >= rowsDue || chars >= charsDue
-    },
-    write(last, pause) {
-      const count = waiting.length + (isLooked || last <= upTo ? 0 : putLeft())
-      isLooked = true
-      waiting.forEach(([n, text], i) => {
-        if (i % rowsBetweenPauses === 0) pause?.()
-        put(n, text)
-      })
-      waiting = []
-      chars = 0
-      if (last > upTo) sqlite.query('UPDATE indexed SET n = ?1').run(last)
-      upTo = Math.max(upTo, last)
+    write(last) {
+      if (!isLooked) takeLeft(last + 1, never)
+      const count = waiting
+      if (last > upTo) writePiece(last, never)
       return count
     },
-    mayWait: (n) => n > upTo,
-    close: () => insert.finalize(),
   }
 }
 
 interface LeftRow {
   readonly n: number
+  readonly atMs: number
   readonly object: string
   readonly summary: string | null
   readonly request: Place | null
@@ -102,4 +127,50 @@ function wordsAgain(row: LeftRow, bodies: ReturnType<typeof createBodies>): stri
   return found.summary === undefined && row.summary !== null
     ? wordsOf({ ...said, asked: row.summary }, maxChars).text
     : found.text
+}
+
+/** The first rows of all pieces from row `from` on, rising. */
+export function piecesOf(sqlite: Database, from = 0): number[] {
+  const rows = sqlite
+    .query('SELECT k FROM words WHERE k >= ?1 ORDER BY k')
+    .values(wordsKey(heads, from)) as [number][]
+  return rows.map(([k]) => k - wordsKey(heads, 0))
+}
+
+/** Takes the words of single rows out, wherever they stand; in the caller's transaction. All of them must be written. */
+export function removeWords(sqlite: Database, numbers: readonly number[]): void {
+  const firsts = piecesOf(sqlite)
+  const byPiece = Map.groupBy(numbers, (n) => firsts.findLast((first) => first <= n))
+  const find = sqlite.query<{ data: Uint8Array }, [number]>('SELECT data FROM words WHERE k = ?1')
+  for (const [first, own] of byPiece) {
+    if (first === undefined) continue
+    const places = own.map((n) => n - first).filter((place) => place < rowsInPiece)
+    for (let bucket = 0; bucket < buckets; bucket++) {
+      const k = wordsKey(bucket, first)
+      const packed = find.get(k)?.data
+      if (!packed) continue
+      const left = withoutRows(packed, places)
+      if (!left) sqlite.query('DELETE FROM words WHERE k = ?1').run(k)
+      else if (left !== packed) sqlite.query('UPDATE words SET data = ?2 WHERE k = ?1').run(k, left)
+    }
+  }
+}
+
+const piecesInSlice = 4
+
+/** Removes pieces whose rows are all gone, up to row `floor`; in the caller's transaction. */
+export function removePieces(sqlite: Database, floor: number, pause: () => void): void {
+  const oldest = sqlite.query<{ k: number; last: number }, [number]>(
+    'SELECT k, data AS last FROM words WHERE k >= ?1 ORDER BY k LIMIT 1',
+  )
+  const remove = sqlite.query<unknown, [number]>('DELETE FROM words WHERE k = ?1')
+  for (let removed = 0; removed < piecesInSlice; removed++) {
+    const head = oldest.get(wordsKey(heads, 0))
+    if (!head || head.last > floor) return
+    const first = head.k - wordsKey(heads, 0)
+    for (let bucket = 0; bucket <= heads; bucket++) {
+      if (bucket % bucketsBetweenPauses === 0) pause()
+      remove.run(wordsKey(bucket, first))
+    }
+  }
 }

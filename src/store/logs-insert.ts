@@ -19,8 +19,10 @@ import { createWords } from './logs-words.ts'
 export interface Insertion {
   /** Writes rows, in the caller's transaction; the rows as JSON text, as lists show them, if they are `told`. */
   insert(rows: readonly LogRow[], how: How): string[]
-  /** Makes words of rows that wait for it findable, if row `from` or a newer one does. In the caller's transaction. */
-  index(from?: number): number
+  /** Makes words of rows that wait for it findable. In the caller's transaction. */
+  index(): number
+  /** The newest row that there is or was. */
+  readonly last: number
   /** Forgets names that only rows up to `floor` have. In the caller's transaction. */
   prune(floor: number): void
   close(): void
@@ -126,7 +128,7 @@ export function openInsertion(sqlite: Database): Insertion {
     if (beside.metadata !== null) {
       for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
-    index.add(n, found.text)
+    index.add({ n, atMs: row.atMs, text: found.text }, how.pause)
     if (!how.told) return undefined
     const stored: Record<string, Value> = { n, id: values[1]!, session_id: values[2]! }
     NAMED.forEach((name, i) => (stored[name] = tidied(shown[i])))
@@ -145,17 +147,16 @@ export function openInsertion(sqlite: Database): Insertion {
         if (line !== undefined) lines.push(line)
       })
       blocks.flush()
-      if (index.isDue) index.write(last, how.pause)
       return lines
     },
-    index(from = last) {
-      return index.mayWait(from) ? index.write(last) : 0
+    index: () => index.write(last),
+    get last() {
+      return last
     },
     prune: (floor) => names.prune(floor, last),
     close() {
       // A statement that is still there keeps the file open.
       for (const statement of [call, texts, metadata]) statement.finalize()
-      index.close()
       names.close()
     },
   }

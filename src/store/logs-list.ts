@@ -17,15 +17,13 @@ import { NAMED } from './logs-tables.ts'
 import { createTop } from './logs-top.ts'
 import type { Top } from './logs-top.ts'
 
-// One page of the log, in any order. Facts are looked at in segments; of words and the like, which may be in nearly
-// every row, only so many rows are read at first.
+// One page of the log, in any order. Facts are looked at in segments; of an index of SQLite, which may have nearly every
+// row, only so many rows are read at first.
 
 const maxLimit = 1000
 const maxOffset = 100_000
-/** So many of the newest rows with a word are read before it is asked of single rows whether they have it. */
+/** So many of the newest rows of an index are read before it is asked of single rows whether they are in it. */
 const maxFirst = 200_000
-/** The same for beginnings of words, which cost more. */
-const maxBegun = 50_000
 /** Rows that are asked one by one: each costs some ten microseconds. */
 const maxAsked = 4000
 const maxAskingMs = 60
@@ -43,7 +41,7 @@ export function listCalls(
   const after = afterOf(filters['cursor'], order)
   let stats = db ? listStats.known(filters) : NO_STATS
   const from = performance.now()
-  const { rows, counted, isExact, isComplete, totals } = db
+  const { rows, counted, isExact, totals } = db
     ? found(db, filters, nowMs, { order, after, wanted: offset + limit, isSummed: !stats })
     : nothing
   if (!stats) {
@@ -64,9 +62,9 @@ export function listCalls(
       sort_by: order.sortBy,
       order: order.isUp ? 'asc' : 'desc',
       total_count: counted,
-      // Of a word that is in very many rows, only the newest are counted.
+      // Of a value that very many rows have, only the newest are counted.
       is_count_exact: isExact,
-      is_complete: isComplete,
+      is_complete: true,
       next_cursor: last && page.length === limit ? cursorOf(last, order) : null,
     },
     // Of the rows that are counted.
@@ -109,8 +107,6 @@ interface Found {
   readonly rows: readonly Place[]
   readonly counted: number
   readonly isExact: boolean
-  /** Rows of all times were looked at, and not only the newest with a word that is everywhere. */
-  readonly isComplete: boolean
   /** Sums over the rows that are counted. */
   readonly totals: Totals | undefined
 }
@@ -119,7 +115,6 @@ const nothing: Found = {
   rows: [],
   counted: 0,
   isExact: true,
-  isComplete: true,
   totals: undefined,
 }
 
@@ -137,9 +132,9 @@ function found(
   nowMs: number,
   { order, after, wanted, isSummed }: Wish,
 ): Found {
-  const { conditions, sources } = wantedOf(db, filters, nowMs)
-  const read = sources.map((source) => firstOf(db, source))
-  const whole = read.filter(({ isWhole }) => isWhole).map(({ among }) => among)
+  const { conditions, sources, among: known } = wantedOf(db, filters, nowMs)
+  const read = sources.map((source) => ({ source, ...rowsAmong(db, source, maxFirst) }))
+  const whole = [...known, ...read.filter(({ isWhole }) => isWhole).map(({ among }) => among)]
   const common = read.filter(({ isWhole }) => !isWhole)
 
   interface Searched {
@@ -178,15 +173,14 @@ function found(
 
   if (common.length === 0) {
     const { top, counted, totals } = search(whole, wanted)
-    return { rows: top.sorted(), counted, isExact: true, isComplete: true, totals }
+    return { rows: top.sorted(), counted, isExact: true, totals }
   }
   const newest = search([...whole, ...common.map(({ among }) => among)], wanted)
   const { counted, totals } = newest
-  // The newest rows with a common word are among the newest rows with it.
+  // The newest rows with a common value are among the newest rows with it.
   const isNewest = order.column === 'at_ms' && !order.isUp && after === undefined
-  const isComplete = isNewest && counted >= wanted
-  if (isComplete || common.some(({ source }) => source.check === undefined)) {
-    return { rows: newest.top.sorted(), counted, isExact: false, isComplete, totals }
+  if (isNewest && counted >= wanted) {
+    return { rows: newest.top.sorted(), counted, isExact: false, totals }
   }
   const asked = ask(
     db,
@@ -194,24 +188,10 @@ function found(
     common.map(({ source }) => source),
     wanted,
   )
-  if (asked) return { rows: asked, counted, isExact: false, isComplete: true, totals }
+  if (asked) return { rows: asked, counted, isExact: false, totals }
   const all = common.map(({ source }) => rowsAmong(db, source, Number.MAX_SAFE_INTEGER).among)
   const complete = search([...whole, ...all], wanted)
-  return { ...complete, rows: complete.top.sorted(), isExact: true, isComplete: true }
-}
-
-/**
- * The newest rows of a source. A beginning of words that are in very many rows can be looked for only in all rows at
- * once: then it is the newest or nothing, and there is no `check`.
- */
-function firstOf(db: Database, source: Source) {
-  const { sql, exact } = source
-  if (exact === undefined) return { source, ...rowsAmong(db, source, maxFirst) }
-  const whole = { ...source, values: exact }
-  const first = rowsAmong(db, whole, maxFirst)
-  if (!first.isWhole) return { source: whole, ...first }
-  const begun = rowsAmong(db, source, maxBegun)
-  return { source: begun.isWhole ? source : { sql, values: source.values }, ...begun }
+  return { ...complete, rows: complete.top.sorted(), isExact: true }
 }
 
 /** The first of these rows that all sources have; undefined when that takes too long to find out. */
@@ -222,7 +202,7 @@ function ask(
   wanted: number,
 ): readonly Place[] | undefined {
   const until = performance.now() + maxAskingMs
-  const checks = sources.map(({ check = '', values }) => ({
+  const checks = sources.map(({ check, values }) => ({
     query: db.query<unknown, SQLQueryBindings[]>(check),
     values,
   }))

@@ -2,14 +2,19 @@ import type { Database } from 'bun:sqlite'
 
 import { eraseBodies } from './logs-bodies.ts'
 import { metadataIn } from './logs-content.ts'
+import { removePieces, removeWords } from './logs-index.ts'
 import { floorOf } from './logs-segments.ts'
 import { FACTS, segmentKey, segmentOf } from './logs-tables.ts'
 
 // How rows leave the log, with all that belongs to them.
 
-/** Takes single rows out, wherever they stand, and what was said in them out of their blocks. In a transaction. */
+/**
+ * Takes single rows out, wherever they stand, and what was said in them out of their blocks and out of the index, where
+ * all of them must be. In a transaction.
+ */
 export function removeRows(sqlite: Database, numbers: readonly number[]): void {
   eraseBodies(sqlite, numbers)
+  removeWords(sqlite, numbers)
   for (const n of numbers) {
     removeMetadata(sqlite, n, n)
     removeRow(sqlite, n)
@@ -19,7 +24,6 @@ export function removeRows(sqlite: Database, numbers: readonly number[]): void {
 function removeRow(sqlite: Database, n: number): void {
   sqlite.query('DELETE FROM calls WHERE n = ?1').run(n)
   sqlite.query('DELETE FROM texts WHERE n = ?1').run(n)
-  sqlite.query('DELETE FROM words WHERE rowid = ?1').run(n)
 }
 
 /**
@@ -42,7 +46,6 @@ function removeMetadata(sqlite: Database, from: number, last: number): void {
 
 /** Blocks that are given back at once: they may be large. */
 const blocksInSlice = 8
-const rowsBetweenPauses = 8
 
 /**
  * Takes out the oldest rows, up to number `last`, and the blocks and segments that nobody needs any more. In a
@@ -65,11 +68,7 @@ export function removeOldest(
   sqlite.query('DELETE FROM calls WHERE n <= ?1').run(last)
   pause()
   sqlite.query('DELETE FROM texts WHERE n <= ?1').run(last)
-  const unsay = sqlite.query('DELETE FROM words WHERE rowid = ?1')
-  numbers.forEach((n, i) => {
-    if (i % rowsBetweenPauses === 0) pause()
-    unsay.run(n)
-  })
+  removePieces(sqlite, last, pause)
   sqlite.query('DELETE FROM gone WHERE n <= ?1').run(last)
   pause()
   removeBlocks(sqlite)

@@ -47,7 +47,6 @@ export interface Among {
   /** The least and greatest number there is. */
   readonly low: number
   readonly high: number
-  readonly count: number
 }
 
 /** Up to `max` of the newest rows of a source, and whether these are certainly all. */
@@ -81,7 +80,6 @@ export function rowsAmong(
     among: {
       low,
       high,
-      count,
       has: (n) => n >= low && n <= high && (bits[(n - low) >> 3]! & (1 << ((n - low) & 7))) !== 0,
     },
   }

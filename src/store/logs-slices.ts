@@ -42,8 +42,8 @@ export function scanRows(
   visit: (part: Part) => void,
 ): void {
   const until = performance.now() + maxMs
-  const { conditions, sources } = wantedOf(db, filters, Date.now())
-  const among = sources.map((source) => rowsAmong(db, source, maxMatches).among)
+  const { conditions, sources, among: found } = wantedOf(db, filters, Date.now())
+  const among = [...found, ...sources.map((source) => rowsAmong(db, source, maxMatches).among)]
   walk(db, conditions, among, (part) => {
     if (performance.now() > until) {
       const seconds = maxMs / 1000

@@ -1,7 +1,7 @@
 // The tables of `logs.db`; `logs-schema.ts` says what they are for.
 
 /** Which layout of the file this is; `PRAGMA user_version`. Files of another, older one are laid aside. */
-export const LOG_LAYOUT = 2
+export const LOG_LAYOUT = 3
 
 /** A fact of a call as it stands in `calls` and, packed, in `segments`. */
 export interface Fact {
@@ -109,10 +109,11 @@ const usage = `CASE WHEN prompt_tokens IS NOT NULL THEN json_object(
     'completion_tokens_details', json_object(
       ${none('reasoning', 'audio', 'image', 'accepted_prediction', 'rejected_prediction')})) END`
 
-/** Up to which row words are in the index. Files that are older than this table have all of them there. */
-export const INDEXED_TABLE = `
-  CREATE TABLE IF NOT EXISTS indexed (n INTEGER NOT NULL);
-  INSERT INTO indexed SELECT COALESCE(MAX(n), 0) FROM calls WHERE NOT EXISTS (SELECT 1 FROM indexed);`
+/** The index of words, and up to which row it goes. */
+const wordTables = `
+  CREATE TABLE words (k INTEGER PRIMARY KEY, data BLOB);
+  CREATE TABLE indexed (n INTEGER NOT NULL);
+  INSERT INTO indexed SELECT COALESCE(MAX(n), 0) FROM calls;`
 
 export const LOG_TABLES = `
   CREATE TABLE names (k INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, last_n INTEGER NOT NULL);
@@ -129,10 +130,7 @@ export const LOG_TABLES = `
   CREATE TABLE metadata (
     name TEXT NOT NULL, value TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (name, value, n)
   ) WITHOUT ROWID;
-  -- Where a word stands is not kept, only in which rows: a third of the size, and phrases cannot be searched for.
-  CREATE VIRTUAL TABLE words USING fts5 (text, content='', contentless_delete=1, detail=none);
-  INSERT INTO words (words, rank) VALUES ('automerge', 16);
-  ${INDEXED_TABLE}
+  ${wordTables}
   CREATE TABLE segments (k INTEGER PRIMARY KEY, lo REAL, hi REAL, data BLOB);
   CREATE TABLE bounds (floor INTEGER NOT NULL);
   INSERT INTO bounds VALUES (0);

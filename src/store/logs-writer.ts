@@ -168,9 +168,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     if (doomed > 0) {
       sqlite
         .transaction(() => {
-          // What goes must be in the index, or it would come into it later.
-          insertion?.index(Math.max(...first.map(({ n }) => n), ...others.map(({ n }) => n)))
-          removeRows(
+          takeOut(
             sqlite,
             others.map(({ n }) => n),
           )
@@ -179,13 +177,23 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
             first.map(({ n }) => n),
             pauses,
           )
-          if (isSegment) insertion?.prune(first.at(-1)!.n)
+          if (isSegment) inserting(sqlite).prune(first.at(-1)!.n)
+          // What was to be written of the last piece of the index went with its rows.
+          if (insertion && first.at(-1)?.n === insertion.last) forget()
         })
         .immediate()
     }
     const hasStale = sqlite.query('SELECT 1 FROM stale LIMIT 1').get() !== null
     if (hasStale) sqlite.transaction(() => refreshCosts(sqlite, segmentsInSlice)).immediate()
     return doomed > 0 && (isLarge || doomed === rowsInSlice)
+  }
+
+  /** In a transaction: rows that are not the oldest go, and their words, which must not come into the index later. */
+  function takeOut(sqlite: Database, numbers: readonly number[]): void {
+    if (numbers.length === 0) return
+    inserting(sqlite).index()
+    forget()
+    removeRows(sqlite, numbers)
   }
 
   /** Makes the file smaller. What is free in it is mostly left there, for the rows that come next. */
@@ -272,6 +280,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         if (change.kind !== 'cost') {
           const indexed = index()
           if (change.kind === 'index') return indexed
+          forget()
         }
         return applyChange(ready(), change)
       } catch (thrown) {

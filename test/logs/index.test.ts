@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite'
 import { expect, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -11,6 +11,7 @@ import type { LogWriter } from '#store/logs-writer.ts'
 import { createLogStore } from '#store/logs.ts'
 
 import { row } from './row.ts'
+import { numbersWith } from './words.ts'
 
 const limits = { maxAgeMs: 1e12, maxBytes: 1e9, maxBodyChars: 100_000 }
 
@@ -34,12 +35,8 @@ function rig(): Rig {
     },
     indexed(word) {
       using sqlite = new Database(path, { readonly: true })
-      return sqlite
-        .query<{ id: string }, [string]>(
-          'SELECT id FROM calls JOIN words ON words.rowid = n WHERE words MATCH ?1 ORDER BY n',
-        )
-        .all(word)
-        .map(({ id }) => id)
+      const find = sqlite.query<{ id: string }, [number]>('SELECT id FROM calls WHERE n = ?1')
+      return numbersWith(path, word).map((n) => find.get(n)?.id ?? `gone ${n}`)
     },
     [Symbol.dispose]() {
       for (const writer of writers) writer.close()
@@ -65,14 +62,29 @@ test('words wait until there are many, until somebody asks, or until the end', (
   expect(own.indexed('violet')).toEqual(['a'])
   expect(writer.change({ kind: 'index' })).toBe(0)
 
-  const many = Array.from({ length: 999 }, (_, i) => said(`many-${i}`, 'crimson'))
+  const many = Array.from({ length: 2047 }, (_, i) => said(`many-${i}`, 'crimson'))
   writer.write(many, false)
   expect(own.indexed('crimson')).toEqual([])
   writer.write([said('last', 'crimson')], false)
-  expect(own.indexed('crimson')).toHaveLength(1000)
+  expect(own.indexed('crimson')).toHaveLength(2047)
+  expect(writer.change({ kind: 'index' })).toBe(1)
+  expect(own.indexed('crimson')).toHaveLength(2048)
+  expect(own.indexed('violet')).toEqual(['a'])
 
   writer.write([said('b', 'ochre')], false)
   writer.close()
+  expect(own.indexed('ochre')).toEqual(['b'])
+})
+
+test('words of an hour ago do not wait for others, or they would go late', () => {
+  using own = rig()
+  const writer = own.open()
+  const atMs = Date.now()
+  writer.write([{ ...said('a', 'violet'), atMs }], false)
+  writer.write([{ ...said('b', 'ochre'), atMs: atMs + 3_500_000 }], false)
+  expect(own.indexed('violet')).toEqual([])
+  writer.write([{ ...said('c', 'ochre'), atMs: atMs + 3_700_000 }], false)
+  expect(own.indexed('violet')).toEqual(['a'])
   expect(own.indexed('ochre')).toEqual(['b'])
 })
 
@@ -111,44 +123,29 @@ test('words that waited when the process ended are found again in the rows', () 
 test('a row that is taken out leaves no words behind, also when they were still waiting', () => {
   using own = rig()
   const writer = own.open()
-  writer.write([said('a', 'amber'), said('b', 'amber')], false)
+  writer.write([said('a', 'amber jade'), said('b', 'amber')], false)
   expect(writer.change({ kind: 'delete', ids: ['a'] })).toBe(1)
+  writer.write([said('c', 'amber')], false)
   writer.change({ kind: 'index' })
-  using sqlite = new Database(own.path, { readonly: true })
-  const found = sqlite.query<{ n: number }, []>(
-    "SELECT rowid AS n FROM words WHERE words MATCH 'amber'",
-  )
-  expect(found.all()).toEqual([{ n: 2 }])
+  expect(numbersWith(own.path, 'amber')).toEqual([2, 3])
+  expect(numbersWith(own.path, 'jade')).toEqual([])
+  writer.close()
+  expect(readFileSync(own.path).includes('jade')).toBe(false)
 })
 
-test('rows that go by their age take waiting words with them', () => {
+test('rows that go by their age take their words with them, also those that wait', () => {
   using own = rig()
   const writer = own.open()
+  writer.write([said('older', 'sepia')], false)
+  writer.change({ kind: 'index' })
   writer.write([said('old', 'sepia')], false)
   writer.setLimits({ ...limits, maxAgeMs: -1 })
   while (writer.tidy());
+  expect(numbersWith(own.path, 'sepia')).toEqual([])
   writer.setLimits(limits)
   writer.write([said('new', 'sepia')], false)
   writer.change({ kind: 'index' })
-  using sqlite = new Database(own.path, { readonly: true })
-  expect(sqlite.query("SELECT rowid AS n FROM words WHERE words MATCH 'sepia'").all()).toEqual([
-    { n: 2 },
-  ])
-})
-
-test('a file of before, whose words are all in the index, is gone on with', () => {
-  using own = rig()
-  const before = own.open()
-  before.write([said('a', 'teal')], false)
-  before.close()
-  {
-    using sqlite = new Database(own.path)
-    sqlite.run('DROP TABLE indexed')
-  }
-  const writer = own.open()
-  writer.write([said('b', 'teal')], false)
-  expect(writer.change({ kind: 'index' })).toBe(1)
-  expect(own.indexed('teal')).toEqual(['a', 'b'])
+  expect(numbersWith(own.path, 'sepia')).toEqual([3])
 })
 
 test('a search finds what was said the moment before', async () => {

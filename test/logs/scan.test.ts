@@ -70,6 +70,7 @@ beforeAll(() => {
     // In the middle of a segment and of a day: the writer starts anew.
     if (i === 3000) writer.close()
   }
+  writer.change({ kind: 'index' })
   reader = createLogReader(path)
 })
 
@@ -85,6 +86,16 @@ interface Page {
 }
 const ask = (query: string): Page =>
   reader.ask({ kind: 'list', filters: Object.fromEntries(new URLSearchParams(query)) }) as Page
+
+/** Whether all words are in what the user said, the last one perhaps only begun. */
+function isSaid(sqlite: Database, n: number, search = ''): boolean {
+  const row = sqlite
+    .query<{ summary: string }, [number]>('SELECT summary FROM details WHERE n = ?1')
+    .get(n)
+  const said = row!.summary.split(' ')
+  const [last = '', ...whole] = search.split(' ').toReversed()
+  return whole.every((word) => said.includes(word)) && said.some((word) => word.startsWith(last))
+}
 
 /** What SQLite makes of the same filters. */
 function expected(query: string): { ids: string[]; count: number } {
@@ -103,10 +114,11 @@ function expected(query: string): { ids: string[]; count: number } {
   const where = whereOf(filters, Date.now())
   const column = columns[sort as keyof typeof columns]
   const ids = sqlite
-    .query<{ id: string }, any[]>(
-      `SELECT id FROM logs ${where.sql} ORDER BY ${column} ${order}, n ${order}`,
+    .query<{ id: string; n: number }, any[]>(
+      `SELECT id, n FROM logs ${where.sql} ORDER BY ${column} ${order}, n ${order}`,
     )
     .all(...where.values)
+    .filter(({ n }) => isSaid(sqlite, n, filters['content_search']))
     .map(({ id }) => id)
   return { ids, count: ids.length }
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 
 import { run } from '../cli/program.ts'
 import { KEY, logRig } from './rig.ts'
+import { numbersWith } from './words.ts'
 
 // Keys are planted everywhere a key can be, and echoed by a provider in every way; then every place that keeps or
 // shows something of a call is searched for them.
@@ -90,7 +91,7 @@ test('no key reaches any sink of the log', async () => {
     await (await fetch(`${rig.gateway.url}/api/logs/export?format=ndjson`)).text(),
     await (await fetch(`${rig.gateway.url}/api/logs/export?format=csv`)).text(),
     (await rig.sql('SELECT * FROM logs JOIN details USING (n)')).body,
-    (await rig.sql("SELECT rowid FROM words WHERE words MATCH 'canary'")).body.rows,
+    numbersWith(rig.dbPath, 'canary'),
   ].map((each) => JSON.stringify(each))
   await seen.promise
   socket.close()

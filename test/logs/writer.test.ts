@@ -87,7 +87,7 @@ describe('old rows', () => {
     while (own.writer.tidy());
     expect(own.ids()).toEqual(['young'])
     using sqlite = new Database(own.path, { readonly: true })
-    for (const table of ['details', 'metadata', `words WHERE words MATCH 'words'`]) {
+    for (const table of ['details', 'metadata']) {
       expect(sqlite.query(`SELECT COUNT(*) AS count FROM ${table}`).get()).toEqual({ count: 1 })
     }
   })
@@ -227,11 +227,13 @@ test('others may have its core after every few rows and while it tidies, unless 
   const rows = (count: number) =>
     Array.from({ length: count }, (_, i) => row(`${i}`, { atMs: now }))
   expect(taken(() => own.writer.write(rows(400), false))).toBeGreaterThanOrEqual(100)
-  expect(taken(() => own.writer.write(rows(595), false))).toBe(0)
-  // The words of all these and some more are written to the index now.
-  expect(taken(() => own.writer.write(rows(10), false))).toBeGreaterThanOrEqual(60)
+  for (let batch = 0; batch < 2; batch++) {
+    expect(taken(() => own.writer.write(rows(820), false))).toBe(0)
+  }
+  // The words of all these are written to the index now.
+  expect(taken(() => own.writer.write(rows(10), false))).toBeGreaterThanOrEqual(10)
   now += 10_000
-  expect(taken(() => own.writer.tidy())).toBeGreaterThanOrEqual(5)
+  expect(taken(() => own.writer.tidy())).toBeGreaterThanOrEqual(3)
   expect(taken(() => own.writer.write(rows(600), false))).toBe(0)
 })
 
