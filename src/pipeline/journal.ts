@@ -49,7 +49,6 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
   const { headers } = call
   const withContent = keepsContent(call, settings)
   const maxChars = settings.maxBodyChars + marginChars
-  const decisions = call.trace.list()
   return {
     id: call.id,
     atMs: Math.round(record.arrivedAtMs),
@@ -93,12 +92,21 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
     metadata: metadataOf(headers, settings.headers),
-    trace: decisions.length === 0 ? undefined : JSON.stringify(call.trace.shown()),
+    trace: traceOf(call, record.keyName),
     asked: withContent ? askedIn(call) : undefined,
     request: withContent ? requestOf(call.body, maxChars) : undefined,
     answer: withContent ? answerOf(record, maxChars) : undefined,
     secrets: secretsIn(headers, call.caller.directKey, record.credential, call.caller.virtualKey),
   }
+}
+
+/** The decisions taken for a call; undefined when there was none but for the key, which the row tells itself. */
+function traceOf({ trace }: Call, keyName: string | undefined): string | undefined {
+  const [first, ...more] = trace.list()
+  if (!first || (more.length === 0 && first.step === 'key' && first.what === keyName)) {
+    return undefined
+  }
+  return JSON.stringify(trace.shown())
 }
 
 /** To a thousandth of a millisecond: the other digits say nothing, and each has to be written and read. */

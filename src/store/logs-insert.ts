@@ -11,7 +11,17 @@ import type { StoredRow } from './logs-row.ts'
 import type { LogRow } from './logs-schema.ts'
 import type { Secrets } from './logs-secrets.ts'
 import { floorOf, openTail } from './logs-segments.ts'
-import { CALL_COLUMNS, FACTS, NAMED, NUMBERS, rowsInSegment } from './logs-tables.ts'
+import {
+  BODY_COLUMNS,
+  CALL_COLUMNS,
+  FACTS,
+  NAMED,
+  NUMBERS,
+  rowsInSegment,
+  TEXT_COLUMNS,
+} from './logs-tables.ts'
+import { charsIn, stringOf } from './logs-text.ts'
+import type { LoggedText } from './logs-text.ts'
 import { createWords } from './logs-words.ts'
 
 // Turns what came of a call into rows of the log's tables.
@@ -41,14 +51,12 @@ export interface How {
 
 const places = (count: number): string =>
   Array.from({ length: count }, (_, i) => `?${i + 1}`).join(', ')
-const textColumns = [
-  ...['n', 'summary', 'usage', 'error', 'trail', 'dropped', 'metadata', 'trace', 'block'],
-  ...['request_at', 'request_kept', 'request_chars', 'answer_at', 'answer_kept', 'answer_chars'],
-]
+const callColumns = [...CALL_COLUMNS, ...BODY_COLUMNS]
+const textColumns = ['n', ...TEXT_COLUMNS]
 /** Where the facts stand among the values of a call; what is not there stands behind them. */
 const factPlaces = FACTS.map(({ name }) => {
   const place = CALL_COLUMNS.indexOf(name)
-  return place < 0 ? CALL_COLUMNS.length : place
+  return place < 0 ? callColumns.length : place
 })
 
 const rowsBetweenPauses = 4
@@ -58,7 +66,7 @@ type Value = string | number | null
 /** For a file that is open for writing. After a transaction that failed a new one is needed. */
 export function openInsertion(sqlite: Database): Insertion {
   const call = sqlite.prepare<unknown, SQLQueryBindings[]>(
-    `INSERT INTO calls (${CALL_COLUMNS.join(', ')}) VALUES (${places(CALL_COLUMNS.length)})`,
+    `INSERT INTO calls (${callColumns.join(', ')}) VALUES (${places(callColumns.length)})`,
   )
   const texts = sqlite.prepare<unknown, SQLQueryBindings[]>(
     `INSERT INTO texts (${textColumns.join(', ')}) VALUES (${places(textColumns.length)})`,
@@ -78,14 +86,13 @@ export function openInsertion(sqlite: Database): Insertion {
     const tidied = (text: string | undefined): string | null =>
       text === undefined ? null : clean(text)
     const said = row.answer instanceof Uint8Array ? assembled(row.answer, row.object) : row.answer
-    const request = row.request === undefined ? undefined : clean(row.request)
-    const answer = said === undefined ? undefined : clean(said)
-    const found = find({
-      object: row.object,
-      asked: row.asked === undefined ? undefined : clean(row.asked),
-      request,
-      answer,
-    })
+    // What holds no secret stays as it is.
+    const cleaned = (text: LoggedText): LoggedText =>
+      secrets || typeof text === 'string' ? clean(stringOf(text)) : text
+    const request = row.request === undefined ? undefined : cleaned(row.request)
+    const answer = said === undefined ? undefined : cleaned(said)
+    const asked = row.asked === undefined ? undefined : clean(row.asked)
+    const found = find({ object: row.object, asked, request, answer })
     const n = ++last
     if (n % rowsInSegment === 0) names.settle(n)
     const agent = tidied(row.userAgent)
@@ -100,11 +107,17 @@ export function openInsertion(sqlite: Database): Insertion {
     }
     const numbers = numbersOf(row)
     for (const value of numbers) values.push(value)
+    const { maxBodyChars } = how
+    const hasBody = request !== undefined || answer !== undefined
+    values.push(found.summary ?? null, hasBody ? blocks.block : null)
+    addBody(request, maxBodyChars, blocks, values)
+    addBody(answer, maxBodyChars, blocks, values)
     call.run(...values)
     values.push(values[2] === null ? 0 : 1)
     tail.add(n, values, factPlaces)
+    blocks.end(n)
+    // In the order of `TEXT_COLUMNS`.
     const beside = {
-      summary: found.summary ?? null,
       usage: row.usage ?? null,
       error: tidied(row.error),
       trail: row.trail ?? null,
@@ -112,19 +125,9 @@ export function openInsertion(sqlite: Database): Insertion {
       metadata: tidied(row.metadata),
       trace: tidied(row.trace),
     }
-    const { block } = blocks
-    const { maxBodyChars } = how
-    const hasBody = request !== undefined || answer !== undefined
-    // Often there is nothing beside the facts.
-    if (hasBody || Object.values(beside).some((text) => text !== null))
-      texts.run(
-        n,
-        ...Object.values(beside),
-        hasBody ? block : null,
-        ...body(request, maxBodyChars, blocks),
-        ...body(answer, maxBodyChars, blocks),
-      )
-    blocks.end(n)
+    const all = Object.values(beside)
+    // Often there is nothing.
+    if (all.some((text) => text !== null)) texts.run(n, ...all)
     if (beside.metadata !== null) {
       for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
@@ -134,7 +137,10 @@ export function openInsertion(sqlite: Database): Insertion {
     NAMED.forEach((name, i) => (stored[name] = tidied(shown[i])))
     NUMBERS.forEach((name, i) => (stored[name] = numbers[i]!))
     const { atMs: at_ms, status } = row
-    return JSON.stringify(listed({ ...stored, ...beside, at_ms, status } as unknown as StoredRow))
+    const { summary = null } = found
+    return JSON.stringify(
+      listed({ ...stored, ...beside, summary, at_ms, status } as unknown as StoredRow),
+    )
   }
 
   return {
@@ -199,13 +205,19 @@ function round(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }
 
-/** Where a body stands, how much of it is kept, and how long it was. */
-function body(
-  text: string | undefined,
+/** Adds where a body stands, how much of it is kept, and how long it was. */
+function addBody(
+  text: LoggedText | undefined,
   maxChars: number,
   blocks: BlockWriter,
-): [number | null, number | null, number | null] {
-  if (text === undefined) return [null, null, null]
-  const kept = text.length > maxChars ? text.slice(0, maxChars).toWellFormed() : text
-  return [blocks.add(kept), kept.length, text.length]
+  values: Value[],
+): void {
+  if (text === undefined) {
+    values.push(null, null, null)
+    return
+  }
+  const chars = charsIn(text)
+  const kept = chars > maxChars ? stringOf(text).slice(0, maxChars).toWellFormed() : text
+  const { at, bytes } = blocks.add(kept)
+  values.push(at, bytes, chars)
 }

@@ -76,7 +76,7 @@ export function listCalls(
 /** Reads rows as the view `logs` shows them, looking each name up only once. */
 function rowReader(db: Database): (n: number) => StoredRow | undefined {
   const find = db.query<Record<string, string | number | null>, [number]>(
-    `SELECT calls.*, summary, error, metadata FROM calls LEFT JOIN texts USING (n) WHERE n = ?1`,
+    `SELECT calls.*, error, metadata FROM calls LEFT JOIN texts USING (n) WHERE n = ?1`,
   )
   const findName = db.query<{ text: string }, [number]>('SELECT text FROM names WHERE k = ?1')
   const names = new Map<number, string | null>()

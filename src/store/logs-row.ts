@@ -138,7 +138,7 @@ export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodie
     token_usage: value(row.usage),
     attempt_trail: value(row.trail) ?? [],
     dropped_params: value(row.dropped) ?? [],
-    routing_engine_logs: value(row.trace) ?? [],
+    routing_engine_logs: value(row.trace) ?? keyOnly(row),
     ...(isObject(asked) && inputOf(row.object, asked)),
     ...(said !== undefined && outputOf(row.object, said)),
     raw_request: request ?? null,
@@ -146,6 +146,11 @@ export function detailed(row: DetailedRow, bodies: ReturnType<typeof createBodie
     is_request_cut: request !== undefined && (row.request_chars ?? 0) > request.length,
     is_response_cut: answer !== undefined && (row.answer_chars ?? 0) > answer.length,
   }
+}
+
+/** Where nothing else was decided, the key stands for itself, without a time. */
+function keyOnly({ key_name: key }: DetailedRow): Json[] {
+  return key === null ? [] : [{ step: 'key', what: key }]
 }
 
 /** What an id stands for, without anything secret; null where there is none. */

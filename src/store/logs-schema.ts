@@ -3,6 +3,7 @@ import type { AppRule } from '#config/apps.ts'
 import type { Change } from './logs-change.ts'
 import type { Parcel } from './logs-parcel.ts'
 import type { SummingQuestion } from './logs-sums.ts'
+import type { LoggedText } from './logs-text.ts'
 
 // What travels between the threads that use `logs.db`, whose tables (`logs-tables.ts`) are these:
 //
@@ -14,11 +15,11 @@ import type { SummingQuestion } from './logs-sums.ts'
 //   fallback_index, retries, attempts.
 // - `details`, a view: what only one row at a time shows: n, summary, usage, error, trail, dropped, metadata, trace (JSON
 //   texts), request, request_chars, answer, answer_chars. A body is shown as the way to it, see `logs-bodies.ts`.
-// - `calls`, the table behind `logs`: narrow. Texts that recur are numbers there (`provider_k` …) that `names` (k, text)
-//   explains; `success` is 1 or 0. Indexed by n, at_ms, id and session_id only: what is searched otherwise is in `segments`.
-// - `texts`, the table behind `details`. `blocks`: the bodies of many rows, compressed together.
-// - `metadata` (name, value, n) and `words` (full text, rowid = n): what can be searched for beside the facts. The words of
-//   rows behind `indexed.n` are not in `words` yet (`logs-index.ts`).
+// - `calls`, the table behind `logs`. Texts that recur are numbers there (`provider_k` …) that `names` (k, text) explains;
+//   `success` is 1 or 0. Indexed by n, at_ms, id and session_id only: what is searched otherwise is in `segments`.
+// - `texts`: what few calls have beside that, for `details`. `blocks`: the bodies of many rows, compressed together.
+// - `metadata` (name, value, n) and `words` (`logs-index.ts`, `logs-packed.ts`): what can be searched for beside the facts.
+//   The words of rows behind `indexed.n` are not in `words` yet.
 // - `segments`: the facts of 2,048 rows at a time, one fact after the other, each with its least and greatest value, so
 //   that a search reads little (`logs-segments.ts`, `logs-scan.ts`). Rows behind the last segment are only in `calls`.
 // - `bounds.floor`: rows up to here are gone for good; `gone`: single rows that are; `stale`: segments whose costs have
@@ -78,9 +79,9 @@ export interface LogRow {
   /** What the user said last; undefined when content is not kept or nobody said anything. */
   readonly asked?: string | undefined
   /** JSON text as it came, possibly cut; undefined when content is not kept. */
-  readonly request: string | undefined
+  readonly request: LoggedText | undefined
   /** JSON text, or the bytes of a stream. */
-  readonly answer: string | Uint8Array | undefined
+  readonly answer: LoggedText | Uint8Array | undefined
   /** To be taken out of every text of this row, beside the configured ones. */
   readonly secrets: readonly string[]
 }

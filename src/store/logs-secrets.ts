@@ -7,6 +7,8 @@ const minSecretChars = 8
 export interface Secrets {
   /** Whether one of them stands in the text; false is certain. */
   isIn(text: string): boolean
+  /** The same for a text in UTF-8 that was read as if each byte were a character. */
+  isInBytes(bytes: string): boolean
   /** The text without them. */
   clean(text: string): string
 }
@@ -27,8 +29,10 @@ export function secretsOf(secrets: readonly string[]): Secrets {
   // One that holds another has to go first, or its rest would stay.
   const ordered = [...spellings].toSorted((a, b) => b.length - a.length)
   const isIn = finder(ordered)
+  const asBytes = ordered.map((spelling) => Buffer.from(spelling).toString('latin1'))
   return {
     isIn,
+    isInBytes: asBytes.every((bytes, i) => bytes === ordered[i]) ? isIn : finder(asBytes),
     clean(text) {
       if (!isIn(text)) return text
       let clean = text

@@ -70,12 +70,19 @@ const numbers = [
   ...['fallback_index', 'retries', 'attempts'],
 ] as const
 
-/** Columns of `calls` in the order in which rows are written. */
+/** What a call is told apart by, and counted by: columns of `calls` in the order in which rows are written. */
 export const CALL_COLUMNS = [
   ...['n', 'id', 'session_id', 'at_ms', 'success'],
   ...named.map((name) => `${name}_k`),
   ...numbers,
 ]
+/** Columns of `calls` behind those: where its bodies are. Nearly every row has them, so that they are no table of their own. */
+export const BODY_COLUMNS = [
+  ...['summary', 'block', 'request_at', 'request_kept', 'request_chars'],
+  ...['answer_at', 'answer_kept', 'answer_chars'],
+]
+/** What few calls have: columns of `texts` beside the number of the row. */
+export const TEXT_COLUMNS = ['usage', 'error', 'trail', 'dropped', 'metadata', 'trace']
 export const NAMED: readonly string[] = named
 export const NUMBERS: readonly string[] = numbers
 
@@ -89,6 +96,7 @@ const callColumns = CALL_COLUMNS.slice(3).map(
   (name) =>
     `${name} ${reals.has(name) ? 'REAL' : 'INTEGER'}${required.has(name) ? ' NOT NULL' : ''}`,
 )
+const bodyColumns = BODY_COLUMNS.map((name) => `${name} ${name === 'summary' ? 'TEXT' : 'INTEGER'}`)
 const viewColumns = [
   ...['n', 'id', 'at_ms', `CASE success WHEN 1 THEN 'success' ELSE 'error' END AS status`],
   ...named.map((name) => `(SELECT text FROM names WHERE k = ${name}_k) AS ${name}`),
@@ -118,14 +126,12 @@ const wordTables = `
 export const LOG_TABLES = `
   CREATE TABLE names (k INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, last_n INTEGER NOT NULL);
   CREATE TABLE calls (
-    n INTEGER PRIMARY KEY, id TEXT NOT NULL, session_id TEXT, ${callColumns.join(', ')});
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL, session_id TEXT, ${callColumns.join(', ')},
+    ${bodyColumns.join(', ')});
   CREATE INDEX calls_by_time ON calls (at_ms);
   CREATE INDEX calls_by_id ON calls (id);
   CREATE INDEX calls_by_session ON calls (session_id, n) WHERE session_id IS NOT NULL;
-  CREATE TABLE texts (
-    n INTEGER PRIMARY KEY, summary TEXT, usage TEXT, error TEXT, trail TEXT, dropped TEXT,
-    metadata TEXT, trace TEXT, block INTEGER, request_at INTEGER, request_kept INTEGER,
-    request_chars INTEGER, answer_at INTEGER, answer_kept INTEGER, answer_chars INTEGER);
+  CREATE TABLE texts (n INTEGER PRIMARY KEY, ${TEXT_COLUMNS.map((name) => `${name} TEXT`).join(', ')});
   CREATE TABLE blocks (block INTEGER PRIMARY KEY, last_n INTEGER NOT NULL, data BLOB NOT NULL);
   CREATE TABLE metadata (
     name TEXT NOT NULL, value TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (name, value, n)

@@ -1,4 +1,6 @@
 import { isObject, list, parsed } from './logs-content.ts'
+import { charsIn, stringOf } from './logs-text.ts'
+import type { LoggedText } from './logs-text.ts'
 
 // The words of a call: what lists show of it, and what it is found by.
 
@@ -40,7 +42,8 @@ export function createWords(now: () => number = () => performance.now()): (call:
     const more = Math.min(mostChars, saved / 2)
     const maxRest = saved > spareChars ? mostChars : 0
     const words = wordsOf(call, Math.max(leastAsked, more), Math.max(leastAnswered, more), maxRest)
-    const looked = maxRest > 0 ? (call.request?.length ?? 0) / parsedForOne : 0
+    const looked =
+      maxRest > 0 && call.request !== undefined ? charsIn(call.request) / parsedForOne : 0
     saved = Math.max(0, saved - words.text.length - looked)
     return words
   }
@@ -51,8 +54,8 @@ export interface Said {
   /** What the user said last, where that is known already. */
   readonly asked: string | undefined
   /** JSON texts; one that was cut counts as it stands. */
-  readonly request: string | undefined
-  readonly answer: string | undefined
+  readonly request: LoggedText | undefined
+  readonly answer: LoggedText | undefined
 }
 
 /**
@@ -60,17 +63,18 @@ export interface Said {
  * `maxRest` of what else stands in the request.
  */
 export function wordsOf(
-  { object, asked, request, answer }: Said,
+  { object, asked, request, answer: answered }: Said,
   maxAsked: number,
   maxChars = maxAsked,
   maxRest = 0,
 ): Words {
-  const last = asked ?? (request === undefined ? undefined : lastWordsIn(request))
+  const last = asked ?? (request === undefined ? undefined : lastWordsIn(stringOf(request)))
   const pieces: string[] = []
   if (last !== undefined) pieces.push(last.slice(0, maxAsked))
   let stopReason: string | undefined
   // Numbers, and many of them.
-  if (answer !== undefined && object !== 'embedding') {
+  if (answered !== undefined && object !== 'embedding') {
+    const answer = stringOf(answered)
     const plain = plainAnswer(answer)
     if (plain) {
       stopReason = plain.stopReason
@@ -84,7 +88,7 @@ export function wordsOf(
       glean(answer, maxChars, pieces)
     }
   }
-  if (maxRest > 0 && request !== undefined) gatherRest(request, last, maxRest, pieces)
+  if (maxRest > 0 && request !== undefined) gatherRest(stringOf(request), last, maxRest, pieces)
   return {
     summary: last?.slice(0, maxSummaryChars).toWellFormed(),
     stopReason,

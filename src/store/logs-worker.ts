@@ -70,11 +70,12 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const { names, texts, told: isTold } = data
+        const { names, texts, textBytes, told: isTold } = data
         const { rows, secrets } = rowsOf(data, memory)
         // Nearly always nothing is to be taken out, which is found out for all rows at once.
         const holdsSecret = writer?.holdsSecret(secrets)
-        const areClean = !(holdsSecret?.(names) ?? true) && !holdsSecret?.(texts)
+        const bytes = Buffer.from(texts).toString('latin1', 0, textBytes)
+        const areClean = !(holdsSecret?.(names, false) ?? true) && !holdsSecret?.(bytes, true)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
         if (writer?.isBehind) next ??= setTimeout(tidy, pauseMs)

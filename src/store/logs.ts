@@ -102,7 +102,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       for (const [of] of changes) changed(of, unavailable(why))
       proceed()
     })
-    worker.tell({ kind: 'write', path, limits, memory })
+    worker.tell({ kind: 'write', path, limits, memory: memory.numbers })
     worker.tell({ kind: 'secrets', secrets })
     if (apps.length > 0) worker.tell({ kind: 'apps', rules: apps })
     return worker
@@ -282,7 +282,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     setLimits(next) {
       limits = next
-      writer?.tell({ kind: 'write', path, limits, memory })
+      writer?.tell({ kind: 'write', path, limits, memory: memory.numbers })
     },
     setSecrets(next) {
       secrets = next

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 
 import { parcelMemory, parcelOf, rowsOf } from '#store/logs-parcel.ts'
 import type { LogRow } from '#store/logs-schema.ts'
+import { charsIn, stringOf } from '#store/logs-text.ts'
 
 import { row } from './row.ts'
 
@@ -24,9 +25,40 @@ test('a row arrives as it was sent, with everything that it has', () => {
   const rows = [full as unknown as LogRow, bare, bytes]
   const expected = structuredClone(rows)
   const memory = parcelMemory(rows.length)
-  const { rows: arrived, secrets } = rowsOf(structuredClone(parcelOf(rows, memory)), memory)
-  expect(arrived as unknown[]).toEqual(expected)
+  const { rows: arrived, secrets } = rowsOf(parcelOf(rows, memory), memory.numbers)
+  expect(arrived.map(unpacked)).toEqual(expected)
   expect(secrets).toEqual(['a-secret\nof two lines', 'another one'])
+})
+
+function unpacked({ request, answer, ...rest }: LogRow): LogRow {
+  return {
+    ...rest,
+    request: request && stringOf(request),
+    answer: answer instanceof Uint8Array ? answer : answer && stringOf(answer),
+  }
+}
+
+test('texts that take more room than there is find more, for once', () => {
+  const memory = parcelMemory(20)
+  const long = '界'.repeat(100_000)
+  const usual = memory.texts.length
+  const rows = Array.from({ length: 20 }, (_, i) => row(`${i}`, { request: long, answer: `${i}` }))
+  const parcel = parcelOf(rows, memory)
+  expect(parcel.texts.byteLength).toBeGreaterThan(usual)
+  const arrived = rowsOf(parcel, memory.numbers).rows.map(unpacked)
+  expect(arrived.every(({ request }) => request === long)).toBe(true)
+  expect(arrived.map(({ answer }) => answer)).toEqual(rows.map((_, i) => `${i}`))
+  expect(parcelOf([row('a')], memory).texts.byteLength).toBe(usual)
+})
+
+test('half a pair is replaced, and counts for one unit', () => {
+  const memory = parcelMemory(1)
+  const [{ request }] = rowsOf(
+    parcelOf([row('a', { request: 'a\ud83db' })], memory),
+    memory.numbers,
+  ).rows as [LogRow]
+  expect(charsIn(request!)).toBe(3)
+  expect(stringOf(request!)).toBe('a\ufffdb')
 })
 
 test('more rows than the memory is for are refused', () => {
