@@ -7,8 +7,8 @@ const minSecretChars = 8
 export interface Secrets {
   /** Whether one of them stands in the text; false is certain. */
   isIn(text: string): boolean
-  /** The same for a text in UTF-8 that was read as if each byte were a character. */
-  isInBytes(bytes: string): boolean
+  /** The same for the first `length` bytes of a text in UTF-8. */
+  isInBytes(bytes: Buffer, length: number): boolean
   /** The text without them. */
   clean(text: string): string
 }
@@ -29,10 +29,13 @@ export function secretsOf(secrets: readonly string[]): Secrets {
   // One that holds another has to go first, or its rest would stay.
   const ordered = [...spellings].toSorted((a, b) => b.length - a.length)
   const isIn = finder(ordered)
-  const asBytes = ordered.map((spelling) => Buffer.from(spelling).toString('latin1'))
+  let isInBytes: Secrets['isInBytes'] | undefined
   return {
     isIn,
-    isInBytes: asBytes.every((bytes, i) => bytes === ordered[i]) ? isIn : finder(asBytes),
+    isInBytes(bytes, length) {
+      isInBytes ??= byteFinder(ordered.map((spelling) => Buffer.from(spelling)))
+      return isInBytes(bytes, length)
+    },
     clean(text) {
       if (!isIn(text)) return text
       let clean = text
@@ -58,17 +61,7 @@ function finder(spellings: readonly string[]): (text: string) => boolean {
   if (spellings.length <= fewSpellings) {
     return (text) => spellings.some((spelling) => text.includes(spelling))
   }
-  const window = Math.min(...spellings.map(({ length }) => length), 32)
-  // How far the window may move when these three characters stand at its end.
-  const shifts = new Uint8Array(size).fill(window - 2)
-  const ending = new Map<number, string[]>()
-  for (const spelling of spellings) {
-    for (let end = 2; end < window; end++) {
-      const hash = hashOf(spelling, end)
-      shifts[hash] = Math.min(shifts[hash]!, window - 1 - end)
-      if (end === window - 1) ending.set(hash, [...(ending.get(hash) ?? []), spelling])
-    }
-  }
+  const { window, shifts, ending } = windowsOf(spellings, hashOf)
   return (text) => {
     const { length } = text
     for (let at = window - 1; at < length;) {
@@ -90,4 +83,59 @@ function hashOf(text: string, end: number): number {
     ((text.charCodeAt(end - 2) << 9) ^ (text.charCodeAt(end - 1) << 5) ^ text.charCodeAt(end)) &
     (size - 1)
   )
+}
+
+/** The same for bytes. */
+function byteFinder(spellings: readonly Buffer[]): Secrets['isInBytes'] {
+  if (spellings.length === 0) return () => false
+  if (spellings.length <= fewSpellings) {
+    return (bytes, length) =>
+      spellings.some((spelling) => bytes.subarray(0, length).includes(spelling))
+  }
+  const { window, shifts, ending } = windowsOf(spellings, byteHashOf)
+  return (bytes, length) => {
+    for (let at = window - 1; at < length;) {
+      const hash = byteHashOf(bytes, at)
+      const shift = shifts[hash]!
+      if (shift > 0) at += shift
+      else {
+        const from = at - window + 1
+        const isThere = (spelling: Buffer): boolean =>
+          bytes.subarray(from, Math.min(length, from + spelling.length)).equals(spelling)
+        if (ending.get(hash)?.some(isThere)) return true
+        at++
+      }
+    }
+    return false
+  }
+}
+
+interface Windows<Spelling> {
+  /** How many characters are looked at, of which three at the end. */
+  readonly window: number
+  /** By those three: how far the window may move. */
+  readonly shifts: Uint8Array
+  /** What may begin where the window does, if it may not move. */
+  readonly ending: ReadonlyMap<number, readonly Spelling[]>
+}
+
+function windowsOf<Spelling extends { readonly length: number }>(
+  spellings: readonly Spelling[],
+  hash: (spelling: Spelling, end: number) => number,
+): Windows<Spelling> {
+  const window = Math.min(...spellings.map(({ length }) => length), 32)
+  const shifts = new Uint8Array(size).fill(window - 2)
+  const ending = new Map<number, Spelling[]>()
+  for (const spelling of spellings) {
+    for (let end = 2; end < window; end++) {
+      const at = hash(spelling, end)
+      shifts[at] = Math.min(shifts[at]!, window - 1 - end)
+      if (end === window - 1) ending.set(at, [...(ending.get(at) ?? []), spelling])
+    }
+  }
+  return { window, shifts, ending }
+}
+
+function byteHashOf(bytes: Buffer, end: number): number {
+  return ((bytes[end - 2]! << 9) ^ (bytes[end - 1]! << 5) ^ bytes[end]!) & (size - 1)
 }

@@ -73,9 +73,9 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
         const { names, texts, textBytes, told: isTold } = data
         const { rows, secrets } = rowsOf(data, memory)
         // Nearly always nothing is to be taken out, which is found out for all rows at once.
-        const holdsSecret = writer?.holdsSecret(secrets)
-        const bytes = Buffer.from(texts).toString('latin1', 0, textBytes)
-        const areClean = !(holdsSecret?.(names, false) ?? true) && !holdsSecret?.(bytes, true)
+        const known = writer?.secretsWith(secrets)
+        const areClean =
+          !(known?.isIn(names) ?? true) && !known?.isInBytes(Buffer.from(texts), textBytes)
         const told = writer?.write(rows, isTold, areClean) ?? []
         say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
         if (writer?.isBehind) next ??= setTimeout(tidy, pauseMs)

@@ -24,8 +24,8 @@ export interface LogWriter {
    * that nothing that is to be taken out is in any of their texts, streams excepted.
    */
   write(rows: readonly LogRow[], told: boolean, areClean?: boolean): readonly string[]
-  /** Whether a text, or the bytes of one as so many characters, holds one of the configured secrets or of these. */
-  holdsSecret(secrets: readonly string[]): (text: string, areBytes: boolean) => boolean
+  /** The configured secrets and these. */
+  secretsWith(secrets: readonly string[]): Secrets
   /** Changes rows that are there and returns how many. Throws when the file cannot be used. */
   change(change: Change): number
   setLimits(limits: LogLimits): void
@@ -271,10 +271,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         throw thrown
       }
     },
-    holdsSecret(secrets) {
-      const found = knownSecrets(secrets)
-      return (text, areBytes) => (areBytes ? found.isInBytes(text) : found.isIn(text))
-    },
+    secretsWith: knownSecrets,
     change(change) {
       try {
         if (change.kind !== 'cost') {

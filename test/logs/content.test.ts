@@ -4,6 +4,7 @@ import * as fc from 'fast-check'
 
 import { assembled } from '#store/logs-content.ts'
 import { secretsOf } from '#store/logs-secrets.ts'
+import type { Secrets } from '#store/logs-secrets.ts'
 import { createWords, wordsOf } from '#store/logs-words.ts'
 
 /** A call of which nothing is known. */
@@ -16,7 +17,20 @@ const sse = (...events: unknown[]): Uint8Array =>
       .join(''),
   )
 
+/** What stands behind the text is none of it. */
+function isInBytes(secrets: Secrets, text: string, behind = ''): boolean {
+  return secrets.isInBytes(Buffer.from(text + behind), Buffer.byteLength(text))
+}
+
 describe('a redactor', () => {
+  test('finds a secret that is not ASCII among bytes', () => {
+    for (const more of [[], ['another-key', 'yet-another-key']]) {
+      const secrets = secretsOf(['schlüssel-für-alles', ...more])
+      expect(isInBytes(secrets, 'ß schlüssel-für-alles ß')).toBe(true)
+      expect(isInBytes(secrets, 'ß schlussel-fur-alles ß')).toBe(false)
+    }
+  })
+
   test('finds one of many just as one of few', () => {
     const many = Array.from({ length: 500 }, (_, i) => `sk-canary-${i}-${'x'.repeat(i % 40)}`)
     fc.assert(
@@ -29,10 +43,13 @@ describe('a redactor', () => {
           const secrets = secretsOf([secret, ...many.slice(0, count)])
           const text = `${before}${secret}${after}`
           expect(secrets.isIn(text)).toBe(true)
+          expect(isInBytes(secrets, text)).toBe(true)
           expect(secrets.clean(text)).not.toContain(secret)
-          expect(secrets.isIn(`${before}${after}`)).toBe(
-            [...many.slice(0, count), secret].some((each) => `${before}${after}`.includes(each)),
+          const isElsewhere = [...many.slice(0, count), secret].some((each) =>
+            `${before}${after}`.includes(each),
           )
+          expect(secrets.isIn(`${before}${after}`)).toBe(isElsewhere)
+          expect(isInBytes(secrets, `${before}${after}`, secret)).toBe(isElsewhere)
         },
       ),
     )
