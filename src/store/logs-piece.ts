@@ -17,6 +17,7 @@ export interface Piece {
 }
 
 const maxChars = 1024 * 1024
+const bytesOfUnit = 3
 
 /** Numbers of a slot: two hashes of a word, and the word plus one with the row it was met in last in the upper bits. */
 const width = 4
@@ -33,6 +34,7 @@ export function createPiece(): Piece {
   let met = new Int32Array(65_536)
   let count = 0
   const places: number[] = []
+  let bytes: Buffer = Buffer.alloc(4096)
   let found = new Int32Array(4096)
   let chars = 0
   let sorted: Sorted | undefined
@@ -48,8 +50,10 @@ export function createPiece(): Piece {
 
   return {
     add(row, text) {
-      found = withRoom(found, numbersFor(text), 0)
-      const end = scanWords(text, found)
+      if (text.length * bytesOfUnit > bytes.length) bytes = Buffer.alloc(text.length * bytesOfUnit)
+      const length = bytes.write(text, 0, 'utf8')
+      found = withRoom(found, numbersFor(length), 0)
+      const end = scanWords(bytes, length, found)
       met = withRoom(met, count + end / numbersOfWord + 1, count)
       const scanned = found
       let slots = table
@@ -65,7 +69,7 @@ export function createPiece(): Piece {
           known = slots[at + 2]!
         }
         if (known === 0) {
-          met[next++] = meet(wordAt(text, scanned[i + 2]!, scanned[i + 3]!), hash, other, row)
+          met[next++] = meet(wordAt(bytes, scanned[i + 2]!, scanned[i + 3]!), hash, other, row)
           slots = table
         } else if (known >>> wordBits !== row) {
           const word = known & wordMask

@@ -4,18 +4,15 @@
 /** Of longer words the beginning counts. */
 const maxWordUnits = 40
 
-/** What a unit is, if it does not stand for one in a word: that is a positive number. */
+/** What a UTF-16 unit is, if it does not stand for one in a word: that is a positive number. */
 const separator = 0
 /** An accent that stands apart from its letter. */
 const accent = -1
 /** A word by itself. */
 const alone = -2
-/** The first half of a pair, which is a word by itself. */
-const leading = -3
-const unknown = -4
+const unknown = -3
 
-const asciiUnits = 128
-/** By UTF-16 unit; found out when one is met for the first time. */
+/** By unit; found out when one is met for the first time. */
 const meanings = new Int32Array(65_536).fill(unknown)
 
 const wordly = /[\p{L}\p{N}\p{M}\p{Co}]/u
@@ -23,7 +20,6 @@ const spaceless =
   /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u
 
 const isAccent = (unit: number): boolean => unit >= 0x300 && unit < 0x370
-const isTrailing = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000
 
 function meaningOf(unit: number): number {
   let meaning = meanings[unit]!
@@ -35,7 +31,6 @@ function meaningOf(unit: number): number {
 }
 
 function findMeaning(unit: number): number {
-  if (unit >= 0xd800 && unit < 0xdc00) return leading
   if (isAccent(unit)) return accent
   const text = String.fromCharCode(unit)
   if (spaceless.test(text)) return alone
@@ -45,8 +40,10 @@ function findMeaning(unit: number): number {
   return (marks.every((mark) => isAccent(mark.charCodeAt(0))) ? base : lower).charCodeAt(0)
 }
 
-/** Nearly all of most texts. */
-const ascii = Int32Array.from({ length: asciiUnits }, (_, unit) => meaningOf(unit))
+/** By byte: nearly all of most texts. What is none of ASCII has to be looked at. */
+const ascii = Int32Array.from({ length: 256 }, (_, byte) =>
+  byte < 128 ? meaningOf(byte) : unknown,
+)
 
 const firstHash = 0x811c9dc5 | 0
 const mixed = (hash: number, unit: number): number => Math.imul(hash ^ unit, 0x01000193)
@@ -55,77 +52,145 @@ const otherwiseMixed = (hash: number, unit: number): number => ((hash << 5) - ha
 /** Numbers by which `scanWords` tells of a word: two hashes, which no two words share, where it begins and where it ends. */
 export const numbersOfWord = 4
 
-/** How many numbers `scanWords` may need for a text. */
-export const numbersFor = (text: string): number => (text.length + 1) * numbersOfWord
+/** How many numbers `scanWords` may need for so many bytes. */
+export const numbersFor = (bytes: number): number => (bytes + 1) * numbersOfWord
 
-/** Puts the words of a text into `found`, in their order, and returns how many numbers that took. */
-export function scanWords(text: string, found: Int32Array): number {
-  const { length } = text
+/**
+ * Puts the words of a text, which is the first `length` bytes (UTF-8), into `found`, in their order, and returns how many
+ * numbers that took.
+ */
+export function scanWords(bytes: Uint8Array, length: number, found: Int32Array): number {
   let end = 0
-  let from = -1
-  let hash = firstHash
-  let other = 0
-  for (let i = 0; i < length; i++) {
-    const unit = text.charCodeAt(i)
-    const meaning = unit < asciiUnits ? ascii[unit]! : meaningOf(unit)
-    if (meaning > 0) {
-      if (from < 0) from = i
-      if (i - from < maxWordUnits) {
-        hash = mixed(hash, meaning)
-        other = otherwiseMixed(other, meaning)
+  let at = 0
+  while (at < length) {
+    let meaning = ascii[bytes[at]!]!
+    if (meaning === separator) {
+      at++
+      continue
+    }
+    const from = at
+    let hash = firstHash
+    let other = 0
+    let units = 0
+    // What most words are from end to end.
+    while (meaning > 0 && units < maxWordUnits) {
+      hash = mixed(hash, meaning)
+      other = otherwiseMixed(other, meaning)
+      units++
+      meaning = ++at < length ? ascii[bytes[at]!]! : separator
+    }
+    if (meaning !== separator) {
+      at = passOn(bytes, length, { at, from, units, hash, other })
+      if (passed.isWord) {
+        found[end] = passed.hash
+        found[end + 1] = passed.other
+        found[end + 2] = from
+        found[end + 3] = passed.until
+        end += numbersOfWord
       }
       continue
     }
-    if (meaning === accent) continue
-    if (from >= 0) {
-      found[end] = hash
-      found[end + 1] = other
-      found[end + 2] = from
-      found[end + 3] = i
-      end += numbersOfWord
-      from = -1
-      hash = firstHash
-      other = 0
-    }
-    if (meaning === separator) continue
-    const isPair = meaning === leading
-    const next = isPair && i + 1 < length ? text.charCodeAt(i + 1) : 0
-    // Half a pair is no word.
-    if (isPair && !isTrailing(next)) continue
-    found[end] = mixed(mixed(firstHash, unit), next)
-    found[end + 1] = otherwiseMixed(unit, next)
-    found[end + 2] = i
-    if (isPair) i++
-    found[end + 3] = i + 1
+    found[end] = hash
+    found[end + 1] = other
+    found[end + 2] = from
+    found[end + 3] = at
     end += numbersOfWord
   }
-  if (from < 0) return end
-  found[end] = hash
-  found[end + 1] = other
-  found[end + 2] = from
-  found[end + 3] = length
-  return end + numbersOfWord
+  return end
+}
+
+interface Word {
+  readonly at: number
+  readonly from: number
+  readonly units: number
+  readonly hash: number
+  readonly other: number
+}
+
+/** What came of the last `passOn`: one object for all. */
+const passed = { isWord: false, hash: 0, other: 0, until: 0 }
+
+/** Goes on in a word where it is not ASCII, or long, and returns where to go on after it. */
+function passOn(bytes: Uint8Array, length: number, word: Word): number {
+  let { at, units, hash, other } = word
+  const { from } = word
+  passed.isWord = false
+  while (at < length) {
+    const point = pointAt(bytes, at)
+    const size = sizeOf(bytes[at]!)
+    const meaning = point > 0xffff ? alone : meaningOf(point)
+    if (meaning === separator || meaning === alone) {
+      if (at > from) break
+      // It is the first there.
+      at += size
+      if (meaning === separator) return at
+      hash = mixed(mixed(firstHash, point & 0xffff), point >> 16)
+      other = otherwiseMixed(point & 0xffff, point >> 16)
+      units = 1
+      break
+    }
+    at += size
+    if (meaning === accent) continue
+    if (units < maxWordUnits) {
+      hash = mixed(hash, meaning)
+      other = otherwiseMixed(other, meaning)
+    }
+    units++
+  }
+  passed.isWord = units > 0
+  passed.hash = hash
+  passed.other = other
+  passed.until = at
+  return at
+}
+
+/** Bytes of a character that begins so; what is none counts as one. */
+function sizeOf(byte: number): number {
+  if (byte < 0xc0) return 1
+  if (byte < 0xe0) return 2
+  return byte < 0xf0 ? 3 : 4
+}
+
+/** The code point that begins there, in a text that is well-formed. */
+function pointAt(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at]!
+  const next = (i: number): number => (bytes[at + i] ?? 0) & 63
+  switch (sizeOf(byte)) {
+    case 1:
+      return byte
+    case 2:
+      return ((byte & 31) << 6) | next(1)
+    case 3:
+      return ((byte & 15) << 12) | (next(1) << 6) | next(2)
+    default:
+      return ((byte & 7) << 18) | (next(1) << 12) | (next(2) << 6) | next(3)
+  }
 }
 
 /** A word that was found there, as the index has it. */
-export function wordAt(text: string, from: number, until: number): string {
-  const most = Math.min(until, from + maxWordUnits)
+export function wordAt(bytes: Uint8Array, from: number, until: number): string {
+  const said = decoder.decode(bytes.subarray(from, until))
   let word = ''
-  for (let i = from; i < most; i++) {
-    const meaning = meaningOf(text.charCodeAt(i))
-    if (meaning > 0) word += String.fromCharCode(meaning)
-    else if (meaning !== accent) word += text[i]!
+  let units = 0
+  for (const character of said) {
+    const meaning = character.length > 1 ? alone : meaningOf(character.charCodeAt(0))
+    if (meaning === accent) continue
+    word += meaning > 0 ? String.fromCharCode(meaning) : character
+    if (++units === maxWordUnits) break
   }
   return word
 }
 
+const decoder = new TextDecoder()
+
 /** The words of a text, in their order. */
 export function wordsIn(text: string): string[] {
-  const found = new Int32Array(numbersFor(text))
+  const bytes = new TextEncoder().encode(text)
+  const found = new Int32Array(numbersFor(bytes.length))
   const words: string[] = []
-  const end = scanWords(text, found)
+  const end = scanWords(bytes, bytes.length, found)
   for (let at = 0; at < end; at += numbersOfWord) {
-    words.push(wordAt(text, found[at + 2]!, found[at + 3]!))
+    words.push(wordAt(bytes, found[at + 2]!, found[at + 3]!))
   }
   return words
 }

@@ -111,12 +111,29 @@ function plainAnswer(
   const reason = answer.indexOf(ending, until)
   if (until < 0 || reason < 0 || answer.includes('"tool_calls":[', until)) return undefined
   const quoted = answer.slice(from, until)
-  const content = quoted.includes('\\') ? parsed(`"${quoted}"`) : quoted
   const start = reason + ending.length
   const stopReason = answer.slice(start, answer.indexOf('"', start))
-  return typeof content === 'string' && stopReason.length <= 100
-    ? { content, stopReason }
-    : undefined
+  return stopReason.length <= 100 ? { content: unquoted(quoted), stopReason } : undefined
+}
+
+/** What an escaped letter stands for, when not for itself. */
+const escaped: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f' }
+
+/** A JSON string without its quotes. */
+function unquoted(quoted: string): string {
+  let at = quoted.indexOf('\\')
+  let text = ''
+  let from = 0
+  for (; at >= 0; at = quoted.indexOf('\\', from)) {
+    const letter = quoted[at + 1] ?? ''
+    text += quoted.slice(from, at)
+    from = at + 2
+    if (letter === 'u') {
+      text += String.fromCharCode(Number.parseInt(quoted.slice(from, from + 4), 16))
+      from += 4
+    } else text += escaped[letter] ?? letter
+  }
+  return text + quoted.slice(from)
 }
 
 function isEscaped(text: string, at: number): boolean {
