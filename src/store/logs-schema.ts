@@ -100,8 +100,6 @@ export type ToThread =
       readonly kind: 'write'
       readonly path: string
       readonly limits: LogLimits
-      /** For the numbers of parcels. */
-      readonly memory: SharedArrayBuffer
     }
   | { readonly kind: 'secrets'; readonly secrets: readonly string[] }
   | { readonly kind: 'apps'; readonly rules: readonly AppRule[] }

@@ -18,7 +18,6 @@ const pauseMs = 10
 const tidyShare = 0.05
 
 let writer: LogWriter | undefined
-let memory = new SharedArrayBuffer(0)
 let reader: ReturnType<typeof createLogReader> | undefined
 let rounds: ReturnType<typeof setInterval> | undefined
 
@@ -48,7 +47,6 @@ function tidy(): void {
 self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
   switch (data.kind) {
     case 'write':
-      memory = data.memory
       if (writer) writer.setLimits(data.limits)
       else {
         const { path, limits } = data
@@ -71,7 +69,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       const { seq } = data
       try {
         const { names, texts, textBytes, told: isTold } = data
-        const { rows, secrets } = rowsOf(data, memory)
+        const { rows, secrets } = rowsOf(data)
         // Nearly always nothing is to be taken out, which is found out for all rows at once.
         const known = writer?.secretsWith(secrets)
         const areClean =

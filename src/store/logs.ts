@@ -2,8 +2,8 @@ import type { AppRule } from '#config/apps.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Logger } from '#core/log.ts'
 
+import { Batch, charsOf } from './logs-batch.ts'
 import type { Change } from './logs-change.ts'
-import { charsOf, parcelMemory, parcelOf } from './logs-parcel.ts'
 import { askMs, createReaders, maxAsked, unavailable } from './logs-reader.ts'
 import type {
   ExportedPage,
@@ -70,8 +70,12 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let limits = firstLimits
   let secrets: readonly string[] = []
   let apps: readonly AppRule[] = []
-  const queue: LogRow[] = []
-  const memory = parcelMemory(rowsInBatch)
+  /** Rows come into this one. */
+  let filling = new Batch(rowsInBatch)
+  /** Full ones wait for the one that is being written. */
+  const full: Batch[] = []
+  let spare: Batch | undefined
+  let queuedRows = 0
   let queuedChars = 0
   let dropped = 0
   let failure: string | undefined
@@ -82,7 +86,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   let writer: LogThread | undefined
   let retryAt = 0
   let inspectAt = -Infinity
-  let inFlight: { readonly seq: number; readonly rows: number } | undefined
+  let inFlight: { readonly seq: number; readonly batch: Batch } | undefined
   let seq = 0
   let isClosed = false
   let added = 0
@@ -96,13 +100,14 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     const worker = thread(written, (why) => {
       writer = undefined
       retryAt = performance.now() + restartMs
-      lose(inFlight?.rows ?? 0, why)
-      done += inFlight?.rows ?? 0
+      lose(inFlight?.batch.count ?? 0, why)
+      // It may still be looked at: another one is made.
+      done += inFlight?.batch.count ?? 0
       inFlight = undefined
       for (const [of] of changes) changed(of, unavailable(why))
       proceed()
     })
-    worker.tell({ kind: 'write', path, limits, memory: memory.numbers })
+    worker.tell({ kind: 'write', path, limits })
     worker.tell({ kind: 'secrets', secrets })
     if (apps.length > 0) worker.tell({ kind: 'apps', rules: apps })
     return worker
@@ -128,8 +133,11 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
       changed(of, wrong === undefined ? count : unavailable(wrong))
     }
     if (message.kind !== 'batch' || message.seq !== inFlight?.seq) return
-    const { rows } = inFlight
+    const { batch } = inFlight
+    const rows = batch.count
     inFlight = undefined
+    batch.clear()
+    spare = batch
     done += rows
     if (message.failure !== undefined) lose(rows, message.failure)
     else if (failure !== undefined) {
@@ -146,14 +154,22 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     changes.delete(of)
   }
 
-  function isBatch(): boolean {
-    return queue.length >= rowsInBatch || queuedChars >= charsInBatch
+  function isFilled({ count, chars }: Batch): boolean {
+    return count >= rowsInBatch || chars >= charsInBatch
+  }
+
+  /** The one that rows come into is closed, and another one taken. */
+  function turnOver(): Batch {
+    const batch = filling
+    filling = spare ?? new Batch(rowsInBatch)
+    spare = undefined
+    return batch
   }
 
   /** After a batch: the next one, or whoever waited for the last. */
   function proceed(): void {
-    if (isBatch() || (queue.length > 0 && waiting.length > 0)) send()
-    else if (queue.length > 0) schedule()
+    if (full.length > 0 || isFilled(filling) || (queuedRows > 0 && waiting.length > 0)) send()
+    else if (queuedRows > 0) schedule()
     // Rows leave in the order in which they came.
     for (const { until, ready } of waiting) if (until <= done) ready()
     waiting = waiting.filter(({ until }) => until > done)
@@ -169,28 +185,23 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
   }
 
   function send(): void {
-    if (inFlight || queue.length === 0) return
+    if (inFlight || queuedRows === 0) return
     if (!writer && performance.now() < retryAt) {
       schedule()
       return
     }
     writer ??= startWriter()
-    let count = 0
-    let chars = 0
-    while (count < queue.length && count < rowsInBatch && chars < charsInBatch) {
-      chars += charsOf(queue[count]!)
-      count++
-    }
-    const rows = queue.splice(0, count)
-    queuedChars -= chars
+    const batch = full.shift() ?? turnOver()
+    queuedRows -= batch.count
+    queuedChars -= batch.chars
     isFull = false
-    inFlight = { seq: ++seq, rows: rows.length }
-    writer.tell({ kind: 'batch', seq, ...parcelOf(rows, memory), told: watchers.size > 0 })
+    inFlight = { seq: ++seq, batch }
+    writer.tell({ kind: 'batch', seq, ...batch.parcel(), told: watchers.size > 0 })
   }
 
   /** Resolves when everything added so far is written or lost, or after `ms`. */
   async function settled(ms: number): Promise<void> {
-    if (queue.length === 0 && !inFlight) return
+    if (queuedRows === 0 && !inFlight) return
     const { promise, resolve } = Promise.withResolvers<void>()
     waiting.push({ until: added, ready: resolve })
     send()
@@ -242,7 +253,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     add(row) {
       if (isClosed) return
       const chars = charsOf(row)
-      if (queue.length >= maxQueuedRows || queuedChars >= maxQueuedChars) {
+      if (queuedRows >= maxQueuedRows || queuedChars >= maxQueuedChars) {
         dropped++
         if (!isFull)
           log.warn('the log is written more slowly than calls end; some are not logged', {
@@ -252,10 +263,12 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
         return
       }
       const isTight = chars > 0 && queuedChars + chars > maxQueuedChars / 2
+      if (isFilled(filling)) full.push(turnOver())
+      filling.add(isTight ? { ...row, request: undefined, answer: undefined } : row)
       added++
-      queue.push(isTight ? { ...row, request: undefined, answer: undefined } : row)
+      queuedRows++
       if (!isTight) queuedChars += chars
-      if (!inFlight && isBatch()) send()
+      if (!inFlight && isFilled(filling)) send()
       else schedule()
     },
     get dropped() {
@@ -282,7 +295,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     setLimits(next) {
       limits = next
-      writer?.tell({ kind: 'write', path, limits, memory: memory.numbers })
+      writer?.tell({ kind: 'write', path, limits })
     },
     setSecrets(next) {
       secrets = next
@@ -294,7 +307,7 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     },
     async close() {
       if (isClosed) return
-      if (writer || queue.length > 0) await settled(closeMs)
+      if (writer || queuedRows > 0) await settled(closeMs)
       isClosed = true
       clearTimeout(timer)
       watchers.clear()

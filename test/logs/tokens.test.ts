@@ -75,9 +75,7 @@ describe('a piece of the index', () => {
         const packed = packedOf(all)
         for (const word of ['a', 'ab', 'abc', 'b', 'e', '界', 'common', 'y', 'q']) {
           expect(rowsOf(packed, word)).toEqual(expected(all, (each) => each === word))
-          expect(rowsOf(packed, word, true)).toEqual(
-            expected(all, (each) => each.startsWith(word)),
-          )
+          expect(rowsOf(packed, word, true)).toEqual(expected(all, (each) => each.startsWith(word)))
         }
       }),
     )
@@ -95,7 +93,12 @@ describe('a piece of the index', () => {
     expect(rowsOf(packed, 'even')).toHaveLength(rowsInPiece / 2)
     expect(rowsOf(packed, 'rare')).toEqual([0, 700, 1400])
     expect(rowsOf(packed, 'w2047')).toEqual([2047])
-    expect(rowsOf(packed, 'w204', true)).toEqual([204, ...Array(8).keys().map((i) => 2040 + i)])
+    expect(rowsOf(packed, 'w204', true)).toEqual([
+      204,
+      ...Array(8)
+        .keys()
+        .map((i) => 2040 + i),
+    ])
   })
 
   test('is without the rows that are taken out, and without the words that only they had', () => {
