@@ -1,7 +1,6 @@
 import { numbersOfRow } from './logs-parcel.ts'
 import type { Parcel } from './logs-parcel.ts'
 import type { LogRow } from './logs-schema.ts'
-import { charsIn, stringOf } from './logs-text.ts'
 
 // Rows on their way out of the thread that serves, which pays for it: numbers and texts go into memory that the thread
 // that writes sees as well, and names once for all rows, as soon as a call has ended. Rows that waited would be looked at
@@ -13,12 +12,7 @@ const bytesOfUnit = 3
 
 /** What is said in a row, in UTF-16 units, or bytes. */
 export function charsOf({ request, answer }: LogRow): number {
-  return lengthOf(request) + lengthOf(answer)
-}
-
-function lengthOf(said: LogRow['answer']): number {
-  if (said === undefined) return 0
-  return said instanceof Uint8Array ? said.length : charsIn(said)
+  return (request?.length ?? 0) + (answer?.length ?? 0)
 }
 
 /** Room for up to so many rows, for one batch after the other. */
@@ -70,6 +64,7 @@ export class Batch {
       secrets: JSON.stringify(this.#secrets),
       texts: this.#texts.buffer,
       textBytes: this.#used,
+      chars: this.chars,
       ...(this.#streams.length > 0 && { streams: this.#streams }),
     }
   }
@@ -87,7 +82,7 @@ export class Batch {
     if (this.#texts.length > usualTextBytes) this.#texts = textsOf(usualTextBytes)
   }
 
-  /** One by one, in the order of `rowsOf`: a loop over names would take as long as all the rest. */
+  /** One by one, in the order that `ParcelReader` knows: a loop over names would take as long as all the rest. */
   #pack(row: LogRow): void {
     this.#number(row.atMs)
     this.#number(row.stream ? 1 : 0)
@@ -105,6 +100,7 @@ export class Batch {
     this.#number(row.retries)
     this.#number(row.attempts)
     this.#name(row.status)
+    this.#name(row.dropped)
     this.#name(row.object)
     this.#name(row.provider)
     this.#name(row.model)
@@ -124,7 +120,6 @@ export class Batch {
     this.#name(row.engines)
     this.#name(row.cacheHitType)
     this.#name(row.userAgent)
-    this.#name(row.dropped)
     this.#text(row.id)
     this.#text(row.sessionId)
     this.#text(row.usage)
@@ -133,10 +128,9 @@ export class Batch {
     this.#text(row.metadata)
     this.#text(row.trace)
     this.#text(row.asked)
-    const { request, answer } = row
-    this.#text(request === undefined ? undefined : stringOf(request))
-    const isText = answer !== undefined && !(answer instanceof Uint8Array)
-    this.#text(isText ? stringOf(answer) : undefined)
+    this.#text(row.request)
+    const { answer } = row
+    this.#text(answer instanceof Uint8Array ? undefined : answer)
     const own = row.secrets.length === 0 ? '' : row.secrets.join('\n')
     let place = this.#lists.get(own)
     if (place === undefined) {
@@ -165,17 +159,14 @@ export class Batch {
   }
 
   #text(value: string | undefined): void {
-    if (value === undefined) {
-      this.#numbers[this.#at] = -1
-      this.#at += 2
-      return
+    const length = value === undefined ? -1 : value.length
+    if (value !== undefined) {
+      const most = length * bytesOfUnit
+      if (most > this.#texts.length - this.#used) this.#makeRoom(most)
+      this.#used += this.#texts.write(value, this.#used, 'utf8')
     }
-    const { length } = value
-    if (length * bytesOfUnit > this.#texts.length - this.#used) this.#makeRoom(length * bytesOfUnit)
-    const bytes = this.#texts.write(value, this.#used, 'utf8')
-    this.#used += bytes
     this.#numbers[this.#at++] = length
-    this.#numbers[this.#at++] = bytes
+    this.#numbers[this.#at++] = this.#used
   }
 
   #makeRoom(bytes: number): void {

@@ -5,10 +5,11 @@ import { openBlocks } from './logs-bodies.ts'
 import type { BlockWriter } from './logs-bodies.ts'
 import { assembled, metadataIn } from './logs-content.ts'
 import { openIndex } from './logs-index.ts'
-import { openNames } from './logs-names.ts'
+import { createNaming, openNames } from './logs-names.ts'
+import type { Naming } from './logs-names.ts'
+import type { ParcelReader } from './logs-parcel.ts'
 import { listed } from './logs-row.ts'
 import type { StoredRow } from './logs-row.ts'
-import type { LogRow } from './logs-schema.ts'
 import type { Secrets } from './logs-secrets.ts'
 import { floorOf, openTail } from './logs-segments.ts'
 import {
@@ -28,7 +29,7 @@ import { createWords } from './logs-words.ts'
 
 export interface Insertion {
   /** Writes rows, in the caller's transaction; the rows as JSON text, as lists show them, if they are `told`. */
-  insert(rows: readonly LogRow[], how: How): string[]
+  insert(rows: ParcelReader, how: How): string[]
   /** Makes words of rows that wait for it findable. In the caller's transaction. */
   index(): number
   /** The newest row that there is or was. */
@@ -39,8 +40,8 @@ export interface Insertion {
 }
 
 export interface How {
-  /** What is to be taken out of a row; undefined when nothing of it is in there. */
-  readonly secretsFor: (row: LogRow) => Secrets | undefined
+  /** What is to be taken out of a row with these secrets of its own; undefined when nothing of it is in there. */
+  readonly secretsFor: (own: readonly string[], isStream: boolean) => Secrets | undefined
   readonly maxBodyChars: number
   /** Which program a caller is. */
   readonly appOf: AppOf
@@ -59,7 +60,18 @@ const factPlaces = FACTS.map(({ name }) => {
   return place < 0 ? callColumns.length : place
 })
 
+/** Where `NAMED` stand among the values of a call. */
+const namedFrom = 5
+const placeOfObject = NAMED.indexOf('object')
+const placeOfStopReason = NAMED.indexOf('stop_reason')
+
 const rowsBetweenPauses = 4
+
+interface Batching {
+  readonly blocks: BlockWriter
+  readonly how: How
+  readonly namesOf: Naming
+}
 
 type Value = string | number | null
 
@@ -80,50 +92,59 @@ export function openInsertion(sqlite: Database): Insertion {
   const find = createWords()
   let last = lastOf(sqlite)
 
-  function insert(row: LogRow, blocks: BlockWriter, how: How): string | undefined {
-    const secrets = how.secretsFor(row)
+  function insert(row: ParcelReader, { blocks, how, namesOf }: Batching): string | undefined {
+    const { stream } = row
+    const secrets = how.secretsFor(row.secrets, stream !== undefined)
     const clean = (text: string): string => (secrets ? secrets.clean(text) : text).toWellFormed()
     const tidied = (text: string | undefined): string | null =>
       text === undefined ? null : clean(text)
-    const said = row.answer instanceof Uint8Array ? assembled(row.answer, row.object) : row.answer
     // What holds no secret stays as it is.
-    const cleaned = (text: LoggedText): LoggedText =>
-      secrets || typeof text === 'string' ? clean(stringOf(text)) : text
-    const request = row.request === undefined ? undefined : cleaned(row.request)
-    const answer = said === undefined ? undefined : cleaned(said)
-    const asked = row.asked === undefined ? undefined : clean(row.asked)
-    const found = find({ object: row.object, asked, request, answer })
+    const cleaned = (text: LoggedText | undefined): LoggedText | undefined =>
+      text !== undefined && (secrets || typeof text === 'string') ? clean(stringOf(text)) : text
+    const object = row.names[row.nameOf(placeOfObject)]!
+    const request = cleaned(row.packed('request'))
+    const answer = cleaned(stream ? assembled(stream, object) : row.packed('answer'))
+    const asked = row.text('asked')
+    const found = find({ object, asked: asked && clean(asked), request, answer })
     const n = ++last
-    if (n % rowsInSegment === 0) names.settle(n)
-    const agent = tidied(row.userAgent)
-    // Of a text without secrets, half of which would not be recognised.
-    const app = agent === null ? undefined : how.appOf(agent)
-    const isSuccess = row.status === 'success' ? 1 : 0
-    const values: Value[] = [n, clean(row.id), tidied(row.sessionId), row.atMs, isSuccess]
-    const shown = namesOf(row, found.stopReason, app)
-    for (const text of shown) {
-      if (text === undefined || text === null) values.push(null)
-      else values.push(names.numberOf(secrets ? clean(text) : text, n))
+    if (n % rowsInSegment === 0) {
+      names.settle(n)
+      // They are used from here on as well.
+      namesOf.forget()
     }
-    const numbers = numbersOf(row)
-    for (const value of numbers) values.push(value)
+    const { atMs } = row
+    const sessionId = tidied(row.text('session_id'))
+    const values: Value[] = [n, clean(row.text('id')!), sessionId, atMs]
+    values.push(row.status === 'success' ? 1 : 0)
+    const own = secrets && clean
+    for (let place = 0; place < NAMED.length; place++) {
+      values.push(namesOf.numberOf(row, place, n, own))
+    }
+    const { stopReason } = found
+    if (stopReason !== undefined) {
+      values[namedFrom + placeOfStopReason] = names.numberOf(
+        secrets ? clean(stopReason) : stopReason,
+        n,
+      )
+    }
+    for (let place = 0; place < NUMBERS.length; place++) values.push(row.number(place))
     const { maxBodyChars } = how
     const hasBody = request !== undefined || answer !== undefined
     values.push(found.summary ?? null, hasBody ? blocks.block : null)
     addBody(request, maxBodyChars, blocks, values)
     addBody(answer, maxBodyChars, blocks, values)
     call.run(...values)
-    values.push(values[2] === null ? 0 : 1)
+    values.push(sessionId === null ? 0 : 1)
     tail.add(n, values, factPlaces)
     blocks.end(n)
     // In the order of `TEXT_COLUMNS`.
     const beside = {
-      usage: row.usage ?? null,
-      error: tidied(row.error),
-      trail: row.trail ?? null,
+      usage: row.text('usage') ?? null,
+      error: tidied(row.text('error')),
+      trail: row.text('trail') ?? null,
       dropped: tidied(row.dropped),
-      metadata: tidied(row.metadata),
-      trace: tidied(row.trace),
+      metadata: tidied(row.text('metadata')),
+      trace: tidied(row.text('trace')),
     }
     const all = Object.values(beside)
     // Often there is nothing.
@@ -131,27 +152,33 @@ export function openInsertion(sqlite: Database): Insertion {
     if (beside.metadata !== null) {
       for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
-    index.add({ n, atMs: row.atMs, text: found.text }, how.pause)
+    index.add({ n, atMs, text: found.text }, how.pause)
     if (!how.told) return undefined
-    const stored: Record<string, Value> = { n, id: values[1]!, session_id: values[2]! }
-    NAMED.forEach((name, i) => (stored[name] = tidied(shown[i])))
-    NUMBERS.forEach((name, i) => (stored[name] = numbers[i]!))
-    const { atMs: at_ms, status } = row
+    const stored: Record<string, Value> = { n, id: values[1]!, session_id: sessionId }
+    NAMED.forEach((name, place) => (stored[name] = tidied(namesOf.textOf(row, place, own))))
+    stored['stop_reason'] = tidied(stopReason)
+    NUMBERS.forEach((name, place) => (stored[name] = row.number(place)))
     const { summary = null } = found
     return JSON.stringify(
-      listed({ ...stored, ...beside, summary, at_ms, status } as unknown as StoredRow),
+      listed({
+        ...{ ...stored, ...beside, summary, at_ms: atMs },
+        status: row.status,
+      } as unknown as StoredRow),
     )
   }
 
   return {
-    insert(rows, how) {
+    insert(parcel, how) {
       const blocks = openBlocks(sqlite)
+      const namesOf = createNaming(parcel.names, names, how.appOf)
+      const batching = { blocks, how, namesOf }
       const lines: string[] = []
-      rows.forEach((row, i) => {
-        if (i % rowsBetweenPauses === 0) how.pause()
-        const line = insert(row, blocks, how)
+      for (let row = 0; row < parcel.count; row++) {
+        if (row % rowsBetweenPauses === 0) how.pause()
+        parcel.goTo(row)
+        const line = insert(parcel, batching)
         if (line !== undefined) lines.push(line)
-      })
+      }
       blocks.flush()
       return lines
     },
@@ -173,36 +200,6 @@ function lastOf(sqlite: Database): number {
   const of = (table: string): number =>
     sqlite.query<{ n: number | null }, []>(`SELECT MAX(n) AS n FROM ${table}`).get()?.n ?? 0
   return Math.max(of('calls'), of('gone'), floorOf(sqlite))
-}
-
-/** In the order of `NAMED`. */
-function namesOf(
-  row: LogRow,
-  stopReason: string | undefined,
-  app: string | undefined,
-): (string | undefined)[] {
-  return [
-    ...[row.object, row.provider, row.model, row.modelUsed, row.keyId, row.keyName],
-    ...[row.virtualKeyId, row.virtualKeyName, row.teamId, row.teamName, row.customerId],
-    ...[row.customerName, row.userId, row.userName, row.ruleId, row.ruleName, row.engines],
-    ...[row.cacheHitType, stopReason, row.userAgent, app],
-  ]
-}
-
-/** In the order of `NUMBERS`. */
-function numbersOf(row: LogRow): (number | null)[] {
-  return [
-    ...[row.stream ? 1 : 0, row.statusCode, round(row.latencyMs), round(row.queuedMs)],
-    ...[round(row.upstreamMs), row.firstTokenMs === undefined ? null : round(row.firstTokenMs)],
-    ...[row.promptTokens ?? null, row.completionTokens ?? null, row.totalTokens ?? null],
-    ...[row.cachedTokens ?? null, row.cost ?? null, row.fallbackIndex, row.retries],
-    row.attempts,
-  ]
-}
-
-/** To a thousandth of a millisecond. */
-function round(ms: number): number {
-  return Math.round(ms * 1000) / 1000
 }
 
 /** Adds where a body stands, how much of it is kept, and how long it was. */

@@ -1,5 +1,9 @@
 import type { Database, Statement } from 'bun:sqlite'
 
+import type { AppOf } from './logs-apps.ts'
+import type { ParcelReader } from './logs-parcel.ts'
+import { NAMED } from './logs-tables.ts'
+
 // Texts that occur in many rows, such as models and providers, by number.
 
 export interface Names {
@@ -57,6 +61,58 @@ export function openNames(sqlite: Database): Names {
       find.finalize()
       insert.finalize()
       use.finalize()
+    },
+  }
+}
+
+/** The names of the rows of one batch, each of which is looked up only once. */
+export interface Naming {
+  /** The number of what a row has at a place of `NAMED`; null for nothing. `clean` is for rows that hold secrets. */
+  numberOf(row: ParcelReader, place: number, n: number, clean: Clean | undefined): number | null
+  /** The name itself. */
+  textOf(row: ParcelReader, place: number, clean: Clean | undefined): string | undefined
+  /** Names that come again are to be looked up again. */
+  forget(): void
+}
+
+type Clean = (text: string) => string
+
+const placeOfAgent = NAMED.indexOf('user_agent')
+const placeOfApp = NAMED.indexOf('app')
+
+/** `texts` are the names of a batch by the numbers that its rows have for them. */
+export function createNaming(texts: readonly string[], names: Names, appOf: AppOf): Naming {
+  const numbers = new Int32Array(texts.length)
+  const apps = new Int32Array(texts.length)
+
+  /** Found out of a text without secrets, half of which would not be recognised. */
+  function appText(agent: number, clean: Clean | undefined): string | undefined {
+    const text = texts[agent]
+    return text === undefined ? undefined : appOf(clean ? clean(text) : text.toWellFormed())
+  }
+
+  return {
+    numberOf(row, place, n, clean) {
+      const isApp = place === placeOfApp
+      const which = row.nameOf(isApp ? placeOfAgent : place)
+      if (which < 0) return null
+      const known = isApp ? apps : numbers
+      if (!clean && known[which] !== 0) return known[which]!
+      const text = isApp ? appText(which, clean) : texts[which]
+      if (text === undefined) return null
+      if (clean) return names.numberOf(clean(text), n)
+      const number = names.numberOf(text, n)
+      known[which] = number
+      return number
+    },
+    textOf(row, place, clean) {
+      return place === placeOfApp
+        ? appText(row.nameOf(placeOfAgent), clean)
+        : texts[row.nameOf(place)]
+    },
+    forget() {
+      numbers.fill(0)
+      apps.fill(0)
     },
   }
 }

@@ -3,7 +3,6 @@ import type { AppRule } from '#config/apps.ts'
 import type { Change } from './logs-change.ts'
 import type { Parcel } from './logs-parcel.ts'
 import type { SummingQuestion } from './logs-sums.ts'
-import type { LoggedText } from './logs-text.ts'
 
 // What travels between the threads that use `logs.db`, whose tables (`logs-tables.ts`) are these:
 //
@@ -79,9 +78,9 @@ export interface LogRow {
   /** What the user said last; undefined when content is not kept or nobody said anything. */
   readonly asked?: string | undefined
   /** JSON text as it came, possibly cut; undefined when content is not kept. */
-  readonly request: LoggedText | undefined
+  readonly request: string | undefined
   /** JSON text, or the bytes of a stream. */
-  readonly answer: LoggedText | Uint8Array | undefined
+  readonly answer: string | Uint8Array | undefined
   /** To be taken out of every text of this row, beside the configured ones. */
   readonly secrets: readonly string[]
 }

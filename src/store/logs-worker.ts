@@ -2,7 +2,6 @@ import { giveWay, yieldTurn } from '#lib/threads.ts'
 
 import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
-import { rowsOf } from './logs-parcel.ts'
 import { createLogReader } from './logs-query.ts'
 import type { ExportedPage, FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
@@ -68,14 +67,8 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
     case 'batch': {
       const { seq } = data
       try {
-        const { names, texts, textBytes, told: isTold } = data
-        const { rows, secrets } = rowsOf(data)
-        // Nearly always nothing is to be taken out, which is found out for all rows at once.
-        const known = writer?.secretsWith(secrets)
-        const areClean =
-          !(known?.isIn(names) ?? true) && !known?.isInBytes(Buffer.from(texts), textBytes)
-        const told = writer?.write(rows, isTold, areClean) ?? []
-        say({ kind: 'batch', seq, written: rows.length, told, failure: undefined })
+        const told = writer?.take(data, data.told) ?? []
+        say({ kind: 'batch', seq, written: data.count, told, failure: undefined })
         if (writer?.isBehind) next ??= setTimeout(tidy, pauseMs)
       } catch (thrown) {
         say({ kind: 'batch', seq, written: 0, told: [], failure: why(thrown) })

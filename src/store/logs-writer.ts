@@ -4,12 +4,14 @@ import { existsSync } from 'node:fs'
 import type { AppRule } from '#config/apps.ts'
 
 import { createApps } from './logs-apps.ts'
-import { charsOf } from './logs-batch.ts'
+import { Batch } from './logs-batch.ts'
 import { applyChange } from './logs-change.ts'
 import type { Change } from './logs-change.ts'
 import { isDamage, isPassing, layAside, OldLayout, openLog, sizeOf } from './logs-file.ts'
 import { openInsertion } from './logs-insert.ts'
 import type { Insertion } from './logs-insert.ts'
+import { ParcelReader } from './logs-parcel.ts'
+import type { Parcel } from './logs-parcel.ts'
 import { removeOldest, removeRows } from './logs-remove.ts'
 import type { LogLimits, LogRow } from './logs-schema.ts'
 import { secretsOf } from './logs-secrets.ts'
@@ -19,13 +21,10 @@ import { refreshCosts } from './logs-segments.ts'
 // Writes `logs.db` and keeps it within bounds. Runs in a thread of its own, where waiting for a disk hurts nobody.
 
 export interface LogWriter {
-  /**
-   * Writes rows in one transaction. Throws when the file cannot be used; then none of them is there. `areClean` says
-   * that nothing that is to be taken out is in any of their texts, streams excepted.
-   */
-  write(rows: readonly LogRow[], told: boolean, areClean?: boolean): readonly string[]
-  /** The configured secrets and these. */
-  secretsWith(secrets: readonly string[]): Secrets
+  /** Writes rows in one transaction. Throws when the file cannot be used; then none of them is there. */
+  take(parcel: Parcel, isTold: boolean): readonly string[]
+  /** The same for rows that come from no other thread. */
+  write(rows: readonly LogRow[], isTold: boolean): readonly string[]
   /** Changes rows that are there and returns how many. Throws when the file cannot be used. */
   change(change: Change): number
   setLimits(limits: LogLimits): void
@@ -208,11 +207,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   }
 
   /** Makes room for what is written next. What else is too much goes later: somebody may wait for these rows. */
-  function makeRoom(rows: readonly LogRow[], pauses: () => void): void {
+  function makeRoom({ count, chars }: ParcelReader, pauses: () => void): void {
     const sqlite = ready()
-    const chars = rows.reduce((sum, row) => sum + charsOf(row), 0)
     const places = chars / bytesOfRow(sqlite, sizeOf(sqlite, path).used)
-    const least = Math.max(rows.length, places) * roomShare
+    const least = Math.max(count, places) * roomShare
     while (room < least) {
       isBehind = tidy(pauses)
       if (!isBehind) {
@@ -243,35 +241,49 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     else if (!isPassing(thrown)) shut()
   }
 
-  return {
-    write(rows, told, areClean = false) {
-      const pauses = rows.length < manyRows ? pause : never
-      try {
-        // First, so that the file is never larger than its bound and one batch.
-        makeRoom(rows, pauses)
-        const sqlite = ready()
-        let lines: readonly string[] = []
-        sqlite
-          .transaction(() => {
-            lines = inserting(sqlite).insert(rows, {
-              told,
-              pause: pauses,
-              maxBodyChars: limits.maxBodyChars,
-              appOf,
-              secretsFor: (row) =>
-                areClean && !(row.answer instanceof Uint8Array)
-                  ? undefined
-                  : knownSecrets(row.secrets),
-            })
+  /** Whether nothing that is to be taken out is in any text, streams apart: nearly always, and found out at once. */
+  function isClean(
+    { names, texts, textBytes }: Parcel,
+    lists: ParcelReader['secretLists'],
+  ): boolean {
+    const secrets = knownSecrets(lists.flat())
+    return !secrets.isIn(names) && !secrets.isInBytes(Buffer.from(texts), textBytes)
+  }
+
+  function take(parcel: Parcel, isTold: boolean): readonly string[] {
+    const rows = new ParcelReader(parcel)
+    const pauses = rows.count < manyRows ? pause : never
+    const areClean = isClean(parcel, rows.secretLists)
+    try {
+      // First, so that the file is never larger than its bound and one batch.
+      makeRoom(rows, pauses)
+      const sqlite = ready()
+      let lines: readonly string[] = []
+      sqlite
+        .transaction(() => {
+          lines = inserting(sqlite).insert(rows, {
+            told: isTold,
+            pause: pauses,
+            maxBodyChars: limits.maxBodyChars,
+            appOf,
+            secretsFor: (own, isStream) => (areClean && !isStream ? undefined : knownSecrets(own)),
           })
-          .immediate()
-        return lines
-      } catch (thrown) {
-        failed(thrown)
-        throw thrown
-      }
+        })
+        .immediate()
+      return lines
+    } catch (thrown) {
+      failed(thrown)
+      throw thrown
+    }
+  }
+
+  return {
+    take,
+    write(rows, isTold) {
+      const batch = new Batch(rows.length)
+      for (const row of rows) batch.add(row)
+      return take(batch.parcel(), isTold)
     },
-    secretsWith: knownSecrets,
     change(change) {
       try {
         if (change.kind !== 'cost') {

@@ -1,11 +1,61 @@
 import { expect, test } from 'bun:test'
 
 import { Batch } from '#store/logs-batch.ts'
-import { rowsOf } from '#store/logs-parcel.ts'
+import { PARCEL_TEXTS, ParcelReader } from '#store/logs-parcel.ts'
+import type { ParcelText } from '#store/logs-parcel.ts'
 import type { LogRow } from '#store/logs-schema.ts'
-import { charsIn, stringOf } from '#store/logs-text.ts'
+import { NAMED, NUMBERS } from '#store/logs-tables.ts'
 
 import { row } from './row.ts'
+
+/** Everything that a row is said to have, by the columns of the log. */
+function readOf(reader: ParcelReader): Record<string, unknown> {
+  const { atMs: at_ms, status, dropped, stream, secrets } = reader
+  return {
+    ...{ at_ms, status, dropped, bytes: stream, secrets },
+    ...Object.fromEntries(NUMBERS.map((name, place) => [name, reader.number(place)])),
+    ...Object.fromEntries(
+      NAMED.map((name, place) => [name, reader.names[reader.nameOf(place)]] as const),
+    ),
+    ...Object.fromEntries(PARCEL_TEXTS.map((name) => [name, reader.text(name)])),
+  }
+}
+
+function rowsIn(batch: Batch): Record<string, unknown>[] {
+  const reader = new ParcelReader(batch.parcel())
+  return Array.from({ length: reader.count }, (_, i) => {
+    reader.goTo(i)
+    return readOf(reader)
+  })
+}
+
+/** What a row is to arrive as. */
+function columnsOf(call: LogRow): Record<string, unknown> {
+  const isBytes = call.answer instanceof Uint8Array
+  const or = (value: number | undefined): number | null => value ?? null
+  return {
+    ...{ at_ms: call.atMs, status: call.status, dropped: call.dropped, secrets: call.secrets },
+    ...{ id: call.id, session_id: call.sessionId, usage: call.usage, error: call.error },
+    ...{ trail: call.trail, metadata: call.metadata, trace: call.trace, asked: call.asked },
+    request: call.request,
+    answer: isBytes ? undefined : call.answer,
+    bytes: isBytes ? call.answer : undefined,
+    ...{ stream: call.stream ? 1 : 0, status_code: call.statusCode, latency_ms: call.latencyMs },
+    ...{ queued_ms: call.queuedMs, upstream_ms: call.upstreamMs },
+    ...{ first_token_ms: or(call.firstTokenMs), prompt_tokens: or(call.promptTokens) },
+    ...{ completion_tokens: or(call.completionTokens), total_tokens: or(call.totalTokens) },
+    ...{ cached_read_tokens: or(call.cachedTokens), cost: or(call.cost) },
+    ...{ fallback_index: call.fallbackIndex, retries: call.retries, attempts: call.attempts },
+    ...{ object: call.object, provider: call.provider, model: call.model },
+    ...{ model_used: call.modelUsed, key_id: call.keyId, key_name: call.keyName },
+    ...{ virtual_key_id: call.virtualKeyId, virtual_key_name: call.virtualKeyName },
+    ...{ team_id: call.teamId, team_name: call.teamName, customer_id: call.customerId },
+    ...{ customer_name: call.customerName, user_id: call.userId, user_name: call.userName },
+    ...{ routing_rule_id: call.ruleId, routing_rule_name: call.ruleName },
+    ...{ routing_engines: call.engines, cache_hit_type: call.cacheHitType },
+    ...{ user_agent: call.userAgent, stop_reason: undefined, app: undefined },
+  }
+}
 
 test('a row arrives as it was sent, with everything that it has', () => {
   const more: Partial<LogRow> = {
@@ -21,25 +71,15 @@ test('a row arrives as it was sent, with everything that it has', () => {
     else full[name] = numbers.has(name) || /Ms$|Tokens$/.test(name) ? i + 0.5 : `"${i}" ß😀\n`
   }
   full['asked'] = 'what?'
-  const bare = row('bare')
   const bytes = row('bytes', { answer: new TextEncoder().encode('data: 1\n\n') })
-  const rows = [full as unknown as LogRow, bare, bytes]
-  const expected = structuredClone(rows)
+  const rows = [full as unknown as LogRow, row('bare'), bytes, row('last', { trace: 'end' })]
   const batch = new Batch(rows.length)
   for (const each of rows) batch.add(each)
-  expect(batch.count).toBe(3)
-  const { rows: arrived, secrets } = rowsOf(batch.parcel())
-  expect(arrived.map(unpacked)).toEqual(expected)
-  expect(secrets).toEqual(['a-secret\nof two lines', 'another one'])
+  expect(batch.count).toBe(4)
+  expect(rowsIn(batch)).toEqual(rows.map(columnsOf))
+  const { secretLists } = new ParcelReader(structuredClone(batch.parcel()))
+  expect(secretLists.flat()).toEqual(['a-secret\nof two lines', 'another one'])
 })
-
-function unpacked({ request, answer, ...rest }: LogRow): LogRow {
-  return {
-    ...rest,
-    request: request && stringOf(request),
-    answer: answer instanceof Uint8Array ? answer : answer && stringOf(answer),
-  }
-}
 
 test('one batch comes after the other, and brings nothing of it along', () => {
   const batch = new Batch(2)
@@ -48,24 +88,21 @@ test('one batch comes after the other, and brings nothing of it along', () => {
   expect(batch.chars).toBe(503)
   batch.clear()
   const next = row('c', { provider: 'q', request: 'short' })
-  batch.add(structuredClone(next))
-  const { streams, ...parcel } = batch.parcel()
-  expect(streams).toBeUndefined()
-  const { rows, secrets } = rowsOf(parcel)
-  expect(rows.map(unpacked)).toEqual([next])
-  expect([secrets, batch.chars]).toEqual([next.secrets, 5])
+  batch.add(next)
+  expect(batch.parcel().streams).toBeUndefined()
+  expect(rowsIn(batch)).toEqual([columnsOf(next)])
+  expect(batch.chars).toBe(5)
 })
 
 test('texts that take more room than there is find more, for once', () => {
   const batch = new Batch(20)
   const usual = batch.parcel().texts.byteLength
-  const long = '界'.repeat(100_000)
-  for (let i = 0; i < 20; i++) batch.add(row(`${i}`, { request: long, answer: `${i}` }))
-  const parcel = batch.parcel()
-  expect(parcel.texts.byteLength).toBeGreaterThan(usual)
-  const arrived = rowsOf(parcel).rows.map(unpacked)
-  expect(arrived.every(({ request }) => request === long)).toBe(true)
-  expect(arrived.map(({ answer }) => answer)).toEqual(arrived.map((_, i) => `${i}`))
+  const rows = Array.from({ length: 20 }, (_, i) =>
+    row(`${i}`, { request: '界'.repeat(100_000), answer: `${i}` }),
+  )
+  for (const each of rows) batch.add(each)
+  expect(batch.parcel().texts.byteLength).toBeGreaterThan(usual)
+  expect(rowsIn(batch)).toEqual(rows.map(columnsOf))
   batch.clear()
   expect(batch.parcel().texts.byteLength).toBe(usual)
 })
@@ -73,9 +110,11 @@ test('texts that take more room than there is find more, for once', () => {
 test('half a pair is replaced, and counts for one unit', () => {
   const batch = new Batch(1)
   batch.add(row('a', { request: 'a\ud83db' }))
-  const [{ request }] = rowsOf(batch.parcel()).rows as [LogRow]
-  expect(charsIn(request!)).toBe(3)
-  expect(stringOf(request!)).toBe('a\ufffdb')
+  const reader = new ParcelReader(batch.parcel())
+  reader.goTo(0)
+  const packed = (name: ParcelText): number | undefined => reader.packed(name)?.chars
+  expect([packed('request'), packed('answer')]).toEqual([3, undefined])
+  expect(reader.text('request')).toBe('a\ufffdb')
 })
 
 test('a row that there is no room for is refused, and harms no other', () => {
@@ -83,10 +122,10 @@ test('a row that there is no room for is refused, and harms no other', () => {
   batch.add(row('a'))
   expect(() => batch.add(row('b'))).toThrow(RangeError)
   batch.clear()
-  const broken = row('c', { provider: 'p', trace: 5 as unknown as string })
+  const broken = row('c', { provider: 'p', trace: 'x', answer: new Uint8Array(1) })
   Object.defineProperty(broken, 'secrets', { value: undefined })
   expect(() => batch.add(broken)).toThrow()
-  batch.add(row('d', { request: 'whole' }))
-  const [only] = rowsOf(batch.parcel()).rows as [LogRow]
-  expect(unpacked(only)).toEqual(row('d', { request: 'whole' }))
+  const whole = row('d', { request: 'whole' })
+  batch.add(whole)
+  expect(rowsIn(batch)).toEqual([columnsOf(whole)])
 })
