@@ -15,16 +15,19 @@ export interface Words {
 }
 
 /** How much of a call is searchable however many there are: of what was asked, and of what was answered. */
-const leastAsked = 512
-const leastAnswered = 256
+const leastAsked = 256
+const leastAnswered = 128
 /** And with time to spare. */
 const mostChars = 8 * 1024
 const maxSummaryChars = 300
 /** Longer texts are looked through and not parsed. */
 const maxParsedChars = 64 * 1024
 
-/** Time for indexing beyond the least, in characters: so many per second, and so many at once. */
-const charsPerMs = 200
+/**
+ * Time for indexing beyond the least, in characters: so many per millisecond, which is a sixtieth of a core, and so many
+ * at once. For up to some two thousand calls a second it is more than the least.
+ */
+const charsPerMs = 1000
 const maxSavedChars = 1024 * 1024
 /** With so much time saved, all that stands in a request is indexed as well: what was said before, and instructions. */
 const spareChars = maxSavedChars / 4

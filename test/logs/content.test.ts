@@ -237,8 +237,8 @@ describe('the words of a call', () => {
     const response = JSON.stringify({ instructions: 'be brief', input: [{ content: 'earlier' }] })
     expect(find({ ...said, request: response }).text).toBe('earlier\nbe brief')
     const asked = 'x'.repeat(600)
-    for (let i = 0; i < 2000; i++) find({ ...said, asked, request })
-    expect(find({ ...said, asked, request }).text).toBe('x'.repeat(512))
+    for (let i = 0; i < 4000; i++) find({ ...said, asked, request })
+    expect(find({ ...said, asked, request }).text).toBe('x'.repeat(256))
     now += 60_000
     expect(find({ ...said, asked, request }).text).toContain('pirate')
   })
@@ -249,7 +249,7 @@ describe('the words of a call', () => {
     const asked = 'word '.repeat(4000)
     const lengths = Array.from({ length: 1000 }, () => find({ ...said, asked }).text.length)
     expect(lengths[0]).toBe(8192)
-    expect(lengths.at(-1)).toBe(512)
+    expect(lengths.at(-1)).toBe(256)
     now += 60_000
     expect(find({ ...said, asked }).text).toHaveLength(8192)
   })
