@@ -19,7 +19,7 @@ const leastAsked = 256
 const leastAnswered = 128
 /** And with time to spare. */
 const mostChars = 8 * 1024
-const maxSummaryChars = 300
+const maxSummaryChars = 200
 /** Longer texts are looked through and not parsed. */
 const maxParsedChars = 64 * 1024
 
@@ -78,7 +78,7 @@ export function wordsOf(
   // Numbers, and many of them.
   if (answered !== undefined && object !== 'embedding') {
     const answer = stringOf(answered)
-    const plain = plainAnswer(answer)
+    const plain = plainAnswer(answer, maxChars)
     if (plain) {
       stopReason = plain.stopReason
       pieces.push(plain.content.slice(0, maxChars))
@@ -102,9 +102,10 @@ export function wordsOf(
 const opening = '"message":{"role":"assistant","content":"'
 const ending = '"finish_reason":"'
 
-/** The usual answer: one choice that is a text. Undefined for every other, which is read in full. */
+/** The usual answer: one choice that is a text, of which the beginning is wanted. Undefined for every other. */
 function plainAnswer(
   answer: string,
+  maxChars: number,
 ): { readonly content: string; readonly stopReason: string } | undefined {
   const before = answer.indexOf(opening)
   if (before < 0 || answer.includes(opening, before + 1)) return undefined
@@ -116,18 +117,18 @@ function plainAnswer(
   const quoted = answer.slice(from, until)
   const start = reason + ending.length
   const stopReason = answer.slice(start, answer.indexOf('"', start))
-  return stopReason.length <= 100 ? { content: unquoted(quoted), stopReason } : undefined
+  return stopReason.length <= 100 ? { content: unquoted(quoted, maxChars), stopReason } : undefined
 }
 
 /** What an escaped letter stands for, when not for itself. */
 const escaped: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f' }
 
-/** A JSON string without its quotes. */
-function unquoted(quoted: string): string {
+/** A JSON string without its quotes; at least so much of it. */
+function unquoted(quoted: string, maxChars: number): string {
   let at = quoted.indexOf('\\')
   let text = ''
   let from = 0
-  for (; at >= 0; at = quoted.indexOf('\\', from)) {
+  for (; at >= 0 && text.length < maxChars; at = quoted.indexOf('\\', from)) {
     const letter = quoted[at + 1] ?? ''
     text += quoted.slice(from, at)
     from = at + 2

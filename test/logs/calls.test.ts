@@ -86,6 +86,12 @@ describe('a call leaves a row', () => {
     })
     const row = await one('whole-1')
     expect(row.metadata).not.toHaveProperty('x-other')
+    // That the only thing to decide was the key is said by the row itself, and takes no room of its own.
+    expect(row.routing_engine_logs).toEqual([{ step: 'key', what: 'main' }])
+    const { rows } = (
+      await rig.sql("SELECT trace FROM details JOIN logs USING (n) WHERE id = 'whole-1'")
+    ).body
+    expect(rows).toEqual([{ trace: null }])
     expect(row.latency).toBeGreaterThan(0)
     expect(row.upstream_latency).toBeGreaterThan(0)
     expect(row.upstream_latency).toBeLessThanOrEqual(row.latency)
@@ -141,6 +147,10 @@ describe('a call leaves a row', () => {
         class: 'caller',
       },
       attempt_trail: [{ provider: 'openai', key_name: 'main', status_code: 400 }],
+      routing_engine_logs: [
+        { at_ms: expect.any(Number), step: 'key', what: 'main' },
+        { at_ms: expect.any(Number), step: 'attempt' },
+      ],
       raw_response: null,
     })
   })

@@ -89,6 +89,7 @@ const ask = (query: string): Page =>
 
 /** Whether all words are in what the user said, the last one perhaps only begun. */
 function isSaid(sqlite: Database, n: number, search = ''): boolean {
+  if (search === '') return true
   const row = sqlite
     .query<{ summary: string }, [number]>('SELECT summary FROM details WHERE n = ?1')
     .get(n)
