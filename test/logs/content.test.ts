@@ -29,6 +29,10 @@ describe('a redactor', () => {
       expect(isInBytes(secrets, 'ß schlüssel-für-alles ß')).toBe(true)
       expect(isInBytes(secrets, 'ß schlussel-fur-alles ß')).toBe(false)
     }
+    const long = 'a-very-long-secret-'.repeat(4)
+    for (const more of [[], [`${long}1`, `${long}2`]]) {
+      expect(isInBytes(secretsOf([long, ...more]), long.slice(0, 50), long.slice(50))).toBe(false)
+    }
   })
 
   test('finds one of many just as one of few', () => {

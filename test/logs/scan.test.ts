@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { whereOf } from '#store/logs-filter.ts'
 import { createLogReader } from '#store/logs-query.ts'
 import { repriceLog } from '#store/logs-reprice.ts'
-import type { LogRow } from '#store/logs-schema.ts'
+import type { ExportedPage, LogRow } from '#store/logs-schema.ts'
 import { createLogWriter } from '#store/logs-writer.ts'
 import type { LogWriter } from '#store/logs-writer.ts'
 
@@ -159,6 +159,8 @@ const queries = [
   'metadata_env=test&providers=anthropic',
   'content_search=needle&sort_by=latency',
   'content_search=everywhere word7',
+  'content_search=word203 needle',
+  'content_search=word11 word12',
   'content_search=every&sort_by=cost&order=asc',
   `start_time=${new Date(now + 2_040_000).toISOString()}&end_time=${new Date(now + 2_060_000).toISOString()}`,
 ]
@@ -245,6 +247,38 @@ describe('searches over segments', () => {
     expect(isSound(path)).toBe(true)
   })
 })
+
+describe('an export of what was said', () => {
+  const exported = (query: string): string[] => {
+    const filters = Object.fromEntries(new URLSearchParams(query))
+    const ids: string[] = []
+    let after: string | undefined
+    for (let pages = 0; pages < 1000; pages++) {
+      const page = reader.ask({ kind: 'export', format: 'ndjson', filters, after }) as ExportedPage
+      const lines = new TextDecoder().decode(page.bytes).split('\n').filter(Boolean)
+      ids.push(...lines.map((line) => (JSON.parse(line) as { id: string }).id))
+      if (page.after === null) return ids
+      after = page.after
+    }
+    throw new Error('it has no end')
+  }
+
+  test.each([
+    'content_search=everywhere',
+    'content_search=everywhere&status=error',
+    'content_search=everywhere&session_id=s1',
+    'content_search=everywhere&models=rare',
+    'content_search=word4',
+    'content_search=nowhere',
+  ])('has every row, once and in order: %s', (query) => {
+    expect(exported(query)).toEqual(expected(`${query}&order=asc`).ids.toSorted(byNumber))
+  })
+})
+
+/** Exports are in the order in which calls were logged. */
+function byNumber(a: string, b: string): number {
+  return Number(a.slice('call-'.length)) - Number(b.slice('call-'.length))
+}
 
 test('a cost that changes before its segment is full is the one that is packed', () => {
   const own = join(dir, 'priced.db')

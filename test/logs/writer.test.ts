@@ -92,6 +92,20 @@ describe('old rows', () => {
     }
   })
 
+  test('leave the names of those that are left, also of a batch across the end of a segment', () => {
+    let now = 1_000_000
+    using own = rig({ maxAgeMs: 1000 }, () => now)
+    const rows = Array.from({ length: 2100 }, (_, i) =>
+      row(`${i}`, { atMs: i < 2060 ? now : now + 500, provider: 'kept' }),
+    )
+    own.writer.write(rows, false)
+    now += 1200
+    while (own.writer.tidy());
+    using sqlite = new Database(own.path, { readonly: true })
+    const providers = sqlite.query('SELECT provider, COUNT(*) AS count FROM logs GROUP BY 1').all()
+    expect(providers).toEqual([{ provider: 'kept', count: 40 }])
+  })
+
   test('stay when the clock goes back, and a jump ahead takes no more than a slice at a time', () => {
     let now = 1_000_000_000
     using own = rig({ maxAgeMs: 1000 }, () => now)
