@@ -107,8 +107,8 @@ export function createBodies(sqlite: Database): (place: Place) => string | undef
 
 /** Takes the bodies of these rows out of their blocks; in the caller's transaction. */
 export function eraseBodies(sqlite: Database, numbers: readonly number[]): void {
-  type Place = { block: number; from: number; until: number }
-  const find = sqlite.query<Place, [number]>(
+  type Stretch = { block: number; from: number; until: number }
+  const find = sqlite.query<Stretch, [number]>(
     `SELECT block, COALESCE(request_at, answer_at) AS "from",
             COALESCE(answer_at + answer_kept, request_at + request_kept) AS until
      FROM calls WHERE n = ?1 AND block IS NOT NULL AND COALESCE(request_at, answer_at) IS NOT NULL`,

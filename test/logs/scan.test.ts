@@ -90,10 +90,10 @@ const ask = (query: string): Page =>
 /** Whether all words are in what the user said, the last one perhaps only begun. */
 function isSaid(sqlite: Database, n: number, search = ''): boolean {
   if (search === '') return true
-  const row = sqlite
+  const found = sqlite
     .query<{ summary: string }, [number]>('SELECT summary FROM details WHERE n = ?1')
     .get(n)
-  const said = row!.summary.split(' ')
+  const said = found!.summary.split(' ')
   const [last = '', ...whole] = search.split(' ').toReversed()
   return whole.every((word) => said.includes(word)) && said.some((word) => word.startsWith(last))
 }
