@@ -25,7 +25,8 @@ const lineBreak = /\r\n|\n|\r/
 
 /** The bytes as Latin-1: one character per byte, so that offsets in it are offsets in the bytes. */
 export function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  // To make a buffer of them would give each chunk that comes in a memory of its own.
+  return Buffer.prototype.toString.call(bytes, 'latin1')
 }
 
 /** Without the byte order mark that only the very start of a stream may have. */
