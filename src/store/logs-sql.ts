@@ -1,6 +1,7 @@
 import { Database } from 'bun:sqlite'
 
 import { createBodies } from './logs-bodies.ts'
+import { LOG_LAYOUT } from './logs-tables.ts'
 
 // Questions in SQL. They run in a process of their own, because nothing but its end stops SQLite in the middle of a
 // statement, on a connection that can read the log and nothing else.
@@ -88,12 +89,20 @@ export function answerSql(request: string): string {
     ]) {
       sqlite.run(`PRAGMA ${pragma}`)
     }
+    checkLayout(sqlite)
     return collect(sqlite, sql, maxRows)
   } catch (thrown) {
     return JSON.stringify({ failure: thrown instanceof Error ? thrown.message : String(thrown) })
   } finally {
     sqlite?.close()
   }
+}
+
+/** What is in a file of another layout would be misread. Throws `BadSql`. */
+function checkLayout(sqlite: Database): void {
+  const layout = sqlite.query<{ user_version: number }, []>('PRAGMA user_version').get()
+  if (layout?.user_version === LOG_LAYOUT) return
+  throw new BadSql('The log was written by another version of Asbru. A gateway begins a new one.')
 }
 
 /** An `SqlAnswer` as JSON text: whoever asked has to hold it, so it is no longer than it may be. */

@@ -1,6 +1,8 @@
+import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 
 import { checkSql } from '#store/logs-sql.ts'
 
@@ -130,5 +132,23 @@ describe('asbru sql', () => {
     const missing = await run(['sql', '--app-dir', '/nonexistent', 'SELECT 1'])
     expect(missing.code).toBe(1)
     expect(missing.stderr).toContain('does not exist')
+  })
+
+  test('does not misread the log of another version', async () => {
+    const old = mkdtempSync(join(tmpdir(), 'asbru-old-'))
+    try {
+      {
+        using sqlite = new Database(join(old, 'logs.db'))
+        sqlite.run('CREATE TABLE logs (n INTEGER PRIMARY KEY, id TEXT)')
+        sqlite.run('PRAGMA user_version = 2')
+      }
+      const { code, stderr } = await run(['sql', '--app-dir', old, 'SELECT id FROM logs'])
+      expect([code, stderr]).toEqual([
+        1,
+        'asbru: The log was written by another version of Asbru. A gateway begins a new one.\n',
+      ])
+    } finally {
+      rmSync(old, { recursive: true })
+    }
   })
 })
