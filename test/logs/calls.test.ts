@@ -198,8 +198,26 @@ describe('a call leaves a row', () => {
   })
 
   test('when a stream broke off half-way', async () => {
-    rig.upstream.reply({ sse: [chunk({ content: 'Gen' })], reset: true })
-    await rig.chat({ stream: true }, { 'x-request-id': 'broken-1' })
+    // A reset throws away what has not been read, so it comes once the caller has the first piece.
+    const seen = Promise.withResolvers<void>()
+    rig.upstream.reply({
+      sse: [chunk({ content: 'Gen' })],
+      gate: [undefined, seen.promise],
+      reset: true,
+    })
+    const response = await fetch(`${rig.gateway.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-id': 'broken-1' },
+      body: JSON.stringify({
+        model: 'openai/m',
+        messages: [{ role: 'user', content: 'Hello there' }],
+        stream: true,
+      }),
+    })
+    const reader = response.body!.getReader()
+    await reader.read()
+    seen.resolve()
+    while (!(await reader.read()).done);
     expect(await one('broken-1')).toMatchObject({
       status: 'error',
       output_message: { content: 'Gen' },
