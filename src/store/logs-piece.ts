@@ -62,7 +62,7 @@ export function createPiece(): Piece {
         const hash = scanned[i]!
         const other = scanned[i + 1]!
         const mask = slots.length - 1
-        let at = (hash * width) & mask
+        let at = slotOf(hash, mask)
         let known = slots[at + 2]!
         while (known !== 0 && (slots[at] !== hash || slots[at + 1] !== other)) {
           at = (at + width) & mask
@@ -109,9 +109,14 @@ function withRoom(
   return large
 }
 
+/** Where a word is looked for first. Of a hash like this one the lower bits know nothing of the upper ones. */
+function slotOf(hash: number, mask: number): number {
+  return ((hash ^ (hash >>> 15)) * width) & mask
+}
+
 function put(slots: Int32Array, hash: number, other: number, known: number): void {
   const mask = slots.length - 1
-  let at = (hash * width) & mask
+  let at = slotOf(hash, mask)
   while (slots[at + 2] !== 0) at = (at + width) & mask
   slots[at] = hash
   slots[at + 1] = other

@@ -45,7 +45,8 @@ const ascii = Int32Array.from({ length: 256 }, (_, byte) =>
   byte < 128 ? meaningOf(byte) : unknown,
 )
 
-const firstHash = 0x811c9dc5 | 0
+/** Another one in every process, so that nobody can send words that all have the same hash. */
+const firstHash = crypto.getRandomValues(new Int32Array(1))[0]!
 const mixed = (hash: number, unit: number): number => Math.imul(hash ^ unit, 0x01000193)
 const otherwiseMixed = (hash: number, unit: number): number => ((hash << 5) - hash + unit) | 0
 
