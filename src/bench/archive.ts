@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Configure, Contender, Parts } from './contenders.ts'
 import { commonWord, providers, rareWord } from './filling.ts'
 import type { Job, LoadResult } from './job.ts'
+import { standBack } from './machine.ts'
 import { aimed, median } from './measure.ts'
 import {
   base,
@@ -30,6 +31,8 @@ const mb = 2 ** 20
 const keptShare = 0.9
 const timesAsked = 5
 const pairs = 3
+/** Calls before the measurement, for each in it. */
+const warmUpShare = 5
 
 /** The filters of the searches, each a first page of fifty. */
 const searches: readonly string[] = [
@@ -184,7 +187,10 @@ async function withLog<T>(
 }
 
 async function alone(parts: Parts, gateway: Contender, job: Omit<Job, 'url'>) {
-  await warmUp(parts, gateway, { job, requests: 400 })
+  // As one that has been running for a while, whatever reads its log as well; then as fast as it is measured.
+  const { pauseMs: _, ...steady } = job
+  await warmUp(parts, gateway, { job: steady, requests: job.requests * warmUpShare })
+  await warmUp(parts, gateway, { job, requests: job.requests / 2 })
   return await parts.loader.run(aimed(gateway, job))
 }
 
@@ -205,6 +211,7 @@ async function disturbed(
   const ended = new AbortController()
   const { signal } = ended
   const failures: string[] = []
+  const comeBack = standBack()
   let residentMb: number | undefined
   let pages = 0
   let exported = 0
@@ -241,6 +248,7 @@ async function disturbed(
     }
   } finally {
     clearInterval(watching)
+    comeBack()
     ended.abort()
     await Promise.all([searching, exporting])
   }

@@ -51,6 +51,25 @@ export function choosePinning(): Pinning | string {
   return { tool, contender, ends }
 }
 
+/**
+ * Lets this process work only when a core has nothing else to do, until the function that is returned is called: whoever
+ * reads here stands for somebody on another machine, and must not take the cores of what is measured. Does nothing where
+ * there is no `chrt`.
+ */
+export function standBack(): () => void {
+  const tool = Bun.which('chrt')
+  const change = (policy: '--idle' | '--other'): void => {
+    if (tool === null) return
+    Bun.spawnSync([tool, '--all-tasks', policy, '--pid', '0', String(process.pid)], {
+      stdout: 'ignore',
+      stderr: 'ignore',
+      timeout: 10_000,
+    })
+  }
+  change('--idle')
+  return () => change('--other')
+}
+
 /** The list the kernel gives, such as `0-3,8`; a container may have other cores than the first ones. */
 function allowedCores(): number[] {
   if (process.platform !== 'linux') return []
