@@ -20,6 +20,8 @@ export class Batch {
   count = 0
   /** What is said in the rows. */
   chars = 0
+  /** So much is taken of what the user said last; it is there to be found by, and for lists. */
+  maxAsked = Number.POSITIVE_INFINITY
   readonly #memory: SharedArrayBuffer
   readonly #numbers: Float64Array
   #texts: Buffer<SharedArrayBuffer> = textsOf(usualTextBytes)
@@ -127,7 +129,8 @@ export class Batch {
     this.#text(row.trail)
     this.#text(row.metadata)
     this.#text(row.trace)
-    this.#text(row.asked)
+    const { asked } = row
+    this.#text(asked && asked.length > this.maxAsked ? asked.slice(0, this.maxAsked) : asked)
     this.#text(row.request)
     const { answer } = row
     this.#text(answer instanceof Uint8Array ? undefined : answer)

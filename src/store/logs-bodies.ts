@@ -1,20 +1,19 @@
 import type { Database } from 'bun:sqlite'
 
 import { placeMark } from './logs-tables.ts'
-import type { LoggedText } from './logs-text.ts'
+import type { PackedText } from './logs-text.ts'
 
 // What was said in many calls lies in blocks that are compressed together, which is several times cheaper and smaller
 // than one by one. A row knows its block, and where in it its own begins and how long it is, in bytes (UTF-8).
 
 /** A block is closed when it holds so much, or when its batch ends. */
 const blockBytes = 256 * 1024
-const bytesOfUnit = 3
 
 export interface BlockWriter {
   /** The block that the next text goes into. */
   readonly block: number
   /** Takes a text and returns where it stands. */
-  add(text: LoggedText): Spot
+  add(text: PackedText): Spot
   /** Row `n` is complete; in the caller's transaction. */
   end(n: number): void
   /** Writes what is left. */
@@ -22,7 +21,7 @@ export interface BlockWriter {
 }
 
 /** Where something stands, and how many bytes it takes. */
-interface Spot {
+export interface Spot {
   readonly at: number
   readonly bytes: number
 }
@@ -57,17 +56,11 @@ export function openBlocks(sqlite: Database): BlockWriter {
     get block() {
       return block
     },
-    add(text) {
+    add({ memory, from, until }) {
       const at = used
-      if (typeof text === 'string') {
-        reserve(text.length * bytesOfUnit)
-        used += space.write(text, used, 'utf8')
-      } else {
-        const { memory, from, until } = text
-        reserve(until - from)
-        memory.copy(space, used, from, until)
-        used += until - from
-      }
+      reserve(until - from)
+      memory.copy(space, used, from, until)
+      used += until - from
       return { at, bytes: used - at }
     },
     end(n) {

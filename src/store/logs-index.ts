@@ -2,9 +2,10 @@ import type { Database } from 'bun:sqlite'
 
 import { createBodies } from './logs-bodies.ts'
 import type { Place } from './logs-bodies.ts'
+import { Gathering } from './logs-gathering.ts'
 import { buckets, rowsInPiece, withoutRows } from './logs-packed.ts'
 import { createPiece } from './logs-piece.ts'
-import { wordsOf } from './logs-words.ts'
+import { gatherWords } from './logs-words.ts'
 
 // The index of words, which lies in the table `words` in pieces, each of up to 2,048 rows in a row. A piece is written
 // when it is full, and again whenever somebody wants to look for words in it. What was not written when a process ended
@@ -20,8 +21,8 @@ export interface WordIndex {
 export interface Worded {
   readonly n: number
   readonly atMs: number
-  /** Its words, if it has any. */
-  readonly text: string
+  /** What its words stand in; used only until `add` returns. */
+  readonly said: Gathering
 }
 
 /** Numbers in `words.k` are a bucket times this plus the first row of a piece. */
@@ -53,7 +54,7 @@ export function openIndex(sqlite: Database): WordIndex {
   let waiting = 0
   let isLooked = false
 
-  function take({ n, atMs, text }: Worded, pause: () => void): void {
+  function take({ n, atMs, said }: Worded, pause: () => void): void {
     const isOld = atMs - firstAtMs > maxPieceMs
     if (first > 0 && (n - first >= rowsInPiece || isOld || piece.isFull)) {
       writePiece(n - 1, pause)
@@ -64,7 +65,7 @@ export function openIndex(sqlite: Database): WordIndex {
       first = n
       firstAtMs = atMs
     }
-    piece.add(n - first, text)
+    piece.add(n - first, said.bytes, said.length)
     waiting++
   }
 
@@ -88,11 +89,15 @@ export function openIndex(sqlite: Database): WordIndex {
     isLooked = true
     if (n - 1 <= upTo) return
     const bodies = createBodies(sqlite)
+    const said = new Gathering()
     const left = sqlite.query<LeftRow, [number, number]>(
       `SELECT details.n AS n, at_ms AS atMs, object, summary, request, answer FROM details JOIN logs ON logs.n = details.n
        WHERE details.n > ?1 AND details.n < ?2 ORDER BY details.n`,
     )
-    for (const row of left.all(upTo, n)) take({ ...row, text: wordsAgain(row, bodies) }, pause)
+    for (const row of left.all(upTo, n)) {
+      wordsAgain(row, bodies, said)
+      take({ n: row.n, atMs: row.atMs, said }, pause)
+    }
   }
 
   return {
@@ -118,15 +123,23 @@ interface LeftRow {
   readonly answer: Place | null
 }
 
-function wordsAgain(row: LeftRow, bodies: ReturnType<typeof createBodies>): string {
+function wordsAgain(row: LeftRow, bodies: ReturnType<typeof createBodies>, into: Gathering): void {
   const request = row.request === null ? undefined : bodies(row.request)
   const answer = row.answer === null ? undefined : bodies(row.answer)
   const said = { object: row.object, asked: undefined, request, answer }
-  const found = wordsOf(said, maxChars, maxChars, maxChars)
+  const { summary } = gatherWords(
+    said,
+    { asked: maxChars, answered: maxChars, rest: maxChars },
+    into,
+  )
   // A request that was cut cannot be read.
-  return found.summary === undefined && row.summary !== null
-    ? wordsOf({ ...said, asked: row.summary }, maxChars).text
-    : found.text
+  if (summary === undefined && row.summary !== null) {
+    gatherWords(
+      { ...said, asked: row.summary },
+      { asked: maxChars, answered: maxChars, rest: 0 },
+      into,
+    )
+  }
 }
 
 /** The first rows of all pieces from row `from` on, rising. */

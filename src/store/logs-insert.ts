@@ -1,8 +1,8 @@
-import type { Database, SQLQueryBindings } from 'bun:sqlite'
+import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite'
 
 import type { AppOf } from './logs-apps.ts'
 import { openBlocks } from './logs-bodies.ts'
-import type { BlockWriter } from './logs-bodies.ts'
+import type { BlockWriter, Spot } from './logs-bodies.ts'
 import { assembled, metadataIn } from './logs-content.ts'
 import { openIndex } from './logs-index.ts'
 import { createNaming, openNames } from './logs-names.ts'
@@ -19,10 +19,11 @@ import {
   NAMED,
   NUMBERS,
   rowsInSegment,
+  SESSION_FACT,
   TEXT_COLUMNS,
 } from './logs-tables.ts'
-import { charsIn, stringOf } from './logs-text.ts'
-import type { LoggedText } from './logs-text.ts'
+import { beginningOf, packedOf, stringOf } from './logs-text.ts'
+import type { PackedText } from './logs-text.ts'
 import { createWords } from './logs-words.ts'
 
 // Turns what came of a call into rows of the log's tables.
@@ -50,15 +51,18 @@ export interface How {
   readonly pause: () => void
 }
 
-const places = (count: number): string =>
-  Array.from({ length: count }, (_, i) => `?${i + 1}`).join(', ')
+const inserting = (table: string, columns: readonly string[], rows: number): string =>
+  `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${Array(rows)
+    .fill(`(${Array(columns.length).fill('?').join(', ')})`)
+    .join(', ')}`
 const callColumns = [...CALL_COLUMNS, ...BODY_COLUMNS]
 const textColumns = ['n', ...TEXT_COLUMNS]
-/** Where the facts stand among the values of a call; what is not there stands behind them. */
-const factPlaces = FACTS.map(({ name }) => {
-  const place = CALL_COLUMNS.indexOf(name)
-  return place < 0 ? callColumns.length : place
-})
+/** So many rows are written by one statement: each has its price. */
+const rowsAtOnce = 10
+/** Where the facts stand among the values of a call. */
+const factPlaces = FACTS.map(({ name }) =>
+  CALL_COLUMNS.indexOf(name === SESSION_FACT ? 'session_id' : name),
+)
 
 /** Where `NAMED` stand among the values of a call. */
 const namedFrom = 5
@@ -77,12 +81,11 @@ type Value = string | number | null
 
 /** For a file that is open for writing. After a transaction that failed a new one is needed. */
 export function openInsertion(sqlite: Database): Insertion {
-  const call = sqlite.prepare<unknown, SQLQueryBindings[]>(
-    `INSERT INTO calls (${callColumns.join(', ')}) VALUES (${places(callColumns.length)})`,
+  const many = sqlite.prepare<unknown, SQLQueryBindings[]>(
+    inserting('calls', callColumns, rowsAtOnce),
   )
-  const texts = sqlite.prepare<unknown, SQLQueryBindings[]>(
-    `INSERT INTO texts (${textColumns.join(', ')}) VALUES (${places(textColumns.length)})`,
-  )
+  const one = sqlite.prepare<unknown, SQLQueryBindings[]>(inserting('calls', callColumns, 1))
+  const texts = sqlite.prepare<unknown, SQLQueryBindings[]>(inserting('texts', textColumns, 1))
   const metadata = sqlite.prepare<unknown, [string, string, number]>(
     'INSERT OR IGNORE INTO metadata (name, value, n) VALUES (?1, ?2, ?3)',
   )
@@ -91,6 +94,24 @@ export function openInsertion(sqlite: Database): Insertion {
   const tail = openTail(sqlite)
   const find = createWords()
   let last = lastOf(sqlite)
+  /** Values of rows, one row after the other, which the next statement writes. */
+  const values: Value[] = Array<Value>(rowsAtOnce * callColumns.length).fill(null)
+  let filled = 0
+
+  function put(): void {
+    if (++filled < rowsAtOnce) return
+    // As one argument: many are copied once more.
+    run(many, values)
+    filled = 0
+  }
+
+  function putRest(): void {
+    for (let row = 0; row < filled; row++) {
+      const at = row * callColumns.length
+      run(one, values.slice(at, at + callColumns.length))
+    }
+    filled = 0
+  }
 
   function insert(row: ParcelReader, { blocks, how, namesOf }: Batching): string | undefined {
     const { stream } = row
@@ -99,43 +120,54 @@ export function openInsertion(sqlite: Database): Insertion {
     const tidied = (text: string | undefined): string | null =>
       text === undefined ? null : clean(text)
     // What holds no secret stays as it is.
-    const cleaned = (text: LoggedText | undefined): LoggedText | undefined =>
-      text !== undefined && (secrets || typeof text === 'string') ? clean(stringOf(text)) : text
+    const cleaned = (text: PackedText | undefined): PackedText | undefined =>
+      text && secrets ? packedOf(secrets.clean(stringOf(text))) : text
     const object = row.names[row.nameOf(placeOfObject)]!
     const request = cleaned(row.packed('request'))
-    const answer = cleaned(stream ? assembled(stream, object) : row.packed('answer'))
-    const asked = row.text('asked')
-    const found = find({ object, asked: asked && clean(asked), request, answer })
+    const answer = stream
+      ? packedOf(clean(assembled(stream, object)))
+      : cleaned(row.packed('answer'))
+    const asked = cleaned(row.packed('asked'))
+    const found = find({ object, asked, request, answer })
     const n = ++last
     if (n % rowsInSegment === 0) {
       names.settle(n)
       // They are used from here on as well.
       namesOf.forget()
+      // A segment that is full is made of what is written where costs have changed.
+      putRest()
     }
     const { atMs } = row
     const sessionId = tidied(row.text('session_id'))
-    const values: Value[] = [n, clean(row.text('id')!), sessionId, atMs]
-    values.push(row.status === 'success' ? 1 : 0)
+    const id = clean(row.text('id')!)
+    const from = filled * callColumns.length
+    let at = from
+    values[at++] = n
+    values[at++] = id
+    values[at++] = sessionId
+    values[at++] = atMs
+    values[at++] = row.status === 'success' ? 1 : 0
     const own = secrets && clean
     for (let place = 0; place < NAMED.length; place++) {
-      values.push(namesOf.numberOf(row, place, n, own))
+      values[at++] = namesOf.numberOf(row, place, n, own)
     }
     const { stopReason } = found
     if (stopReason !== undefined) {
-      values[namedFrom + placeOfStopReason] = names.numberOf(
-        secrets ? clean(stopReason) : stopReason,
-        n,
-      )
+      const reason = secrets ? clean(stopReason) : stopReason
+      values[from + namedFrom + placeOfStopReason] = names.numberOf(reason, n)
     }
-    for (let place = 0; place < NUMBERS.length; place++) values.push(row.number(place))
-    const { maxBodyChars } = how
+    for (let place = 0; place < NUMBERS.length; place++) values[at++] = row.number(place)
     const hasBody = request !== undefined || answer !== undefined
-    values.push(found.summary ?? null, hasBody ? blocks.block : null)
-    addBody(request, maxBodyChars, blocks, values)
-    addBody(answer, maxBodyChars, blocks, values)
-    call.run(...values)
-    values.push(sessionId === null ? 0 : 1)
-    tail.add(n, values, factPlaces)
+    values[at++] = found.summary ?? null
+    values[at++] = hasBody ? blocks.block : null
+    for (const body of [request, answer]) {
+      const spot = body && spotOf(body, how.maxBodyChars, blocks)
+      values[at++] = spot?.at ?? null
+      values[at++] = spot?.bytes ?? null
+      values[at++] = body?.chars ?? null
+    }
+    tail.add(n, values, factPlaces, from)
+    put()
     blocks.end(n)
     // In the order of `TEXT_COLUMNS`.
     const beside = {
@@ -152,9 +184,9 @@ export function openInsertion(sqlite: Database): Insertion {
     if (beside.metadata !== null) {
       for (const [name, value] of metadataIn(beside.metadata)) metadata.run(name, value, n)
     }
-    index.add({ n, atMs, text: found.text }, how.pause)
+    index.add({ n, atMs, said: found.said }, how.pause)
     if (!how.told) return undefined
-    const stored: Record<string, Value> = { n, id: values[1]!, session_id: sessionId }
+    const stored: Record<string, Value> = { n, id, session_id: sessionId }
     NAMED.forEach((name, place) => (stored[name] = tidied(namesOf.textOf(row, place, own))))
     stored['stop_reason'] = tidied(stopReason)
     NUMBERS.forEach((name, place) => (stored[name] = row.number(place)))
@@ -179,6 +211,7 @@ export function openInsertion(sqlite: Database): Insertion {
         const line = insert(parcel, batching)
         if (line !== undefined) lines.push(line)
       }
+      putRest()
       blocks.flush()
       return lines
     },
@@ -189,7 +222,7 @@ export function openInsertion(sqlite: Database): Insertion {
     prune: (floor) => names.prune(floor, last),
     close() {
       // A statement that is still there keeps the file open.
-      for (const statement of [call, texts, metadata]) statement.finalize()
+      for (const statement of [many, one, texts, metadata]) statement.finalize()
       names.close()
     },
   }
@@ -202,19 +235,13 @@ function lastOf(sqlite: Database): number {
   return Math.max(of('calls'), of('gone'), floorOf(sqlite))
 }
 
-/** Adds where a body stands, how much of it is kept, and how long it was. */
-function addBody(
-  text: LoggedText | undefined,
-  maxChars: number,
-  blocks: BlockWriter,
-  values: Value[],
-): void {
-  if (text === undefined) {
-    values.push(null, null, null)
-    return
-  }
-  const chars = charsIn(text)
-  const kept = chars > maxChars ? stringOf(text).slice(0, maxChars).toWellFormed() : text
-  const { at, bytes } = blocks.add(kept)
-  values.push(at, bytes, chars)
+/** Runs a statement with the values of its places, in their order. */
+function run(statement: Statement<unknown, SQLQueryBindings[]>, values: Value[]): void {
+  // Bun takes them as a list, which its types do not say.
+  statement.run(values as unknown as string)
+}
+
+/** Puts a body into a block, as much of it as is kept. */
+function spotOf(text: PackedText, maxChars: number, blocks: BlockWriter): Spot {
+  return blocks.add(text.chars <= maxChars ? text : packedOf(beginningOf(text, maxChars)))
 }

@@ -110,11 +110,12 @@ export class ParcelReader {
     const at = this.#from + placeOfText[name]
     const chars = this.#numbers[at]!
     if (chars < 0) return undefined
-    const until = this.#numbers[at + 1]!
     // It begins where the one before it ends: behind the secrets of the row before, or nowhere.
     const before = name === 'id' ? at - textsFrom - 2 : at - 1
     const from = before < 0 ? 0 : this.#numbers[before]!
-    return { memory: this.#texts, from, until, chars }
+    // As whole numbers: for the engine they are fractions otherwise, with which it finds bytes a hundred times more slowly.
+    const until = this.#numbers[at + 1]! | 0
+    return { memory: this.#texts, from: from | 0, until, chars: chars | 0 }
   }
 
   /** The answer, if it is the bytes of a stream. */

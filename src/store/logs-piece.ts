@@ -7,8 +7,8 @@ import { numbersFor, numbersOfWord, scanWords, wordAt } from './logs-tokens.ts'
 // word, reads the one it needs of every piece.
 
 export interface Piece {
-  /** Row `place` has these words; places rise. */
-  add(place: number, text: string): void
+  /** Row `place` has the words that stand in the first `length` bytes (UTF-8); places rise. */
+  add(place: number, bytes: Uint8Array, length: number): void
   /** It is time to begin another: so much has been said. */
   readonly isFull: boolean
   readonly isEmpty: boolean
@@ -16,8 +16,7 @@ export interface Piece {
   packed(bucket: number): Uint8Array | undefined
 }
 
-const maxChars = 1024 * 1024
-const bytesOfUnit = 3
+const maxBytes = 1024 * 1024
 
 /** Numbers of a slot: two hashes of a word, and the word plus one with the row it was met in last in the upper bits. */
 const width = 4
@@ -34,9 +33,8 @@ export function createPiece(): Piece {
   let met = new Int32Array(65_536)
   let count = 0
   const places: number[] = []
-  let bytes: Buffer = Buffer.alloc(4096)
   let found = new Int32Array(4096)
-  let chars = 0
+  let taken = 0
   let sorted: Sorted | undefined
 
   /** A word that no row had before. */
@@ -49,9 +47,7 @@ export function createPiece(): Piece {
   }
 
   return {
-    add(row, text) {
-      if (text.length * bytesOfUnit > bytes.length) bytes = Buffer.alloc(text.length * bytesOfUnit)
-      const length = bytes.write(text, 0, 'utf8')
+    add(row, bytes, length) {
       found = withRoom(found, numbersFor(length), 0)
       const end = scanWords(bytes, length, found)
       met = withRoom(met, count + end / numbersOfWord + 1, count)
@@ -79,12 +75,12 @@ export function createPiece(): Piece {
       }
       met[next++] = nextRow
       count = next
-      chars += text.length
+      taken += length
       places.push(row)
       sorted = undefined
     },
     get isFull() {
-      return chars >= maxChars
+      return taken >= maxBytes
     },
     get isEmpty() {
       return words.length === 0

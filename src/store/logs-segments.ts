@@ -1,6 +1,6 @@
 import type { Database } from 'bun:sqlite'
 
-import { FACTS, rowsInSegment, segmentKey, segmentOf } from './logs-tables.ts'
+import { FACTS, rowsInSegment, segmentKey, segmentOf, SESSION_FACT } from './logs-tables.ts'
 
 // Facts of many rows side by side, packed: what a search has to read of a million rows is a few megabytes.
 
@@ -126,13 +126,14 @@ function elementsOf(data: Uint8Array): Elements {
 /** The rows behind the last segment, until they are one. */
 export interface Tail {
   /**
-   * The facts of a row stand in `facts` where `places` says, in the order of `FACTS`; unscaled, null where missing.
-   * Seals what is full.
+   * The facts of a row stand in `facts`, `from` on, where `places` says, in the order of `FACTS`; unscaled, null where
+   * missing. Seals what is full.
    */
-  add(n: number, facts: readonly unknown[], places: readonly number[]): void
+  add(n: number, facts: readonly unknown[], places: readonly number[], from?: number): void
 }
 
 const placeOfCost = FACTS.findIndex(({ name }) => name === 'cost')
+const placeOfSession = FACTS.findIndex(({ name }) => name === SESSION_FACT)
 
 const scales = FACTS.map(({ scale }) => scale)
 const selected = FACTS.map(({ sql }) => sql).join(', ')
@@ -154,11 +155,13 @@ export function openTail(sqlite: Database): Tail {
     segment++
   }
 
-  function add(n: number, facts: readonly unknown[], places: readonly number[]): void {
+  function add(n: number, facts: readonly unknown[], places: readonly number[], from = 0): void {
     while (segmentOf(n) > segment) seal()
     const at = n % rowsInSegment
     for (let place = 0; place < places.length; place++) {
-      const value = facts[places[place]!]
+      const given = facts[from + places[place]!]
+      // Given as such, or as the session.
+      const value = place === placeOfSession ? Number(given !== null && given !== 0) : given
       if (typeof value !== 'number') continue
       const scale = scales[place]!
       values[place]![at] = scale === 1 ? value : Math.round(value * scale)

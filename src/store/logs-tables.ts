@@ -14,6 +14,9 @@ export interface Fact {
 
 const fact = (name: string, scale = 1, sql = name): Fact => ({ name, scale, sql })
 
+/** Whether a call is part of a session: 1 or 0. */
+export const SESSION_FACT = 'in_session'
+
 /** In the order of their numbers in `segments.k`: what has been released keeps its place, more come behind. */
 export const FACTS = [
   fact('at_ms'),
@@ -35,7 +38,7 @@ export const FACTS = [
   fact('stop_reason_k'),
   fact('user_agent_k'),
   fact('app_k'),
-  fact('in_session', 1, 'session_id IS NOT NULL'),
+  fact(SESSION_FACT, 1, 'session_id IS NOT NULL'),
   fact('latency_ms', 1000),
   fact('upstream_ms', 1000),
   fact('first_token_ms', 1000),

@@ -1,3 +1,5 @@
+import { bytesOfCharacter } from './logs-text.ts'
+
 // What a word is, for those who write the index of words and for those who look into it: letters and digits in a row,
 // in lower case and without accents. Where people write without spaces, each letter is one; and so is an emoji.
 
@@ -118,7 +120,7 @@ function passOn(bytes: Uint8Array, length: number, word: Word): number {
   passed.isWord = false
   while (at < length) {
     const point = pointAt(bytes, at)
-    const size = sizeOf(bytes[at]!)
+    const size = bytesOfCharacter(bytes[at]!)
     const meaning = point > 0xffff ? alone : meaningOf(point)
     if (meaning === separator || meaning === alone) {
       if (at > from) break
@@ -145,18 +147,11 @@ function passOn(bytes: Uint8Array, length: number, word: Word): number {
   return at
 }
 
-/** Bytes of a character that begins so; what is none counts as one. */
-function sizeOf(byte: number): number {
-  if (byte < 0xc0) return 1
-  if (byte < 0xe0) return 2
-  return byte < 0xf0 ? 3 : 4
-}
-
 /** The code point that begins there, in a text that is well-formed. */
 function pointAt(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]!
   const next = (i: number): number => (bytes[at + i] ?? 0) & 63
-  switch (sizeOf(byte)) {
+  switch (bytesOfCharacter(byte)) {
     case 1:
       return byte
     case 2:

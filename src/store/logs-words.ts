@@ -1,6 +1,7 @@
 import { isObject, list, parsed } from './logs-content.ts'
-import { charsIn, stringOf } from './logs-text.ts'
-import type { LoggedText } from './logs-text.ts'
+import { Gathering } from './logs-gathering.ts'
+import { beginningOf, packedOf, stringOf } from './logs-text.ts'
+import type { LoggedText, PackedText } from './logs-text.ts'
 
 // The words of a call: what lists show of it, and what it is found by.
 
@@ -10,12 +11,22 @@ export interface Words {
   /** What the user said last, for lists. */
   readonly summary: string | undefined
   readonly stopReason: string | undefined
-  /** What can be searched for. */
-  readonly text: string
+}
+
+export interface Found extends Words {
+  /** What can be searched for. Only until the next call. */
+  readonly said: Gathering
+}
+
+/** How many characters are searchable: of what the user said last, of the answer, and of what else stands in the request. */
+export interface Share {
+  readonly asked: number
+  readonly answered: number
+  readonly rest: number
 }
 
 /** How much of a call is searchable however many there are: of what was asked, and of what was answered. */
-const leastAsked = 256
+export const leastAsked = 256
 const leastAnswered = 128
 /** And with time to spare. */
 const mostChars = 8 * 1024
@@ -35,115 +46,123 @@ const spareChars = maxSavedChars / 4
 const parsedForOne = 8
 
 /** Finds the words of calls. Busy times index less of each, so that the index never takes more than a share of a core. */
-export function createWords(now: () => number = () => performance.now()): (call: Said) => Words {
+export function createWords(now: () => number = () => performance.now()): (call: Said) => Found {
+  const said = new Gathering()
   let saved = maxSavedChars
   let at = now()
   return (call) => {
     const time = now()
     saved = Math.min(maxSavedChars, saved + (time - at) * charsPerMs)
     at = time
-    const more = Math.min(mostChars, saved / 2)
-    const maxRest = saved > spareChars ? mostChars : 0
-    const words = wordsOf(call, Math.max(leastAsked, more), Math.max(leastAnswered, more), maxRest)
-    const looked =
-      maxRest > 0 && call.request !== undefined ? charsIn(call.request) / parsedForOne : 0
-    saved = Math.max(0, saved - words.text.length - looked)
-    return words
+    const more = Math.min(mostChars, Math.floor(saved / 2))
+    const rest = saved > spareChars ? mostChars : 0
+    const share = {
+      asked: Math.max(leastAsked, more),
+      answered: Math.max(leastAnswered, more),
+      rest,
+    }
+    const { summary, stopReason } = gatherWords(call, share, said)
+    const looked = rest > 0 ? lengthOf(call.request) / parsedForOne : 0
+    saved = Math.max(0, saved - said.length - looked)
+    return { summary, stopReason, said }
   }
+}
+
+function lengthOf(text: LoggedText | undefined): number {
+  if (text === undefined) return 0
+  return typeof text === 'string' ? text.length : text.chars
 }
 
 export interface Said {
   readonly object: string
   /** What the user said last, where that is known already. */
-  readonly asked: string | undefined
+  readonly asked: LoggedText | undefined
   /** JSON texts; one that was cut counts as it stands. */
   readonly request: LoggedText | undefined
   readonly answer: LoggedText | undefined
 }
 
-/**
- * The words of a call, at most `maxAsked` characters of what the user said last, `maxChars` of the answer, and
- * `maxRest` of what else stands in the request.
- */
-export function wordsOf(
+/** Puts what can be searched for into `into`, in the place of what was there, and returns what else is found on the way. */
+export function gatherWords(
   { object, asked, request, answer: answered }: Said,
-  maxAsked: number,
-  maxChars = maxAsked,
-  maxRest = 0,
+  share: Share,
+  into: Gathering,
 ): Words {
+  into.clear()
   const last = asked ?? (request === undefined ? undefined : lastWordsIn(stringOf(request)))
-  const pieces: string[] = []
-  if (last !== undefined) pieces.push(last.slice(0, maxAsked))
+  if (last !== undefined) into.add(last, share.asked)
   let stopReason: string | undefined
   // Numbers, and many of them.
   if (answered !== undefined && object !== 'embedding') {
-    const answer = stringOf(answered)
-    const plain = plainAnswer(answer, maxChars)
-    if (plain) {
-      stopReason = plain.stopReason
-      pieces.push(plain.content.slice(0, maxChars))
-    } else if (answer.length <= maxParsedChars) {
-      const said = parsed(answer)
-      stopReason = stopReasonOf(said)
-      gather(said, maxChars, pieces)
-    } else {
-      stopReason = /"(?:finish_reason|stop_reason)":\s*"(\w{1,100})"/.exec(answer)?.[1]
-      glean(answer, maxChars, pieces)
-    }
+    stopReason = gatherAnswer(answered, share.answered, into)
   }
-  if (maxRest > 0 && request !== undefined) gatherRest(stringOf(request), last, maxRest, pieces)
+  if (share.rest > 0 && request !== undefined) {
+    const said = last === undefined ? undefined : stringOf(last)
+    gatherRest(stringOf(request), said, share.rest, into)
+  }
   return {
-    summary: last?.slice(0, maxSummaryChars).toWellFormed(),
+    summary: last === undefined ? undefined : beginningOf(last, maxSummaryChars),
     stopReason,
-    text: pieces.join('\n').toWellFormed(),
   }
 }
 
-const opening = '"message":{"role":"assistant","content":"'
-const ending = '"finish_reason":"'
-
-/** The usual answer: one choice that is a text, of which the beginning is wanted. Undefined for every other. */
-function plainAnswer(
-  answer: string,
-  maxChars: number,
-): { readonly content: string; readonly stopReason: string } | undefined {
-  const before = answer.indexOf(opening)
-  if (before < 0 || answer.includes(opening, before + 1)) return undefined
-  const from = before + opening.length
-  let until = answer.indexOf('"', from)
-  while (until > 0 && isEscaped(answer, until)) until = answer.indexOf('"', until + 1)
-  const reason = answer.indexOf(ending, until)
-  if (until < 0 || reason < 0 || answer.includes('"tool_calls":[', until)) return undefined
-  const quoted = answer.slice(from, until)
-  const start = reason + ending.length
-  const stopReason = answer.slice(start, answer.indexOf('"', start))
-  return stopReason.length <= 100 ? { content: unquoted(quoted, maxChars), stopReason } : undefined
-}
-
-/** What an escaped letter stands for, when not for itself. */
-const escaped: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f' }
-
-/** A JSON string without its quotes; at least so much of it. */
-function unquoted(quoted: string, maxChars: number): string {
-  let at = quoted.indexOf('\\')
-  let text = ''
-  let from = 0
-  for (; at >= 0 && text.length < maxChars; at = quoted.indexOf('\\', from)) {
-    const letter = quoted[at + 1] ?? ''
-    text += quoted.slice(from, at)
-    from = at + 2
-    if (letter === 'u') {
-      text += String.fromCharCode(Number.parseInt(quoted.slice(from, from + 4), 16))
-      from += 4
-    } else text += escaped[letter] ?? letter
+/** Returns why the answer ended, if it says so. */
+function gatherAnswer(answered: LoggedText, maxChars: number, into: Gathering): string | undefined {
+  const packed = typeof answered === 'string' ? packedOf(answered) : answered
+  const plain = plainAnswer(packed)
+  if (plain) {
+    into.addQuoted(packed, plain.contentAt, maxChars)
+    return plain.stopReason
   }
-  return text + quoted.slice(from)
+  const answer = stringOf(answered)
+  if (answer.length <= maxParsedChars) {
+    const said = parsed(answer)
+    gather(said, maxChars, into)
+    return stopReasonOf(said)
+  }
+  glean(answer, maxChars, into)
+  return /"(?:finish_reason|stop_reason)":\s*"(\w{1,100})"/.exec(answer)?.[1]
 }
 
-function isEscaped(text: string, at: number): boolean {
-  let slashes = 0
-  while (text[at - 1 - slashes] === '\\') slashes++
-  return slashes % 2 === 1
+const opening = Buffer.from('"message":{"role":"assistant","content":"')
+const ending = Buffer.from('"finish_reason":"')
+const calls = Buffer.from('"tool_calls":[')
+const quote = 0x22
+const maxReasonBytes = 100
+
+/**
+ * The usual answer: one choice that is a text. Undefined for every other. Quotes within the text are escaped, so that what
+ * is looked for with its quotes is not found there.
+ */
+function plainAnswer({
+  memory,
+  from,
+  until,
+}: PackedText): { readonly contentAt: number; readonly stopReason: string } | undefined {
+  const said = memory.subarray(from, until)
+  const before = said.indexOf(opening)
+  if (before < 0) return undefined
+  const content = before + opening.length
+  const reason = said.indexOf(ending, content)
+  if (reason < 0 || said.includes(opening, content) || said.includes(calls, content)) {
+    return undefined
+  }
+  const begin = reason + ending.length
+  const end = said.indexOf(quote, begin)
+  if (end < 0 || end - begin > maxReasonBytes) return undefined
+  return {
+    contentAt: from + content,
+    stopReason: isStop(said, begin, end) ? 'stop' : said.toString('utf8', begin, end),
+  }
+}
+
+const stop = Buffer.from('stop')
+
+/** Nearly always: then no string has to be made of it. */
+function isStop(said: Buffer, begin: number, end: number): boolean {
+  if (end - begin !== stop.length) return false
+  for (let i = 0; i < stop.length; i++) if (said[begin + i] !== stop[i]) return false
+  return true
 }
 
 /** Members that hold what people and models say. */
@@ -161,10 +180,10 @@ function gatherRest(
   request: string,
   last: string | undefined,
   maxChars: number,
-  pieces: string[],
+  into: Gathering,
 ): void {
   if (request.length > maxParsedChars) {
-    glean(request, maxChars, pieces)
+    glean(request, maxChars, into)
     return
   }
   const value = parsed(request)
@@ -173,18 +192,17 @@ function gatherRest(
     const member: unknown = value[name]
     return Array.isArray(member) ? (member as unknown[]).toReversed() : [member]
   })
-  const found: string[] = []
-  gather(said, maxChars, found)
-  for (const piece of found) if (piece !== last) pieces.push(piece)
+  gather(said, maxChars, into, last)
 }
 
-function gather(said: unknown, maxChars: number, pieces: string[]): void {
+/** Adds what is said in a value, but for one text that is there already. */
+function gather(said: unknown, maxChars: number, into: Gathering, known?: string): void {
   let left = maxChars
   const take = (value: unknown, depth: number): void => {
     if (left <= 0 || depth > 8) return
     if (typeof value === 'string') {
       if (value.length < 2 || value.startsWith('data:')) return
-      pieces.push(value.slice(0, left))
+      if (value !== known) into.add(value, left)
       left -= value.length + 1
     } else if (Array.isArray(value)) {
       for (const item of value as unknown[]) take(item, depth + 1)
@@ -196,12 +214,12 @@ function gather(said: unknown, maxChars: number, pieces: string[]): void {
 }
 
 /** The beginning of what is said in a text that is too long to parse. */
-function glean(answer: string, maxChars: number, pieces: string[]): void {
+function glean(answer: string, maxChars: number, into: Gathering): void {
   let left = maxChars
   const text = answer.slice(0, maxParsedChars)
   for (const [, said = ''] of text.matchAll(/"(?:content|text)":\s*"((?:[^"\\]|\\.)*)/g)) {
     if (left <= 0) return
-    pieces.push(said.slice(0, left).replaceAll(/\\(?:u[\da-f]{4}|.)/gi, ' '))
+    into.add(said.slice(0, left).replaceAll(/\\(?:u[\da-f]{4}|.)/gi, ' '), left)
     left -= said.length + 1
   }
 }

@@ -68,6 +68,12 @@ const maxRoom = 10_000
 const manyRows = 500
 /** After room was made there is some left, so that it need not be made for every batch. */
 const roomFactor = 0.95
+/** So much of what a file may take is used at most when there is nothing to tidy; the rest is for its journal. */
+const usualShare = roomFactor * 0.9
+/** With its words and its places in the indexes: more than any row takes beside what was said in it. */
+const mostBytesOfRow = 8192
+/** In UTF-8, and once more as words. */
+const mostBytesOfChar = 6
 
 const never = (): void => undefined
 
@@ -96,6 +102,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   let isBehind = false
   /** Rows that were tidied away, and no others written in their place. */
   let room = 0
+  /** Bytes that can be written before it has to be looked whether that is too much. */
+  let slack = 0
 
   function ready(): Database {
     if (open) return open
@@ -112,6 +120,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   function shut(): void {
     forget()
     room = 0
+    slack = 0
     open?.close()
     open = undefined
   }
@@ -151,7 +160,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   function tidy(pauses: () => void): boolean {
     const sqlite = ready()
     const size = sizeOf(sqlite, path)
-    const excess = size.used - limits.maxBytes * roomFactor * 0.9
+    const excess = size.used - limits.maxBytes * usualShare
     const isLarge = size.file > limits.maxBytes && excess > 0
     const before = now() - limits.maxAgeMs
     const tooMany = isLarge ? Math.ceil(excess / bytesOfRow(sqlite, size.used)) : 0
@@ -208,14 +217,20 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
 
   /** Makes room for what is written next. What else is too much goes later: somebody may wait for these rows. */
   function makeRoom({ count, chars }: ParcelReader, pauses: () => void): void {
+    const most = count * mostBytesOfRow + chars * mostBytesOfChar
+    slack -= most
+    if (slack > 0) return
     const sqlite = ready()
-    const places = chars / bytesOfRow(sqlite, sizeOf(sqlite, path).used)
+    const { used } = sizeOf(sqlite, path)
+    const places = chars / bytesOfRow(sqlite, used)
     const least = Math.max(count, places) * roomShare
     while (room < least) {
       isBehind = tidy(pauses)
       if (!isBehind) {
         room = 0
         shrink()
+        // Mostly there is a lot, and looking takes as long as to write some rows.
+        slack = Math.max(0, limits.maxBytes * usualShare - used - most)
         return
       }
       room += rowsInSlice
@@ -299,6 +314,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     setLimits(next) {
       limits = next
+      slack = 0
     },
     setSecrets(secrets) {
       configured = secrets

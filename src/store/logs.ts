@@ -15,6 +15,7 @@ import type {
 } from './logs-schema.ts'
 import { thread } from './logs-thread.ts'
 import type { LogThread } from './logs-thread.ts'
+import { leastAsked } from './logs-words.ts'
 
 // The log as the rest of the process sees it: rows go into a bounded queue and from there, in batches, to a thread
 // that writes them; questions go to other threads. Nothing here waits for a disk, and nothing that happens to the
@@ -163,6 +164,8 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     const batch = filling
     filling = spare ?? new Batch(rowsInBatch)
     spare = undefined
+    // So many at a time are more than there is time to index more of.
+    filling.maxAsked = batch.count >= rowsInBatch ? leastAsked : Number.POSITIVE_INFINITY
     return batch
   }
 

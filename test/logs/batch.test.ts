@@ -129,3 +129,16 @@ test('a row that there is no room for is refused, and harms no other', () => {
   batch.add(whole)
   expect(rowsIn(batch)).toEqual([columnsOf(whole)])
 })
+
+test('no more of what was asked crosses over than there is time for', () => {
+  const batch = new Batch(3)
+  batch.add(row('1', { asked: 'x'.repeat(300) }))
+  batch.maxAsked = 256
+  batch.add(row('2', { asked: 'y'.repeat(300) }))
+  batch.add(row('3', { asked: 'short' }))
+  expect(rowsIn(batch).map(({ asked }) => asked)).toEqual([
+    'x'.repeat(300),
+    'y'.repeat(256),
+    'short',
+  ])
+})

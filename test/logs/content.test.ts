@@ -3,12 +3,28 @@ import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 
 import { assembled } from '#store/logs-content.ts'
+import { Gathering } from '#store/logs-gathering.ts'
 import { secretsOf } from '#store/logs-secrets.ts'
 import type { Secrets } from '#store/logs-secrets.ts'
-import { createWords, wordsOf } from '#store/logs-words.ts'
+import type { PackedText } from '#store/logs-text.ts'
+import { createWords, gatherWords } from '#store/logs-words.ts'
+import type { Said, Words } from '#store/logs-words.ts'
 
 /** A call of which nothing is known. */
 const said = { object: 'chat_completion', asked: undefined, request: undefined, answer: undefined }
+
+/** As much of each as there is. */
+function wordsOf(call: Said, asked: number, answered = asked): Words & { readonly text: string } {
+  const into = new Gathering()
+  const found = gatherWords(call, { asked, answered, rest: 0 }, into)
+  return { ...found, text: into.toString() }
+}
+
+/** A text among others in memory, as rows cross over. */
+function among(text: string): PackedText {
+  const memory = Buffer.from(`u0041"\\${text}\\u0041"`)
+  return { memory, from: 7, until: memory.length - 7, chars: text.length }
+}
 
 const sse = (...events: unknown[]): Uint8Array =>
   new TextEncoder().encode(
@@ -210,6 +226,62 @@ describe('the words of a call', () => {
     )
   })
 
+  test('of a plain answer stand for what was escaped, in whatever way, up to where they are cut', () => {
+    const characters = fc.constantFrom(
+      'a',
+      ' ',
+      '"',
+      '\\',
+      '\n',
+      '\u0001',
+      'é',
+      '世',
+      '🦜',
+      '\ud83e',
+    )
+    const content = fc.array(characters, { maxLength: 30 }).map((all) => all.join(''))
+    const escaped = (text: string): string =>
+      text.replaceAll(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    fc.assert(
+      fc.property(
+        content,
+        fc.nat(32),
+        fc.boolean(),
+        fc.boolean(),
+        (spoken, most, isEscaped, isWhole) => {
+          const message = { role: 'assistant', content: spoken.toWellFormed() }
+          const json = JSON.stringify({ choices: [{ message, finish_reason: 'length' }] })
+          const wire = isEscaped ? escaped(json) : json
+          const end = isWhole ? wire.length : wire.length - 3
+          const found = wordsOf({ ...said, answer: among(wire.slice(0, end)) }, 1, most)
+          const cut = message.content.slice(0, most)
+          // Half a character is none.
+          expect(found.text).toBe(cut.isWellFormed() ? cut : cut.slice(0, -1))
+          expect(found.stopReason).toBe('length')
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  test('of a plain answer that was cut do not go on in what lies behind it', () => {
+    const into = new Gathering()
+    for (const [quoted, text] of [
+      ['a\\', 'a'],
+      ['a\\u00', 'a'],
+      ['a\\ud83e', 'a\ufffd'],
+      ['a\\ud83e\\u', 'a\ufffd'],
+      ['a\\ud83eb', 'a\ufffdb'],
+      ['a\\uzzzzb', 'a\ufffdb'],
+      ['a\\qb', 'aqb'],
+    ] as const) {
+      into.clear()
+      const packed = among(quoted)
+      into.addQuoted(packed, packed.from, 100)
+      expect(into.toString()).toBe(text)
+    }
+  })
+
   test('of an answer too long to be parsed are those at its beginning', () => {
     const content = `first "word" ${'x'.repeat(100_000)} last`
     const choices = [{ message: { content }, finish_reason: 'length' }]
@@ -233,28 +305,28 @@ describe('the words of a call', () => {
         { role: 'user', content: 'x'.repeat(600) },
       ],
     })
-    const all = find({ ...said, request }).text
+    const all = find({ ...said, request }).said.toString()
     for (const word of ['pirate', 'first question', 'island', 'treasure']) {
       expect(all).toContain(word)
     }
     for (const form of ['role', 'gpt', 'type']) expect(all).not.toContain(form)
     const response = JSON.stringify({ instructions: 'be brief', input: [{ content: 'earlier' }] })
-    expect(find({ ...said, request: response }).text).toBe('earlier\nbe brief')
+    expect(find({ ...said, request: response }).said.toString()).toBe('earlier\nbe brief')
     const asked = 'x'.repeat(600)
     for (let i = 0; i < 4000; i++) find({ ...said, asked, request })
-    expect(find({ ...said, asked, request }).text).toBe('x'.repeat(256))
+    expect(find({ ...said, asked, request }).said.toString()).toBe('x'.repeat(256))
     now += 60_000
-    expect(find({ ...said, asked, request }).text).toContain('pirate')
+    expect(find({ ...said, asked, request }).said.toString()).toContain('pirate')
   })
 
   test('are fewer when there is no time for more, and never too few', () => {
     let now = 0
     const find = createWords(() => now)
     const asked = 'word '.repeat(4000)
-    const lengths = Array.from({ length: 1000 }, () => find({ ...said, asked }).text.length)
+    const lengths = Array.from({ length: 1000 }, () => find({ ...said, asked }).said.length)
     expect(lengths[0]).toBe(8192)
     expect(lengths.at(-1)).toBe(256)
     now += 60_000
-    expect(find({ ...said, asked }).text).toHaveLength(8192)
+    expect(find({ ...said, asked }).said).toHaveLength(8192)
   })
 })

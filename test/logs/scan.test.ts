@@ -8,6 +8,7 @@ import { whereOf } from '#store/logs-filter.ts'
 import { createLogReader } from '#store/logs-query.ts'
 import { repriceLog } from '#store/logs-reprice.ts'
 import type { ExportedPage, LogRow } from '#store/logs-schema.ts'
+import { rowsInSegment } from '#store/logs-tables.ts'
 import { createLogWriter } from '#store/logs-writer.ts'
 import type { LogWriter } from '#store/logs-writer.ts'
 
@@ -211,6 +212,32 @@ describe('searches over segments', () => {
       expect(stale).toBe(0)
     }
     checkAll()
+  })
+
+  test('know the costs of rows that were on their way when a segment with changed ones was full', () => {
+    const own = join(dir, 'full.db')
+    const limits = { maxAgeMs: 1e15, maxBytes: 1e9, maxBodyChars: 1000 }
+    const filler = createLogWriter({ path: own, limits, onAside: () => undefined })
+    const write = (count: number, cost: number): void => {
+      filler.write(
+        Array.from({ length: count }, (_, i) => row(`${cost}-${i}`, { cost })),
+        false,
+      )
+    }
+    write(rowsInSegment - 8, 1)
+    {
+      using sqlite = new Database(own)
+      sqlite.run('UPDATE calls SET cost = 7 WHERE n = 5')
+    }
+    // The segment is full in the middle of these.
+    write(16, 2)
+    const found = createLogReader(own)
+    const { logs } = found.ask({ kind: 'list', filters: { sort_by: 'cost', limit: '18' } }) as {
+      logs: { cost: number }[]
+    }
+    expect(logs.map(({ cost }) => cost)).toEqual([7, ...Array<number>(16).fill(2), 1])
+    found.close()
+    filler.close()
   })
 
   test('do not see what was taken out, and nothing of it stays in the file', () => {

@@ -58,7 +58,10 @@ describe('a piece of the index', () => {
   const texts = fc.dictionary(fc.integer({ min: 0, max: rowsInPiece - 1 }).map(String), text)
   const packedOf = (all: Readonly<Record<string, string>>): (Uint8Array | undefined)[] => {
     const piece = createPiece()
-    for (const [row, words] of Object.entries(all)) piece.add(Number(row), words)
+    for (const [row, words] of Object.entries(all)) {
+      const bytes = Buffer.from(words)
+      piece.add(Number(row), bytes, bytes.length)
+    }
     return Array.from({ length: buckets }, (_, bucket) => piece.packed(bucket))
   }
   const expected = (
