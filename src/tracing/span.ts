@@ -212,6 +212,8 @@ function trySpan(
 ): string {
   const { provider, model, key, failureClass } = tried
   const from = arrivedAtMs + (tried.afterMs ?? totalMs)
+  // Times that are taken apart and put together again are rounded: a part must not end after the whole.
+  const end = Math.min(from + (tried.ms ?? 0), arrivedAtMs + totalMs)
   const operation = operations[call.endpoint] ?? call.endpoint
   const where = model === undefined ? provider : `${provider}/${model}`
   return JSON.stringify({
@@ -221,7 +223,7 @@ function trySpan(
     name: `attempt ${index + 1} ${where}`,
     kind: clientKind,
     startTimeUnixNano: nanos(from),
-    endTimeUnixNano: nanos(from + (tried.ms ?? 0)),
+    endTimeUnixNano: nanos(end),
     attributes: attributes({
       'gen_ai.operation.name': operation,
       'gen_ai.provider.name': providers[provider] ?? provider,
