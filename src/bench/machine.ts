@@ -54,20 +54,20 @@ export function choosePinning(): Pinning | string {
 /**
  * Lets this process work only when a core has nothing else to do, until the function that is returned is called: whoever
  * reads here stands for somebody on another machine, and must not take the cores of what is measured. Does nothing where
- * there is no `chrt`.
+ * there is no `chrt`, nor for users whom the system does not let come back (sched(7)): what is started later would stand
+ * back as well.
  */
 export function standBack(): () => void {
   const tool = Bun.which('chrt')
-  const change = (policy: '--idle' | '--other'): void => {
-    if (tool === null) return
-    Bun.spawnSync([tool, '--all-tasks', policy, '--pid', '0', String(process.pid)], {
-      stdout: 'ignore',
-      stderr: 'ignore',
-      timeout: 10_000,
-    })
+  const succeeds = (...command: string[]): boolean =>
+    Bun.spawnSync(command, { stdout: 'ignore', stderr: 'ignore', timeout: 10_000 }).exitCode === 0
+  if (tool === null || !succeeds(tool, '--idle', '0', tool, '--other', '0', tool, '--version')) {
+    return () => undefined
   }
+  const change = (policy: '--idle' | '--other'): boolean =>
+    succeeds(tool, '--all-tasks', policy, '--pid', '0', String(process.pid))
   change('--idle')
-  return () => change('--other')
+  return () => void change('--other')
 }
 
 /** The list the kernel gives, such as `0-3,8`; a container may have other cores than the first ones. */

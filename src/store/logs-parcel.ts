@@ -113,7 +113,7 @@ export class ParcelReader {
     // It begins where the one before it ends: behind the secrets of the row before, or nowhere.
     const before = name === 'id' ? at - textsFrom - 2 : at - 1
     const from = before < 0 ? 0 : this.#numbers[before]!
-    // As whole numbers: for the engine they are fractions otherwise, with which it finds bytes a hundred times more slowly.
+    // As whole numbers: for the engine they are fractions otherwise, with which it finds bytes far more slowly.
     const until = this.#numbers[at + 1]! | 0
     return { memory: this.#texts, from: from | 0, until, chars: chars | 0 }
   }
