@@ -55,6 +55,11 @@ export class Gathering {
       if (byte === quote) break
       if (byte === backslash) {
         const letter = memory[at + 1]!
+        if (letter >= 0x80) {
+          // Nothing that JSON knows; the character behind it is taken whole or not at all.
+          at++
+          continue
+        }
         const isUnit = letter === letterU
         const size = isUnit ? 6 : 2
         if (at + size > until || --left < 0) break

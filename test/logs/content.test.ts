@@ -274,12 +274,20 @@ describe('the words of a call', () => {
       ['a\\ud83eb', 'a\ufffdb'],
       ['a\\uzzzzb', 'a\ufffdb'],
       ['a\\qb', 'aqb'],
+      ['a\\éb', 'aéb'],
     ] as const) {
       into.clear()
       const packed = among(quoted)
       into.addQuoted(packed, packed.from, 100)
       expect(into.toString()).toBe(text)
     }
+    into.clear()
+    const packed = among('a\\é')
+    into.addQuoted(packed, packed.from, 1)
+    expect(into.toString()).toBe('a')
+    into.clear()
+    into.addQuoted(among('\\世'), 7, 1)
+    expect(into.toString()).toBe('世')
   })
 
   test('of an answer too long to be parsed are those at its beginning', () => {
