@@ -1,7 +1,6 @@
 import { Elysia } from 'elysia'
 
 import { GatewayError } from '#core/errors.ts'
-import type { ExportedPage, Filters } from '#store/logs-schema.ts'
 import { BadSql, runSql } from '#store/logs-sql.ts'
 import type { LogStore } from '#store/logs.ts'
 
@@ -10,14 +9,13 @@ import { headersOf } from './headers.ts'
 import { addAgents } from './logs-agents.ts'
 import { addChanges } from './logs-changes.ts'
 import { BUCKET, described, FILTERS, PAGING, parameter } from './logs-document.ts'
+import { exportOf } from './logs-export.ts'
 import { decoded, filtersOf, JSON_HEADERS, logRoutes, notInLog } from './logs-routes.ts'
 import { addSums } from './logs-sums.ts'
 import { listOf, oneUnderway } from './logs-underway.ts'
 import { parseJson, readText, requireJson } from './read.ts'
 
 // The log of calls, for programs on this machine: search, single rows, sums, exports and SQL.
-
-const types = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' } as const
 
 /** `/api/logs` and what is below it. */
 export function logsSurface(gateway: Gateway): Elysia {
@@ -66,7 +64,7 @@ export function logsSurface(gateway: Gateway): Elysia {
     )
     .get(
       '/api/logs/export',
-      guarded(async (logs, request) => await exportOf(logs, filtersOf(request))),
+      guarded(async (logs, request) => await exportOf(logs, filtersOf(request), request.signal)),
       described('The calls that filters want as NDJSON or CSV, oldest first', [
         ...FILTERS,
         parameter('format', 'What a call is written as.', ['ndjson', 'csv']),
@@ -98,43 +96,6 @@ export function logsSurface(gateway: Gateway): Elysia {
   addChanges(app as unknown as Elysia, gateway)
   addAgents(app as unknown as Elysia, gateway)
   return app as unknown as Elysia
-}
-
-/** Between two pages of an export. */
-const pauseMs = 5
-
-/** Pages are read while they are sent, each when the one before has left. */
-async function exportOf(logs: LogStore, filters: Filters): Promise<Response> {
-  const format = filters['format'] || 'ndjson'
-  if (format !== 'ndjson' && format !== 'csv') {
-    throw new GatewayError('invalid_request', `'format' must be ndjson or csv.`, {
-      param: 'format',
-    })
-  }
-  const pageAfter = (after: string | undefined): Promise<ExportedPage> =>
-    logs.export({ kind: 'export', filters, format, after })
-  // What is wrong with the filters is an answer of its own, so the first page comes before the headers.
-  let page = await pageAfter(undefined)
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { bytes, after } = page
-      controller.enqueue(bytes)
-      if (after === null) {
-        controller.close()
-        return
-      }
-      // Whoever takes the whole log away is in less of a hurry than those whose calls are under way.
-      await Bun.sleep(pauseMs)
-      page = await pageAfter(after)
-    },
-  })
-  return new Response(body, {
-    headers: {
-      'content-type': types[format],
-      'content-disposition': `attachment; filename="logs.${format}"`,
-      'cache-control': 'no-store',
-    },
-  })
 }
 
 const maxSqlBytes = 256 * 1024

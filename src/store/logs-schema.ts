@@ -159,11 +159,14 @@ export interface ExportQuestion {
   readonly format: 'ndjson' | 'csv'
   /** Where the page before ended. */
   readonly after: string | undefined
+  /** What the page is written into, unless a single line is longer. */
+  readonly into: SharedArrayBuffer
 }
 
 /** A page of an export: whole lines in UTF-8, and where the next page begins; null when there is none. */
 export interface ExportedPage {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Of the memory that was given for it, mostly: there until the next page is asked for. */
+  readonly bytes: Uint8Array
   readonly after: string | null
 }
 

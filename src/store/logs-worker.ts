@@ -1,9 +1,10 @@
 import { giveWay, yieldTurn } from '#lib/threads.ts'
 
+import type { WrittenPage } from './logs-export.ts'
 import { isDamage } from './logs-file.ts'
 import { BadFilter } from './logs-filter.ts'
 import { createLogReader } from './logs-query.ts'
-import type { ExportedPage, FromThread, ToThread } from './logs-schema.ts'
+import type { FromThread, ToThread } from './logs-schema.ts'
 import { createLogWriter } from './logs-writer.ts'
 import type { LogWriter } from './logs-writer.ts'
 
@@ -103,9 +104,9 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
         const found = reader.ask(data.question)
         const fine = { kind: 'answer', seq, failure: undefined, fault: undefined } as const
         if (data.question.kind === 'export') {
-          // Put together here and handed over as it is: the thread that serves has nothing to do with it.
-          const { bytes, after } = found as ExportedPage
-          self.postMessage({ ...fine, text: JSON.stringify(after), bytes }, [bytes.buffer])
+          const { alone: bytes, ...page } = found as WrittenPage
+          const text = JSON.stringify(page)
+          self.postMessage({ ...fine, text, bytes }, bytes ? [bytes.buffer] : [])
         } else say({ ...fine, text: JSON.stringify(found) })
       } catch (thrown) {
         const isAskers = thrown instanceof BadFilter

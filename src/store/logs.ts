@@ -4,6 +4,7 @@ import type { Logger } from '#core/log.ts'
 
 import { Batch, charsOf } from './logs-batch.ts'
 import type { Change } from './logs-change.ts'
+import type { WrittenPage } from './logs-export.ts'
 import { askMs, createReaders, maxAsked, unavailable } from './logs-reader.ts'
 import type {
   ExportedPage,
@@ -288,8 +289,9 @@ export function createLogStore({ path, limits: firstLimits, log }: LogStoreOptio
     async export(question) {
       if (question.after === undefined) await readyFor(question)
       if (isClosed) throw unavailable('the gateway is shutting down')
-      const { text, bytes = new Uint8Array() } = await readers.ask(question)
-      return { bytes, after: JSON.parse(text) as string | null }
+      const { text, bytes } = await readers.ask(question)
+      const { length, after } = JSON.parse(text) as Omit<WrittenPage, 'alone'>
+      return { bytes: bytes ?? new Uint8Array(question.into, 0, length), after }
     },
     change,
     watch(listener) {

@@ -164,6 +164,7 @@ test('a search finds what was said the moment before', async () => {
       format: 'ndjson',
       filters: { content_search: 'cobalt' },
       after: undefined,
+      into: new SharedArrayBuffer(4096),
     })
     expect(new TextDecoder().decode(page.bytes)).toContain('"id":"exported"')
   } finally {

@@ -4,10 +4,11 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { WrittenPage } from '#store/logs-export.ts'
 import { whereOf } from '#store/logs-filter.ts'
 import { createLogReader } from '#store/logs-query.ts'
 import { repriceLog } from '#store/logs-reprice.ts'
-import type { ExportedPage, LogRow } from '#store/logs-schema.ts'
+import type { LogRow } from '#store/logs-schema.ts'
 import { rowsInSegment } from '#store/logs-tables.ts'
 import { createLogWriter } from '#store/logs-writer.ts'
 import type { LogWriter } from '#store/logs-writer.ts'
@@ -279,10 +280,14 @@ describe('an export of what was said', () => {
   const exported = (query: string): string[] => {
     const filters = Object.fromEntries(new URLSearchParams(query))
     const ids: string[] = []
+    // Of a few rows, so that there are many pages.
+    const into = new SharedArrayBuffer(8192)
     let after: string | undefined
     for (let pages = 0; pages < 1000; pages++) {
-      const page = reader.ask({ kind: 'export', format: 'ndjson', filters, after }) as ExportedPage
-      const lines = new TextDecoder().decode(page.bytes).split('\n').filter(Boolean)
+      const question = { kind: 'export', format: 'ndjson', filters, after, into } as const
+      const page = reader.ask(question) as WrittenPage
+      const bytes = page.alone ?? new Uint8Array(into, 0, page.length)
+      const lines = new TextDecoder().decode(bytes).split('\n').filter(Boolean)
       ids.push(...lines.map((line) => (JSON.parse(line) as { id: string }).id))
       if (page.after === null) return ids
       after = page.after

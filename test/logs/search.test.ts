@@ -239,6 +239,8 @@ describe('an export', () => {
     expect(header).toStartWith('id,inc_number,')
     expect(line).toStartWith('error,4,')
     expect(more).toEqual([])
+    const none = await fetchText('format=csv&models=nobody')
+    expect(none.text).toBe(`${header}\n`)
   })
 
   test('of an unknown format or filter is a 400', async () => {
