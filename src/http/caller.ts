@@ -18,6 +18,8 @@ export interface Introduction {
   readonly apiVersion?: string | undefined
   /** Whose request it is, where that was found out before: then what the headers say of it does not count. */
   readonly virtualKeyId?: string | undefined
+  /** It was let in before, when it had all its headers; it may come without some of them now. */
+  readonly wasAdmitted?: boolean | undefined
 }
 
 /**
@@ -28,10 +30,10 @@ export interface Introduction {
 export function readCaller(
   headers: Headers,
   { client, governance }: Pick<Snapshot, 'client' | 'governance'>,
-  { apiVersion, virtualKeyId }: Introduction = {},
+  { apiVersion, virtualKeyId, wasAdmitted = false }: Introduction = {},
 ): Caller {
   for (const name of client.requiredHeaders) {
-    if (headers[name.toLowerCase()] === undefined) {
+    if (!wasAdmitted && headers[name.toLowerCase()] === undefined) {
       throw new GatewayError('header_required', `Header '${name}' is required.`)
     }
   }

@@ -32,6 +32,8 @@ export interface Arrival {
   readonly apiVersion?: string | undefined
   /** Whose request it is, where that is known already. */
   readonly virtualKeyId?: string | undefined
+  /** It was let in before, when it had all its headers. */
+  readonly wasAdmitted?: boolean | undefined
   /** As the caller wrote it, once the body has been read: a refusal after that is told with it. */
   model?: string | undefined
 }

@@ -219,6 +219,8 @@ function arrivalOf(
     query: secretQuery ?? query,
     apiVersion,
     virtualKeyId,
+    // Not all of its headers were written down, and those that the configuration requires were looked for when it came.
+    wasAdmitted: true,
   }
 }
 

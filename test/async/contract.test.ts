@@ -225,6 +225,21 @@ test('the log knows the calls of a job', async () => {
   expect(logging.upstream.requests[0]!.headers.has('x-bf-lh-isasyncrequest')).toBe(false)
 })
 
+test('a header that every call has to have is asked for when a job comes, and not when it runs', async () => {
+  const names = ['authorization', 'traceparent', 'cookie', 'x-tenant']
+  await using strict = await startRig({ client: { required_headers: names } })
+  const given = Object.fromEntries(names.map((name) => [name, 'given']))
+  expect(await strict.post('/v1/async/chat/completions', chat)).toMatchObject({
+    status: 400,
+    body: { error: { code: 'header_required' } },
+  })
+  const { body } = await strict.post('/v1/async/chat/completions', chat, given)
+  expect((await strict.ended(`/v1/async/jobs/${body.id}`, given)).body).toMatchObject({
+    status: 'completed',
+  })
+  expect(strict.upstream.requests).toHaveLength(1)
+})
+
 describe('whose a job is', () => {
   const mine = { authorization: 'Bearer sk-mine-0123456789' }
   const yours = { authorization: 'Bearer sk-yours-0123456789' }
