@@ -157,7 +157,7 @@ export function performer(snapshotNow: () => Snapshot, services: () => Services)
       const context = {
         provider: call?.provider,
         modelRequested: call?.modelRequested,
-        requestType: requestType(endpoint, false),
+        requestType: requestType(endpoint, call?.stream ?? false),
       }
       const response = respondError(error, context, written.requestId)
       return { ...(await readEnding(response)), state: 'failed' }

@@ -137,6 +137,9 @@ test('a stream that breaks is an error to those who follow it, and an HTTP error
   expect(done.body).toMatchObject({ status: 'failed', status_code: 502 })
   const poll = await rig.post('/openai/v1/chat/completions', {}, { 'x-bf-async-id': id })
   expect(poll).toMatchObject({ status: 502, body: { error: { type: 'api_error' } } })
+  for (const { extra_fields: extra } of [rest[0]!.data, poll.body]) {
+    expect(extra.request_type).toBe('chat_completion_stream')
+  }
 })
 
 test('ids that are none, and jobs that are no streams', async () => {
