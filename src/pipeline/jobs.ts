@@ -13,6 +13,7 @@ import type {
   JobPage,
   JobStore,
   NewJob,
+  Orphan,
   Submission,
 } from '#store/jobs.ts'
 
@@ -289,33 +290,37 @@ export function createJobs({
 }
 
 /** How a job ends that never had an answer. */
-export function failedEnding(error: GatewayError, type = 'unknown'): Ending {
+function failedEnding(error: GatewayError, job: Orphan | undefined): Ending {
+  const type = job ? requestType(job.endpoint as Endpoint, job.streams) : 'unknown'
   const context = { provider: undefined, modelRequested: undefined, requestType: type }
-  const envelope = errorEnvelope(error, context, newId())
+  const id = job?.requestId ?? newId()
+  const envelope = errorEnvelope(error, context, id)
   return {
     state: 'failed',
     statusCode: envelope.status_code,
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', 'x-request-id': id },
     result: JSON.stringify(envelope),
   }
 }
 
-function cancelled(job: Job | undefined): Ending {
-  const error = new GatewayError('job_cancelled', 'The job was cancelled.')
-  return failedEnding(error, job && requestType(job.endpoint as Endpoint, job.streams))
-}
+const cancelled = (job: Job | undefined): Ending =>
+  failedEnding(new GatewayError('job_cancelled', 'The job was cancelled.'), job)
 
-const interrupted = failedEnding(
-  new GatewayError(
-    'job_interrupted',
-    'The gateway ended while this job was running; the provider may have served it, but its answer is lost (async.on_restart).',
-  ),
-)
+const interrupted = (job: Orphan): Ending =>
+  failedEnding(
+    new GatewayError(
+      'job_interrupted',
+      'The gateway ended while this job was running; the provider may have served it, but its answer is lost (async.on_restart).',
+    ),
+    job,
+  )
 
-const keyLost = failedEnding(
-  new GatewayError(
-    'job_interrupted',
-    'The gateway ended before this job did. It was submitted with a key of its own, which is never written down: submit it again.',
-    { code: 'job_key_lost' },
-  ),
-)
+const keyLost = (job: Orphan): Ending =>
+  failedEnding(
+    new GatewayError(
+      'job_interrupted',
+      'The gateway ended before this job did. It was submitted with a key of its own, which is never written down: submit it again.',
+      { code: 'job_key_lost' },
+    ),
+    job,
+  )

@@ -47,15 +47,22 @@ export interface Bounds {
   readonly maxBytes: number
 }
 
+/** What is known of a job that ends without having been run to its end. */
+export interface Orphan {
+  readonly endpoint: string
+  readonly requestId: string
+  readonly streams: boolean
+}
+
 export interface Adoption {
   /** How long leases are; one that goes on for much longer is of a clock that was put back since. */
   readonly leaseMs: number
   readonly onRestart: 'retry' | 'fail'
   readonly maxStarts: number
   /** For jobs that are not run again. */
-  readonly interrupted: Ending
+  readonly interrupted: (job: Orphan) => Ending
   /** For jobs whose key went with the process that had it. */
-  readonly keyLost: Ending
+  readonly keyLost: (job: Orphan) => Ending
 }
 
 export type Submission =
@@ -150,7 +157,7 @@ const requeueJob = `
   UPDATE jobs SET state = 'pending', worker = NULL, lease_until_ms = NULL
   WHERE id = ?1 AND state = 'processing'`
 const selectOrphans = `
-  SELECT id, state, holds_key, starts FROM jobs
+  SELECT id, state, holds_key, starts, endpoint, request_id, streams FROM jobs
   WHERE lease_until_ms IS NOT NULL AND (lease_until_ms < ?1 OR lease_until_ms > ?2 OR worker = ?3)
   LIMIT 500`
 const deleteExpired = `
@@ -161,11 +168,18 @@ const deleteExpired = `
 const rowBytes = 500
 const pagesInSlice = 200
 
-interface Orphan {
+interface OrphanRow {
   readonly id: string
   readonly state: JobState
   readonly holds_key: number
   readonly starts: number
+  readonly endpoint: string
+  readonly request_id: string
+  readonly streams: number
+}
+
+function orphanOf({ endpoint, request_id: requestId, streams }: OrphanRow): Orphan {
+  return { endpoint, requestId, streams: streams === 1 }
 }
 
 /** Ends a job inside a transaction, and notes whom to tell. `worker`: only if it is its job. */
@@ -206,16 +220,17 @@ export function createJobStore(
     for (;;) {
       const count = within((sqlite) => {
         const orphans = sqlite
-          .query<Orphan, [number, number, string | null]>(selectOrphans)
+          .query<OrphanRow, [number, number, string | null]>(selectOrphans)
           .all(
             worker === null ? now() : 0,
             worker === null ? now() + 3 * leaseMs : Number.MAX_SAFE_INTEGER,
             worker,
           )
-        for (const { id, state, holds_key: holdsKey, starts } of orphans) {
-          if (holdsKey) end(sqlite, id, null, keyLost)
+        for (const row of orphans) {
+          const { id, state, holds_key: holdsKey, starts } = row
+          if (holdsKey) end(sqlite, id, null, keyLost(orphanOf(row)))
           else if (state === 'processing' && (onRestart === 'fail' || starts >= maxStarts)) {
-            end(sqlite, id, null, interrupted)
+            end(sqlite, id, null, interrupted(orphanOf(row)))
           } else sqlite.query(requeueJob).run(id)
         }
         return orphans.length

@@ -49,7 +49,8 @@ test(
     await using folder = createFolder(upstream.url, config)
     upstream.reply({ gate: gate().opened, json: {} })
     let gateway = await folder.start()
-    const running = (await gateway.post(path, ask('one'))).body.id
+    const named = { 'x-request-id': 'mine' }
+    const running = (await gateway.post(path, ask('one'), named)).body.id
     await upstream.waitFor(1)
     const waiting = (await gateway.post(path, ask('two'))).body.id
     await gateway.kill()
@@ -57,8 +58,15 @@ test(
     expect((await gateway.ended(`${path}/${running}`)).body).toMatchObject({
       status: 'failed',
       status_code: 500,
-      error: { error: { code: 'job_interrupted' } },
+      error: {
+        event_id: 'mine',
+        error: { code: 'job_interrupted' },
+        extra_fields: { request_type: 'chat_completion' },
+      },
     })
+    const poll = { 'x-bf-async-id': running }
+    const polled = await gateway.post('/openai/v1/chat/completions', {}, poll)
+    expect(polled.headers.get('x-request-id')).toBe('mine')
     expect((await gateway.ended(`${path}/${waiting}`)).body).toMatchObject({ status: 'completed' })
     expect(upstream.requests).toHaveLength(2)
   },

@@ -24,8 +24,8 @@ const adoption = {
   onRestart: 'retry',
   maxStarts: 3,
   leaseMs,
-  interrupted: lost,
-  keyLost: lost,
+  interrupted: () => lost,
+  keyLost: () => lost,
 } as const
 const bounds = { maxQueued: 10, maxBytes: 1_000_000 }
 const ttlMs = 3_600_000

@@ -20,8 +20,8 @@ const adoption = {
   onRestart: 'retry',
   maxStarts: 3,
   leaseMs: 100,
-  interrupted: lost,
-  keyLost: lost,
+  interrupted: () => lost,
+  keyLost: () => lost,
 } as const
 
 function job(id: string, more: Partial<NewJob> = {}): NewJob {
