@@ -249,7 +249,19 @@ async function readEnding(response: Response): Promise<Ending> {
     state: 'completed',
     statusCode: response.status,
     headers,
-    result: isText ? new TextDecoder().decode(bytes) : bytes,
+    result: (isText ? exactText(bytes) : undefined) ?? bytes,
+  }
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Undefined for what would not come back as the same bytes, or is no plain text for whoever puts it into JSON. */
+function exactText(bytes: Uint8Array): string | undefined {
+  try {
+    const text = strict.decode(bytes)
+    return text.startsWith('\ufeff') ? undefined : text
+  } catch {
+    return undefined
   }
 }
 

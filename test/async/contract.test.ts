@@ -121,6 +121,33 @@ describe('headers on the operations', () => {
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(audio)
   })
 
+  test.each([
+    ['with a mark of its order of bytes', [0xef, 0xbb, 0xbf, 0x68, 0x69], 'hi'],
+    ['of another encoding than UTF-8', [0x68, 0xe9], 'h\ufffd'],
+  ])(
+    'text %s comes back as the same bytes, and readable in the envelope',
+    async (_, bytes, text) => {
+      rig.upstream.clear()
+      rig.upstream.reply({
+        headers: { 'content-type': 'text/plain' },
+        chunks: [new Uint8Array(bytes)],
+      })
+      const url = `${rig.gateway.url}/openai/v1/audio/transcriptions`
+      const post = (headers: Record<string, string>): Promise<Response> => {
+        const form = new FormData()
+        form.set('model', 'openai/whisper-1')
+        form.set('file', new Blob([audio]), 'a.mp3')
+        return fetch(url, { method: 'POST', body: form, headers })
+      }
+      const { id } = (await (await post(submitted)).json()) as { id: string }
+      const { body } = await rig.ended(`/v1/async/audio/transcriptions/${id}`)
+      expect(body).toMatchObject({ status: 'completed', result: { text } })
+      const response = await post({ 'x-bf-async-id': id })
+      expect([...new Uint8Array(await response.arrayBuffer())]).toEqual(bytes)
+      expect(response.headers.get('content-type')).toBe('text/plain')
+    },
+  )
+
   test('a form reaches the provider as it came', async () => {
     rig.upstream.clear()
     const form = new FormData()
