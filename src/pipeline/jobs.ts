@@ -230,11 +230,7 @@ export function createJobs({
     isDurable: store.isDurable,
     async submit(job, secrets) {
       const submission = store.submit(job, worker, settings().leaseMs, settings())
-      if (submission.kind === 'full') {
-        throw new GatewayError('queue_full', 'Too many async jobs are waiting; try again later.', {
-          retryAfterMs: queueFullMs,
-        })
-      }
+      if (submission.kind === 'full') throw refusals[submission.of]()
       if (submission.kind === 'made') {
         if (job.holdsKey) secretsOf.set(job.id, secrets)
         queue.add(job.id, job.owner)
@@ -287,6 +283,21 @@ export function createJobs({
       }
     },
   }
+}
+
+const refusals = {
+  jobs: () =>
+    new GatewayError(
+      'queue_full',
+      'Too many async jobs are waiting (async.max_queued); try again later.',
+      { retryAfterMs: queueFullMs },
+    ),
+  // Room comes with the end of somebody's TTL, and nobody knows whose will be enough.
+  bytes: () =>
+    new GatewayError(
+      'queue_full',
+      'There is no room for this async job beside the requests and results that are kept (async.max_size_mb); try again when some have expired.',
+    ),
 }
 
 /** How a job ends that never had an answer. */

@@ -69,7 +69,8 @@ export type Submission =
   | { readonly kind: 'made' | 'same'; readonly job: Job }
   /** The idempotency key stands for another request. */
   | { readonly kind: 'conflict' }
-  | { readonly kind: 'full' }
+  /** Too many wait, or all of them together are too large. */
+  | { readonly kind: 'full'; readonly of: 'jobs' | 'bytes' }
 
 /** Every method throws `GatewayError` `store_unavailable` when the database cannot be used. */
 export interface JobStore {
@@ -262,7 +263,8 @@ export function createJobStore(
         if (same) return same
         const { queued, bytes } = totalsOf(sqlite)
         const own = job.body.length + job.request.length + rowBytes
-        if (queued >= maxQueued || bytes + own > maxBytes) return { kind: 'full' }
+        if (queued >= maxQueued) return { kind: 'full', of: 'jobs' }
+        if (bytes + own > maxBytes) return { kind: 'full', of: 'bytes' }
         const { id, owner, endpoint, model, provider, requestId } = job
         const createdAtMs = now()
         sqlite

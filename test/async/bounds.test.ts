@@ -73,13 +73,16 @@ test('a thousand jobs of one caller hold up nobody else', async () => {
   // The rest is what the drain window and the next start are for; here nobody waits for it.
 }, 30_000)
 
-test('what all jobs together hold is bounded', async () => {
+test('what all jobs together hold is bounded, and who is refused for that is not told of a queue', async () => {
   await using rig = await startRig({ async: { max_size_mb: 0.01 } })
   const large = { ...chat, messages: [{ role: 'user', content: 'x'.repeat(20_000) }] }
-  expect(await rig.post(path, large)).toMatchObject({
+  const refused = await rig.post(path, large)
+  expect(refused).toMatchObject({
     status: 503,
-    body: { error: { code: 'queue_full' } },
+    body: { error: { code: 'queue_full', message: expect.stringContaining('async.max_size_mb') } },
   })
+  // Nobody knows when there will be room.
+  expect(refused.headers.has('retry-after')).toBe(false)
   expect((await rig.post(path, chat)).status).toBe(202)
 })
 
