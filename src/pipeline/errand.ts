@@ -8,6 +8,8 @@ export interface Errand {
   readonly body?: string
   readonly timeoutMs: number
   readonly maxBytes: number
+  /** The status says it all: what goes wrong with the body after it is none of the errand's business. */
+  readonly onlyStatus?: boolean
   /** Gives up when this aborts, as well as when the time is over. */
   readonly signal?: AbortSignal | undefined
   /** `http://host:port`, as `fetch` takes it. */
@@ -41,7 +43,8 @@ export async function runErrand(errand: Errand, name: string): Promise<ErrandAns
   if (errand.tls !== undefined) options.tls = errand.tls
   try {
     const response = await fetch(url, options)
-    const bytes = await boundedBytes(response, maxBytes, name)
+    const body = boundedBytes(response, maxBytes, name)
+    const bytes = await (errand.onlyStatus ? body.catch(() => new Uint8Array()) : body)
     const headers: Record<string, string> = {}
     response.headers.forEach((value, key) => {
       headers[key.toLowerCase()] = value

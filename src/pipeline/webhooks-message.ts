@@ -119,6 +119,8 @@ export async function post(
       body: text,
       timeoutMs: Math.max(Math.ceil(webhook.timeoutMs - (performance.now() - begunAt)), 1),
       maxBytes: maxAnswerBytes,
+      // Whoever has accepted a message has it, whatever else they say about it.
+      onlyStatus: true,
       signal,
       ...(url.protocol === 'https:' && !isAddress(serverName) && { tls: { serverName } }),
     },

@@ -8,11 +8,11 @@ export interface Message {
   readonly body: any
 }
 
-/** Somebody who listens, and answers with these statuses before answering 200. */
+/** Somebody who listens, and answers with these before answering 200; a promise holds such an answer back. */
 export function startReceiver() {
   const messages: Message[] = []
   const waiting = new Set<() => void>()
-  const statuses: (number | Promise<unknown>)[] = []
+  const statuses: (number | Response | Promise<unknown>)[] = []
   const server = Bun.serve({
     port: 0,
     hostname: 'localhost',
@@ -23,6 +23,7 @@ export function startReceiver() {
       messages.push({ id, headers, text, body: JSON.parse(text) })
       for (const check of waiting) check()
       const next = statuses.shift()
+      if (next instanceof Response) return next
       if (typeof next === 'object') await next
       return new Response(null, { status: typeof next === 'number' ? next : 200 })
     },

@@ -91,6 +91,21 @@ test('what is refused is sent again, the same, until it is accepted', async () =
   expect(new Set(receiver.messages.map(({ text }) => text)).size).toBe(1)
 })
 
+test('what is accepted is not sent again, however long or slow the rest of the answer is', async () => {
+  receiver.clear()
+  await using rig = await startRig(hook({ attempt_timeout_seconds: 0.2 }))
+  const long = 'x'.repeat(2 * 1024 * 1024)
+  const slow = new ReadableStream({ start: (controller) => controller.enqueue('and') })
+  for (const answer of [long, slow]) {
+    receiver.statuses.push(new Response(answer))
+    const { id } = (await rig.post(path, chat, toHook)).body
+    const search = `/api/webhooks/deliveries?async_job_id=${id}`
+    let { deliveries } = (await rig.get(search)).body
+    while (deliveries.length === 0) deliveries = (await rig.get(search)).body.deliveries
+    expect(deliveries).toMatchObject([{ outcome: 'delivered', status_code: 200 }])
+  }
+})
+
 test('after max_retries it is given up, and the log says so', async () => {
   receiver.clear()
   receiver.statuses.push(500, 302, 500, 500)
