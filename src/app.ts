@@ -258,8 +258,10 @@ export function startApp(options: AppOptions): StartResult {
         webhooks.drain()
         const until = performance.now() + live.current().client.drainMs
         const { gates, inflight } = gateway.services
+        // A message that is cut off may have arrived, and would be sent again.
+        const ofJobs = (): number => (jobs?.running ?? 0) + webhooks.running
         const busy = (): boolean =>
-          gates.inFlight() + inflight.size + running.pending() + (jobs?.running ?? 0) > 0
+          gates.inFlight() + inflight.size + running.pending() + ofJobs() > 0
         while (busy() && performance.now() < until) await Bun.sleep(pollMs)
         inflight.endAll(
           new GatewayError('shutting_down', 'The gateway is shutting down; this call ends here.'),

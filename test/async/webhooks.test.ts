@@ -235,6 +235,28 @@ test('a clock that is put forward sends nothing a second time that is on its way
   expect(one.sender.waiting).toBe(0)
 })
 
+test('SIGTERM lets a message arrive that is on its way, and it is not sent again', async () => {
+  receiver.clear()
+  const hold = gate()
+  receiver.statuses.push(hold.opened)
+  await using upstream = await startUpstream()
+  await using folder = createFolder(upstream.url, hook())
+  let gateway = await folder.start()
+  const { id } = (await gateway.post(path, chat, toHook)).body
+  await receiver.arrived(1)
+  const stopped = gateway.terminate()
+  // Refusing what is new shows that the signal has arrived; it goes on refusing while there is something to wait for.
+  for (let refusals = 0; refusals < 30; await Bun.sleep(5)) {
+    if ((await gateway.get('/v1/async/jobs')).status === 503) refusals++
+  }
+  hold.open()
+  await stopped
+  gateway = await folder.start()
+  const { body } = await gateway.get(`/api/webhooks/deliveries?async_job_id=${id}`)
+  expect(body).toMatchObject({ deliveries: [{ outcome: 'delivered' }], waiting: [] })
+  expect(receiver.messages).toHaveLength(1)
+}, 30_000)
+
 test('a message that was not delivered when the process was killed is delivered by the next one', async () => {
   receiver.clear()
   await using upstream = await startUpstream()
