@@ -41,8 +41,9 @@ const maxResultBytes = 64 * 1024 * 1024
 const framing =
   /^(?:traceparent|tracestate|host|connection|keep-alive|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|proxy-.*|sec-.*|cookie|x-bf-async.*)$/
 const credential = /^(?:authorization|api-key|x-api-key|x-goog-api-key|x-bf-vk)$/
-/** What a header of the caller's own choice may be called when it carries a secret. */
-const secretName = /auth|token|secret|password|credential|signature|apikey|(?:^|[-_])key$/
+/** What a header of the caller's own choice may be called when it carries a secret; an author is none. */
+const secretName =
+  /auth(?!or(?!i[sz]))|token|secret|password|credential|signature|apikey|(?:^|[-_])key$/
 const notSecret = /^(?:idempotency-key|x-bf-api-key|x-bf-cache-key)$/
 /** Stands for the whole query among the secrets; no header is called this. */
 const queryName = '?'

@@ -125,6 +125,30 @@ test(
 )
 
 test(
+  'a header that names an author is no secret, so that its job outlives the process',
+  async () => {
+    await using upstream = await startUpstream()
+    await using folder = createFolder(upstream.url, { async: quick })
+    upstream.reply([
+      { gate: gate().opened, json: {} },
+      { gate: gate().opened, json: {} },
+    ])
+    let gateway = await folder.start()
+    const plain = { 'x-bf-dim-author': 'somebody', 'x-coauthors': 'nobody' }
+    const secret = { 'x-authorization': 'canary-of-a-name' }
+    const kept = (await gateway.post(path, ask('one'), plain)).body.id
+    const lost = (await gateway.post(path, ask('two'), secret)).body.id
+    await upstream.waitFor(2)
+    expect(folder.holds('canary-of-a-name')).toBe(false)
+    await gateway.kill()
+    gateway = await folder.start()
+    expect((await gateway.ended(`${path}/${kept}`)).body.status).toBe('completed')
+    expect((await gateway.ended(`${path}/${lost}`)).body.status).toBe('failed')
+  },
+  timeoutMs,
+)
+
+test(
   'a key in the query is sent on and never written down',
   async () => {
     await using upstream = await startUpstream()
