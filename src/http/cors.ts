@@ -1,7 +1,7 @@
 import type { ClientSettings } from '#config/snapshot.ts'
 
 const exposed =
-  'x-bf-dropped-params, x-bf-hedged, x-bf-tokens, x-bf-trace, x-bifrost-fallback-index, x-bifrost-original-model, x-bifrost-provider, x-bifrost-request-type, x-bifrost-resolved-model, x-bifrost-upstream-latency-ms, x-request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens'
+  'x-bf-async-id, x-bf-async-status, x-bf-dropped-params, x-bf-hedged, x-bf-tokens, x-bf-trace, x-bifrost-fallback-index, x-bifrost-original-model, x-bifrost-provider, x-bifrost-request-type, x-bifrost-resolved-model, x-bifrost-upstream-latency-ms, x-request-id, retry-after, retry-after-ms, x-should-retry, openai-processing-ms, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens'
 const localhost = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/
 
 /** Whether pages of this origin may use the gateway. Pages served from this machine always may. */

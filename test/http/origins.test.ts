@@ -40,7 +40,7 @@ async function admitted(rig: Rig, origin: string): Promise<void> {
   const answer = await call(rig, origin)
   expect(answer.status).toBe(200)
   expect(answer.headers['access-control-allow-origin']).toBe(origin)
-  for (const name of ['x-request-id', 'x-bf-trace', 'x-bifrost-provider']) {
+  for (const name of ['x-request-id', 'x-bf-trace', 'x-bf-async-status', 'x-bifrost-provider']) {
     expect(answer.headers['access-control-expose-headers']).toContain(name)
   }
   expect(answer.headers['vary']).toContain('origin')
