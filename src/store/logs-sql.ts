@@ -149,6 +149,10 @@ const forbiddenTexts = /^(?:pragma_\w+|sqlite_dbpage|dbstat)$/i
 const forbidden =
   /^(?:attach|detach|pragma\w*|vacuum|load_extension|readfile|writefile|edit|sqlite_dbpage|dbstat|zeroblob|randomblob)$/i
 
+/** What is not looked into, names, in which a `$` may stand, and how parameters begin. A mark of byte order is a space. */
+const parts =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|[\w\x80-\ufefe\uff00-\uffff][\w$\x80-\ufefe\uff00-\uffff]*|[$@:#?]/g
+
 /**
  * Throws `BadSql` unless the text is one statement that only reads. The connection could not write anyway; this is
  * what tells so in words, and what keeps out the statements that reach other files.
@@ -157,16 +161,15 @@ export function checkSql(sql: string): void {
   if (sql.length > maxSqlChars) throw new BadSql('The statement is too long.')
   if (sql.includes('\0')) throw new BadSql('The statement holds a NUL character.')
   const words = sql
-    .replaceAll(
-      /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g,
-      (part) =>
-        // A quoted name is a name all the same.
-        /^["`[]/.test(part) || forbiddenTexts.test(part.slice(1, -1))
-          ? ` ${part.slice(1, -1)} `
-          : part.startsWith("'")
-            ? ' 0 '
-            : ' ',
-    )
+    .replaceAll(parts, (part) => {
+      // Behind a name in brackets go on until they are closed, whatever quotes are in them; and nobody gives it a value.
+      if (/^[$@:#?]/.test(part)) throw new BadSql('Parameters cannot be used here.')
+      const inside = ` ${part.slice(1, -1)} `
+      // A quoted name is a name all the same.
+      if (/^["`[]/.test(part)) return inside
+      if (part.startsWith("'")) return forbiddenTexts.test(inside.trim()) ? inside : ' 0 '
+      return /^(?:--|\/\*)/.test(part) ? ' ' : part
+    })
     .trim()
     .replace(/;\s*$/, '')
   if (words.includes(';')) throw new BadSql('Only one statement can be run.')

@@ -68,6 +68,11 @@ describe('refused', () => {
     `SELECT '`,
     `EXPLAIN DELETE FROM logs`,
     `SELECT hex(zeroblob(1000000000))`,
+    `SELECT $a('), file FROM pragma_database_list WHERE name <> coalesce($b('), '')`,
+    `SELECT :a(['), zeroblob(9) AS x -- ')`,
+    `SELECT @a("), * FROM dbstat WHERE name <> coalesce(@b("), '')`,
+    `SELECT ?`,
+    `SELECT \uFEFF$a('), name FROM pragma_database_list WHERE name <> coalesce(\uFEFF$b('), '')`,
   ])('%s', async (sql) => {
     const { status, body } = await rig.sql(sql)
     expect([status, body.error.param]).toEqual([400, 'sql'])
@@ -96,7 +101,10 @@ describe('refused', () => {
 })
 
 test('what is quoted or commented is no word of its own', () => {
-  for (const sql of [`SELECT 'attach; pragma'`, `SELECT 1 -- ; vacuum`, `select /* ; */ 1;`]) {
+  for (const sql of [
+    ...[`SELECT 'attach; pragma'`, `SELECT 1 -- ; vacuum`, `select /* ; */ 1;`],
+    ...[`SELECT request ->> '$.model' FROM details`, `SELECT 1 AS cost$, 2 AS "a:b", 3 AS é$`],
+  ]) {
     checkSql(sql)
   }
   expect(() => checkSql(`SELECT 1 'a' ; 'b'`)).toThrow('one statement')
