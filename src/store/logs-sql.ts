@@ -1,4 +1,5 @@
 import { Database } from 'bun:sqlite'
+import type { Statement } from 'bun:sqlite'
 
 import { createBodies } from './logs-bodies.ts'
 import { LOG_LAYOUT } from './logs-tables.ts'
@@ -105,10 +106,23 @@ function checkLayout(sqlite: Database): void {
   throw new BadSql('The log was written by another version of Asbru. A gateway begins a new one.')
 }
 
+type Row = Record<string, unknown>
+
+/** A statement whose columns all have names of their own: of two with the same one a row could hold only the last. */
+function prepared(sqlite: Database, sql: string): Statement<Row, []> {
+  const statement = sqlite.prepare<Row, []>(sql)
+  const names = statement.columnNames
+  if (new Set(names).size === names.length) return statement
+  statement.finalize()
+  // SQLite calls the second `model` of what is selected from `model:1`.
+  const alone = sql.replaceAll(parts, (part) => (isComment(part) ? ' ' : part))
+  return sqlite.prepare<Row, []>(`SELECT * FROM (${alone.trim().replace(/;\s*$/, '')})`)
+}
+
 /** An `SqlAnswer` as JSON text: whoever asked has to hold it, so it is no longer than it may be. */
 function collect(sqlite: Database, sql: string, maxRows: number): string {
   const bodies = createBodies(sqlite)
-  const statement = sqlite.prepare<Record<string, unknown>, []>(sql)
+  const statement = prepared(sqlite, sql)
   const rows: string[] = []
   let chars = 0
   let isCut = false
@@ -168,7 +182,7 @@ export function checkSql(sql: string): void {
       // A quoted name is a name all the same.
       if (/^["`[]/.test(part)) return inside
       if (part.startsWith("'")) return forbiddenTexts.test(inside.trim()) ? inside : ' 0 '
-      return /^(?:--|\/\*)/.test(part) ? ' ' : part
+      return isComment(part) ? ' ' : part
     })
     .trim()
     .replace(/;\s*$/, '')
@@ -176,4 +190,8 @@ export function checkSql(sql: string): void {
   if (!/^(?:select|with|values)\b/i.test(words)) throw new BadSql('Only SELECT can be run.')
   const bad = words.match(/[\w$]+/g)?.find((word) => forbidden.test(word))
   if (bad !== undefined) throw new BadSql(`'${bad}' cannot be used here.`)
+}
+
+function isComment(part: string): boolean {
+  return part.startsWith('--') || part.startsWith('/*')
 }

@@ -36,6 +36,20 @@ test('a SELECT sees the log, bodies unpacked', async () => {
   expect(body.rows[1].request).toContain('xxxxxxxx')
 })
 
+test('columns of the same name are all shown, each with its own values', async () => {
+  const { body } = await rig.sql(
+    `SELECT a.id, b.id, COUNT(*), COUNT(*) + 1 AS "COUNT(*)" /* ; */
+     FROM logs a JOIN logs b ON b.n > a.n GROUP BY a.n ORDER BY a.n DESC; -- the end`,
+  )
+  expect(body).toEqual({
+    columns: ['id', 'id:1', 'COUNT(*)', 'COUNT(*):1'],
+    rows: [{ id: 'one', 'id:1': 'two', 'COUNT(*)': 1, 'COUNT(*):1': 2 }],
+    is_cut: false,
+  })
+  const { stdout } = await run(['sql', '--app-dir', dirname(rig.dbPath), 'VALUES (1, 2)'])
+  expect(stdout).toBe('column1  column2\n1        2\n')
+})
+
 test('with a limit, more rows are cut off', async () => {
   const { body } = await rig.sql('SELECT id FROM logs', { limit: 1 })
   expect(body).toMatchObject({ rows: [{ id: 'one' }], is_cut: true })
