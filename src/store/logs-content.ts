@@ -1,3 +1,4 @@
+import { mayBeDeeper, scanJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
 
 import { secretsOf } from './logs-secrets.ts'
@@ -99,8 +100,16 @@ function textOf(events: readonly Json[]): Json {
   return { ...whole, choices: choices.filter(Boolean) }
 }
 
-/** The value of a JSON text; undefined when it is none. */
+/** Deeper than anything is said. Some ten thousand levels are parsed, and cannot be written again. */
+const maxDepth = 512
+/** A shorter text may be all brackets. */
+const carefreeChars = 16 * 1024
+
+/** The value of a JSON text; undefined when it is none, or is nested without an end. */
 export function parsed(text: string): unknown {
+  if (text.length > carefreeChars && mayBeDeeper(text, maxDepth)) {
+    if (scanJson(text, maxDepth).depth > maxDepth) return undefined
+  }
   try {
     return JSON.parse(text) as unknown
   } catch {

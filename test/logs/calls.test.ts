@@ -258,6 +258,28 @@ describe('a call leaves a row', () => {
     })
   })
 
+  test('when its answer is nested without an end, and takes no other row with it', async () => {
+    const text = JSON.stringify(completion('deep', { more: 'here' }))
+    const deep = text.replace('"here"', '['.repeat(100_000) + ']'.repeat(100_000))
+    const headers = { 'content-type': 'application/json' }
+    rig.upstream.reply([
+      { headers, text: deep },
+      { sse: [chunk({ content: 'stre' }), deep, chunk({ content: 'amed' }), '[DONE]'] },
+    ])
+    await rig.chat({}, { 'x-request-id': 'deep-1' })
+    await rig.chat({ stream: true }, { 'x-request-id': 'deep-2' })
+    await rig.chat({}, { 'x-request-id': 'beside-deep' })
+    expect(await one('beside-deep')).toMatchObject({ status: 'success' })
+    expect(await one('deep-1')).toMatchObject({
+      total_tokens: 10,
+      raw_response: expect.stringContaining('deep'),
+    })
+    expect(await one('deep-2')).toMatchObject({ output_message: { content: 'streamed' } })
+    const exported = await fetch(`${rig.gateway.url}/api/logs/export`)
+    expect(await exported.text()).toContain('beside-deep')
+    expect(await rig.get('/api/logs/dropped')).toMatchObject({ dropped_requests: 0 })
+  })
+
   test('and one that is not there is a 404', async () => {
     for (const id of ['%zz', '..%2F..', encodeURIComponent(`' OR 1=1 --`)]) {
       expect(await one(id)).toMatchObject({ status_code: 404 })
