@@ -26,8 +26,63 @@ export function assembled(bytes: Uint8Array, object: string): string {
   if (parser.pending) parser.push('\n\n')
   if (object === 'chat_completion') return JSON.stringify(chatOf(events))
   if (object === 'text_completion') return JSON.stringify(textOf(events))
-  const response = events.findLast(({ response: whole }) => isObject(whole))
-  return JSON.stringify(response ? response['response'] : { events })
+  return JSON.stringify(responseOf(events) ?? { events })
+}
+
+/** The response that was told last, which is the whole of it, unless the stream broke off before its end. */
+function responseOf(events: readonly Json[]): Json | undefined {
+  const response = events.findLast(({ response: told }) => isObject(told))?.['response']
+  if (!isObject(response)) return undefined
+  const output = list(response['output']).length > 0 ? [] : outputOf(events)
+  return output.length > 0 ? { ...response, output } : response
+}
+
+/** Where texts of an item that come in pieces belong: in which list, at which place of it, in what, under what name. */
+const partTexts: Readonly<Record<string, readonly [string, string, string, string]>> = {
+  'response.output_text.delta': ['content', 'content_index', 'output_text', 'text'],
+  'response.refusal.delta': ['content', 'content_index', 'refusal', 'refusal'],
+  'response.reasoning_text.delta': ['content', 'content_index', 'reasoning_text', 'text'],
+  'response.reasoning_summary_text.delta': ['summary', 'summary_index', 'summary_text', 'text'],
+}
+const itemTexts: Readonly<Record<string, string>> = {
+  'response.function_call_arguments.delta': 'arguments',
+  'response.mcp_call_arguments.delta': 'arguments',
+  'response.custom_tool_call_input.delta': 'input',
+  'response.code_interpreter_call_code.delta': 'code',
+}
+
+/** The items of a response as far as they came. */
+function outputOf(events: readonly Json[]): Json[] {
+  const items: Json[] = []
+  for (const event of events) {
+    const { type, output_index: at, item: told, delta } = event
+    if (typeof type !== 'string' || !isPlace(at)) continue
+    if (type.startsWith('response.output_item.') && isObject(told)) items[at] = told
+    if (typeof delta !== 'string') continue
+    const item = (items[at] ??= {})
+    const part = Object.hasOwn(partTexts, type) ? partTexts[type] : undefined
+    const own = Object.hasOwn(itemTexts, type) ? itemTexts[type] : undefined
+    if (own !== undefined) goOn(item, own, delta)
+    if (!part) continue
+    const [among, placedBy, kind, name] = part
+    const place = event[placedBy]
+    if (!isPlace(place)) continue
+    if (!Array.isArray(item[among])) item[among] = []
+    const parts = item[among] as unknown[]
+    if (!isObject(parts[place])) parts[place] = { type: kind }
+    goOn(parts[place] as Json, name, delta)
+  }
+  return items.filter(Boolean)
+}
+
+function goOn(into: Json, name: string, delta: string): void {
+  const known = into[name]
+  into[name] = typeof known === 'string' ? known + delta : delta
+}
+
+/** Places are the provider's word: no list gets as long as it likes. */
+function isPlace(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 127
 }
 
 function chatOf(events: readonly Json[]): Json {
@@ -37,7 +92,7 @@ function chatOf(events: readonly Json[]): Json {
     add(whole, rest)
     for (const part of list(parts)) {
       const { index = 0, delta, ...beside } = part
-      if (typeof index !== 'number' || index < 0 || index > 127) continue
+      if (!isPlace(index)) continue
       const choice = (choices[index] ??= { index, message: {} })
       for (const [name, value] of Object.entries(beside)) {
         if (value !== null && value !== undefined) choice[name] = value
@@ -91,7 +146,7 @@ function textOf(events: readonly Json[]): Json {
   for (const { choices: parts, ...rest } of events) {
     add(whole, rest)
     for (const { index = 0, text = '', ...beside } of list(parts)) {
-      if (typeof index !== 'number' || index < 0 || index > 127) continue
+      if (!isPlace(index)) continue
       const choice = (choices[index] ??= { index, text: '' })
       choice['text'] = `${String(choice['text'])}${typeof text === 'string' ? text : ''}`
       for (const [name, value] of Object.entries(beside)) if (value !== null) choice[name] = value

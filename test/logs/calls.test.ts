@@ -258,6 +258,31 @@ describe('a call leaves a row', () => {
     })
   })
 
+  test('in the Responses API, as far as it came', async () => {
+    const begun = { id: 'r', object: 'response', status: 'in_progress', output: [] }
+    const text = { type: 'response.output_text.delta', output_index: 0, content_index: 0 }
+    rig.upstream.reply({
+      sse: [
+        JSON.stringify({ type: 'response.created', response: begun }),
+        JSON.stringify({ ...text, delta: 'Half a ' }),
+        JSON.stringify({ ...text, delta: 'zebra' }),
+      ],
+    })
+    const answer = await fetch(`${rig.gateway.url}/openai/v1/responses`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-id': 'responses-2' },
+      body: JSON.stringify({ model: 'openai/m', input: 'Say it', stream: true }),
+    })
+    await answer.text()
+    expect(await one('responses-2')).toMatchObject({
+      status: 'error',
+      error_details: { kind: 'upstream_truncated' },
+      responses_output: [{ content: [{ type: 'output_text', text: 'Half a zebra' }] }],
+    })
+    const { logs } = await rig.get('/api/logs?content_search=zebra')
+    expect(logs).toMatchObject([{ id: 'responses-2' }])
+  })
+
   test('when its answer is nested without an end, and takes no other row with it', async () => {
     const text = JSON.stringify(completion('deep', { more: 'here' }))
     const deep = text.replace('"here"', '['.repeat(100_000) + ']'.repeat(100_000))

@@ -132,6 +132,49 @@ describe('a stream', () => {
     })
   })
 
+  test('of a response that broke off has its items as far as they came', () => {
+    const response = { id: 'r', status: 'in_progress', output: [] }
+    const item = (output_index: number, kind: string, more: object): object => ({
+      type: `response.${kind}`,
+      output_index,
+      ...more,
+    })
+    const events = [
+      { type: 'response.created', response },
+      item(0, 'output_item.added', { item: { type: 'reasoning', summary: [] } }),
+      item(0, 'reasoning_summary_text.delta', { summary_index: 0, delta: 'Hm' }),
+      item(0, 'reasoning_summary_text.delta', { summary_index: 0, delta: 'mm' }),
+      item(0, 'output_item.done', { item: { type: 'reasoning', summary: [], status: 'done' } }),
+      item(1, 'output_item.added', { item: { type: 'message', role: 'assistant', content: [] } }),
+      item(1, 'output_text.delta', { content_index: 1, delta: 'so' }),
+      item(1, 'output_text.delta', { content_index: 0, delta: 'Hel' }),
+      item(1, 'output_text.delta', { content_index: 0, delta: 'lo' }),
+      item(1, 'output_text.delta', { content_index: 1, delta: 'me' }),
+      item(1, 'refusal.delta', { content_index: 2, delta: 'No' }),
+      item(2, 'output_item.added', { item: { type: 'function_call', name: 'f', arguments: '' } }),
+      item(2, 'function_call_arguments.delta', { delta: '{"a"' }),
+      item(-1, 'output_text.delta', { content_index: 0, delta: 'nowhere' }),
+      item(1, 'output_text.delta', { content_index: 1e9, delta: 'nowhere' }),
+    ]
+    const output = [
+      { type: 'reasoning', summary: [], status: 'done' },
+      {
+        type: 'message',
+        role: 'assistant',
+        content: [
+          { type: 'output_text', text: 'Hello' },
+          { type: 'output_text', text: 'some' },
+          { type: 'refusal', refusal: 'No' },
+        ],
+      },
+      { type: 'function_call', name: 'f', arguments: '{"a"' },
+    ]
+    expect(JSON.parse(assembled(sse(...events), 'responses'))).toEqual({ ...response, output })
+    const whole = { id: 'r', status: 'completed', output: [{ type: 'message', content: [] }] }
+    const end = { type: 'response.completed', response: whole }
+    expect(JSON.parse(assembled(sse(...events, end), 'responses'))).toEqual(whole)
+  })
+
   test('of text completions, and of what has no form of its own', () => {
     const text = sse(
       { id: 't', choices: [{ index: 0, text: 'a', finish_reason: null }] },
@@ -153,10 +196,26 @@ describe('a stream', () => {
         fc.record({
           choices: fc.array(
             fc.record(
-              { index: fc.jsonValue(), delta: fc.jsonValue(), text: fc.jsonValue() },
+              {
+                index: fc.jsonValue(),
+                delta: fc.jsonValue(),
+                text: fc.jsonValue(),
+              },
               { requiredKeys: [] },
             ),
           ),
+        }),
+        fc.record({
+          type: fc.constantFrom(
+            'response.output_item.added',
+            'response.output_text.delta',
+            'response.function_call_arguments.delta',
+          ),
+          response: fc.record({ output: fc.jsonValue() }),
+          output_index: fc.oneof(fc.nat(3), fc.jsonValue()),
+          content_index: fc.oneof(fc.nat(3), fc.jsonValue()),
+          item: fc.oneof(fc.record({ content: fc.jsonValue() }), fc.jsonValue()),
+          delta: fc.oneof(fc.string(), fc.jsonValue()),
         }),
       ),
     )
