@@ -94,14 +94,28 @@ function chatOf(events: readonly Json[]): Json {
       const { index = 0, delta, ...beside } = part
       if (!isPlace(index)) continue
       const choice = (choices[index] ??= { index, message: {} })
-      for (const [name, value] of Object.entries(beside)) {
-        if (value !== null && value !== undefined) choice[name] = value
-      }
+      put(choice, beside)
       if (isObject(delta)) merge(choice['message'] as Json, delta)
     }
   }
   if (whole['object'] === 'chat.completion.chunk') whole['object'] = 'chat.completion'
   return { ...whole, ...(choices.length > 0 && { choices: choices.filter(Boolean) }) }
+}
+
+/** What stands beside the text of a choice: each chunk has the probabilities of its own tokens, and the last word on the rest. */
+function put(choice: Json, beside: Json): void {
+  for (const [name, value] of Object.entries(beside)) {
+    if (value === null) continue
+    const known = choice[name]
+    if (name !== 'logprobs' || !isObject(known) || !isObject(value)) choice[name] = value
+    else for (const [of, more] of Object.entries(value)) known[of] = joined(known[of], more)
+  }
+}
+
+function joined(known: unknown, more: unknown): unknown {
+  if (!Array.isArray(known) || !Array.isArray(more)) return more ?? known
+  for (const item of more as unknown[]) known.push(item)
+  return known
 }
 
 /** What is said later stands, unless it is nothing. */
@@ -137,7 +151,7 @@ function merge(into: Json, delta: Json): void {
 
 /** Repeated in every chunk rather than continued. */
 function isName(name: string): boolean {
-  return name === 'role' || name === 'id' || name === 'type'
+  return name === 'role' || name === 'id' || name === 'type' || name === 'format'
 }
 
 function textOf(events: readonly Json[]): Json {
@@ -149,7 +163,7 @@ function textOf(events: readonly Json[]): Json {
       if (!isPlace(index)) continue
       const choice = (choices[index] ??= { index, text: '' })
       choice['text'] = `${String(choice['text'])}${typeof text === 'string' ? text : ''}`
-      for (const [name, value] of Object.entries(beside)) if (value !== null) choice[name] = value
+      put(choice, beside)
     }
   }
   return { ...whole, choices: choices.filter(Boolean) }

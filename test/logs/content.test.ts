@@ -132,6 +132,44 @@ describe('a stream', () => {
     })
   })
 
+  test('has the probabilities of all its tokens, and what each chunk repeats once', () => {
+    const piece = (token: string): object => ({
+      choices: [
+        {
+          index: 0,
+          delta: {
+            content: token,
+            reasoning_details: [{ index: 0, type: 'reasoning.text', text: token, format: 'f-v1' }],
+          },
+          logprobs: { content: [{ token, logprob: -1 }], refusal: null },
+        },
+      ],
+    })
+    const end = { choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }] }
+    expect(
+      JSON.parse(assembled(sse(piece('a'), piece('b'), end), 'chat_completion')).choices,
+    ).toEqual([
+      {
+        index: 0,
+        message: {
+          content: 'ab',
+          reasoning_details: [{ index: 0, type: 'reasoning.text', text: 'ab', format: 'f-v1' }],
+        },
+        logprobs: {
+          content: ['a', 'b'].map((token) => ({ token, logprob: -1 })),
+          refusal: null,
+        },
+        finish_reason: 'stop',
+      },
+    ])
+    const texts = ['a', 'b'].map((token) => ({
+      choices: [{ index: 0, text: token, logprobs: { tokens: [token], text_offset: [0] } }],
+    }))
+    expect(JSON.parse(assembled(sse(...texts), 'text_completion')).choices).toEqual([
+      { index: 0, text: 'ab', logprobs: { tokens: ['a', 'b'], text_offset: [0, 0] } },
+    ])
+  })
+
   test('of a response that broke off has its items as far as they came', () => {
     const response = { id: 'r', status: 'in_progress', output: [] }
     const item = (output_index: number, kind: string, more: object): object => ({
@@ -200,6 +238,7 @@ describe('a stream', () => {
                 index: fc.jsonValue(),
                 delta: fc.jsonValue(),
                 text: fc.jsonValue(),
+                logprobs: fc.jsonValue(),
               },
               { requiredKeys: [] },
             ),
