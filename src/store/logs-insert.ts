@@ -173,7 +173,7 @@ export function openInsertion(sqlite: Database): Insertion {
     const beside = {
       usage: row.text('usage') ?? null,
       error: tidied(row.text('error')),
-      trail: row.text('trail') ?? null,
+      trail: tidied(row.text('trail')),
       dropped: tidied(row.dropped),
       metadata: tidied(row.text('metadata')),
       trace: tidied(row.text('trace')),

@@ -134,6 +134,18 @@ test('a credential that nobody knows is none of what a caller may have logged of
   expect((await rig.get('/api/logs/b')).metadata).toEqual({ who: 'Bearer [redacted]', n: 'bearer' })
 })
 
+test('a key in the name of a model is in no try that failed either', async () => {
+  await using rig = await logRig()
+  rig.upstream.reply([{ status: 500 }, { status: 500 }])
+  await rig.chat(
+    { model: `openai/${KEY}`, fallbacks: [`openai/also-${KEY}`, 'openai/m'] },
+    { 'x-request-id': 'tried' },
+  )
+  const row = await rig.get('/api/logs/tried')
+  expect(row.attempt_trail).toMatchObject([{ model: '[redacted]' }, { model: 'also-[redacted]' }])
+  expect(JSON.stringify(row)).not.toMatch(CANARY)
+})
+
 test('a key in the address of a webhook or a collector is shown nowhere, and logged nowhere', async () => {
   const [hook, collector] = ['canary-hook-0123456789', 'canary/of+the-collector']
   const secret = `whsec_${Buffer.from('0123456789abcdef').toString('base64')}`
