@@ -24,27 +24,67 @@ export function secretsOf(secrets: readonly string[]): Secrets {
     // In a JSON text inside of another.
     spellings.add(JSON.stringify(quoted).slice(1, -1))
     spellings.add(secret.replaceAll('/', '\\/'))
-    if (secret.isWellFormed()) spellings.add(encodeURIComponent(secret))
+    if (secret.isWellFormed()) {
+      const inUrl = encodeURIComponent(secret)
+      spellings.add(inUrl)
+      spellings.add(inUrl.replaceAll(/%../g, (escape) => escape.toLowerCase()))
+    }
   }
   // One that holds another has to go first, or its rest would stay.
   const ordered = [...spellings].toSorted((a, b) => b.length - a.length)
-  const isIn = finder(ordered)
-  let isInBytes: Secrets['isInBytes'] | undefined
+  const isPlain = finder(ordered)
+  const isNumbered = (text: string): boolean =>
+    text.includes(numberMark) && isPlain(withoutNumbers(text))
+  let isPlainInBytes: Secrets['isInBytes'] | undefined
   return {
-    isIn,
+    isIn: (text) => isPlain(text) || isNumbered(text),
     isInBytes(bytes, length) {
-      isInBytes ??= byteFinder(ordered.map((spelling) => Buffer.from(spelling)))
-      return isInBytes(bytes, length)
+      isPlainInBytes ??= byteFinder(ordered.map((spelling) => Buffer.from(spelling)))
+      if (isPlainInBytes(bytes, length)) return true
+      return (
+        bytes.subarray(0, length).includes(numberMark) &&
+        isNumbered(bytes.toString('utf8', 0, length))
+      )
     },
     clean(text) {
-      if (!isIn(text)) return text
       let clean = text
+      if (isNumbered(text)) {
+        const plain = withoutNumbers(text)
+        for (const spelling of ordered) {
+          if (plain.includes(spelling)) clean = clean.replaceAll(anyNumbered(spelling), hidden)
+        }
+      }
+      if (!isPlain(clean)) return clean
       for (const spelling of ordered) {
         if (clean.includes(spelling)) clean = clean.replaceAll(spelling, hidden)
       }
       return clean
     },
   }
+}
+
+// JSON may write any character as its number. Some write `+`, `&` and quotes so, which are in keys and in what people
+// say; within a text that stands in another one there are more backslashes before it.
+
+const numberMark = '\\u00'
+const numbered = /\\+u00([2-7][\da-f])/gi
+
+function withoutNumbers(text: string): string {
+  return text.replaceAll(numbered, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+}
+
+/** Matches a spelling, whichever of its characters are written as numbers. */
+function anyNumbered(spelling: string): RegExp {
+  const each = Array.from(spelling, (character) => {
+    const plain = RegExp.escape(character)
+    const code = character.codePointAt(0)!
+    if (code < 0x20 || code >= 0x80) return plain
+    const hex = code.toString(16)
+    return `(?:${plain}|\\\\+u00${hex.replace(/[a-f]/, (digit) => `[${digit}${digit.toUpperCase()}]`)})`
+  })
+  return new RegExp(each.join(''), 'g')
 }
 
 const bits = 13

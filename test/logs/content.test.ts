@@ -83,10 +83,24 @@ describe('a redactor', () => {
       'key\\/with+"quotes"',
       'key/with+\\"quotes\\"',
       'key%2Fwith%2B%22quotes%22',
+      'key%2fwith%2b%22quotes%22',
+      // As .NET, Go and PHP write what stands in a JSON text, also in one that is in another.
+      'key/with\\u002B\\u0022quotes\\u0022',
+      'key/with+\\u0022quotes\\u0022',
+      'key\\\\u002fwith\\\\u002b\\\\u0022quotes\\\\u0022',
+      '\\u006Be\\u0079/with+"quotes"',
     ]) {
+      expect([secrets.isIn(spelling), isInBytes(secrets, spelling)]).toEqual([true, true])
       expect(clean(`<${spelling}>`)).toBe('<[redacted]>')
     }
     expect(clean('sk-long-long-longer sk-long-long short')).toBe('[redacted] [redacted] short')
+    expect(clean('sk-long-long\\u002dlonger sk-long-long \\u0027')).toBe(
+      '[redacted] [redacted] \\u0027',
+    )
+    for (const other of ['it\\u0027s no \\u006Bey', 'sk-long\\u005Flong', '\\u00zz \\u00']) {
+      expect([secrets.isIn(other), isInBytes(secrets, other)]).toEqual([false, false])
+      expect(clean(other)).toBe(other)
+    }
   })
 
   test('leaves nothing of a secret, wherever it stands', () => {

@@ -146,6 +146,29 @@ test('a key in the name of a model is in no try that failed either', async () =>
   expect(JSON.stringify(row)).not.toMatch(CANARY)
 })
 
+test('a key whose characters JSON has as numbers is told by no row, whatever it is read as', async () => {
+  await using rig = await logRig()
+  const numbered = KEY.replaceAll('-', '\\u002d')
+  rig.upstream.reply({
+    headers: { 'content-type': 'application/json' },
+    text: `{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"it\\u0027s ${numbered}"},"finish_reason":"stop"}]}`,
+  })
+  const answer = await fetch(`${rig.gateway.url}/openai/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-request-id': 'numbered' },
+    body: `{"model": "openai/m", "messages": [{"role": "user", "content": "is ${numbered} it?"}]}`,
+  })
+  await answer.text()
+  const row = await rig.get('/api/logs/numbered')
+  expect(row).toMatchObject({
+    input_history: [{ content: 'is [redacted] it?' }],
+    output_message: { content: "it's [redacted]" },
+    content_summary: 'is [redacted] it?',
+  })
+  expect(JSON.stringify(row)).not.toMatch(CANARY)
+  expect(numbersWith(rig.dbPath, 'canary')).toEqual([])
+})
+
 test('a key in the address of a webhook or a collector is shown nowhere, and logged nowhere', async () => {
   const [hook, collector] = ['canary-hook-0123456789', 'canary/of+the-collector']
   const secret = `whsec_${Buffer.from('0123456789abcdef').toString('base64')}`
