@@ -37,7 +37,9 @@ function findMeaning(unit: number): number {
   const text = String.fromCharCode(unit)
   if (spaceless.test(text)) return alone
   if (!wordly.test(text)) return separator
-  const lower = text.toLowerCase()
+  // By its capital letter: `ς` and `σ` have the same one.
+  const upper = text.toUpperCase()
+  const lower = (upper.length === 1 ? upper : text).toLowerCase()
   const [base = lower, ...marks] = lower.normalize('NFD')
   return (marks.every((mark) => isAccent(mark.charCodeAt(0))) ? base : lower).charCodeAt(0)
 }

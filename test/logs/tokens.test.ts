@@ -16,6 +16,8 @@ describe('words', () => {
     ['한국어', ['한국어']],
     ['世界peace東京', ['世', '界', 'peace', '東', '京']],
     ['ok😀👍ok', ['ok', '😀', '👍', 'ok']],
+    ['ΟΔΟΣ οδός', ['οδοσ', 'οδοσ']],
+    ['İSTANBUL ISPARTA ısparta', ['istanbul', 'isparta', 'isparta']],
     ['a\u0301 \u0301', ['a']],
     ['"quoted\\n"', ['quoted', 'n']],
     ['', []],
