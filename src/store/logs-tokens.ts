@@ -8,7 +8,7 @@ const maxWordUnits = 40
 
 /** What a UTF-16 unit is, if it does not stand for one in a word: that is a positive number. */
 const separator = 0
-/** An accent that stands apart from its letter. */
+/** An accent that stands apart from its letter, and what else changes nothing. */
 const accent = -1
 /** A word by itself. */
 const alone = -2
@@ -21,7 +21,12 @@ const wordly = /[\p{L}\p{N}\p{M}\p{Co}]/u
 const spaceless =
   /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u
 
+/** Those of one unit; all of the others are words by themselves anyway. */
+const emoji = /\p{Extended_Pictographic}/u
+
 const isAccent = (unit: number): boolean => unit >= 0x300 && unit < 0x370
+/** Tells whether the character before it is drawn as an emoji. */
+const isVariation = (unit: number): boolean => unit >= 0xfe00 && unit < 0xfe10
 
 function meaningOf(unit: number): number {
   let meaning = meanings[unit]!
@@ -33,10 +38,10 @@ function meaningOf(unit: number): number {
 }
 
 function findMeaning(unit: number): number {
-  if (isAccent(unit)) return accent
+  if (isAccent(unit) || isVariation(unit)) return accent
   const text = String.fromCharCode(unit)
   if (spaceless.test(text)) return alone
-  if (!wordly.test(text)) return separator
+  if (!wordly.test(text)) return emoji.test(text) ? alone : separator
   // By its capital letter: `ς` and `σ` have the same one.
   const upper = text.toUpperCase()
   const lower = (upper.length === 1 ? upper : text).toLowerCase()
