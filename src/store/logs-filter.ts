@@ -228,9 +228,12 @@ export function spanOf(filters: Filters, nowMs: number): { start: number; end: n
   return { start, end }
 }
 
-/** As in RFC 3339. */
+const firstMs = Date.parse('0000-01-01T00:00:00.000Z')
+const lastMs = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** As in RFC 3339, which knows no years of another length: the time before one since year 1 would begin in such a year. */
 export function iso(ms: number): string {
-  return new Date(ms).toISOString()
+  return new Date(Math.min(Math.max(ms, firstMs), lastMs)).toISOString()
 }
 
 /** Whether a search or metadata are among the filters, which may match many rows that stand in no order. */

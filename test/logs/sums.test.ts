@@ -216,6 +216,18 @@ describe('a ranking', () => {
     })
   })
 
+  test('of all that there ever was, which nothing was before', async () => {
+    // What Go has for no time at all.
+    const since = 'start_time=0001-01-01T00:00:00Z'
+    const { total_requests } = await rig.get('/api/logs/stats?period=1h')
+    const { rankings } = await rig.get(`/api/logs/rankings?${since}`)
+    expect(total(rankings, (one) => one['total_requests'])).toBe(total_requests)
+    const compared = await rig.get(`/api/logs/stats?compare_to_previous=true&${since}`)
+    expect(compared).toMatchObject({ total_requests, has_previous_period: false })
+    const { overview } = await rig.get(`/api/logs/dashboard?${since}&end_time=9999-12-31T23:59:59Z`)
+    expect(overview.stats).toMatchObject({ total_requests, has_previous_period: false })
+  })
+
   test('by dimension', async () => {
     const found = await rig.get('/api/logs/rankings/by-dimension?dimension=selected_key&period=1h')
     expect(found).toMatchObject({
