@@ -1,5 +1,7 @@
 import { readEnvironment } from '#config/env.ts'
 
+import { output } from './cli/output.ts'
+
 // The entry. It exports nothing, because a compiled binary with bytecode would try to serve what its entry
 // exports, and it loads each command on its own, so that none pays for the others.
 
@@ -81,7 +83,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const command = isCommand ? first : 'serve'
   const rest = isCommand ? argv.slice(1) : argv
   if (argv.some((argument) => /^--?help$|^-h$/.test(argument)) && !ownHelp.has(command)) {
-    return print(usage)
+    return await output(usage)
   }
   if (!isCommand && argv.some((argument) => /^--?version$|^-v$/.test(argument))) {
     return await main(['version'])
@@ -131,19 +133,14 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'version': {
       const { VERSION } = await import('#core/version.ts')
       const { PRICES_DATE, PRICES_VERSION } = await import('#prices/data.ts')
-      return print(`${VERSION}\nprices of ${PRICES_DATE} (genai-prices ${PRICES_VERSION})\n`)
+      return await output(`${VERSION}\nprices of ${PRICES_DATE} (genai-prices ${PRICES_VERSION})\n`)
     }
     case 'help':
-      return print(usage)
+      return await output(usage)
     default:
       console.error(`asbru: there is no command '${command}'.\n\n${usage}`)
       return 2
   }
-}
-
-function print(text: string): number {
-  process.stdout.write(text)
-  return 0
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -5,6 +5,7 @@ import { VENDOR_FACTS } from '#providers/registry.ts'
 
 import { check } from './check.ts'
 import { parseFlags } from './flags.ts'
+import { output } from './output.ts'
 
 /** `asbru check [FILE] [--schema] [--json]`. Returns the exit code: 0 valid, 1 not, 2 used wrongly. */
 export async function checkCommand(argv: readonly string[], env: Environment): Promise<number> {
@@ -22,13 +23,17 @@ export async function checkCommand(argv: readonly string[], env: Environment): P
   const named = file !== undefined || flags.configGiven
   const path = file ?? flags.configPath
   const exists = named || (await readSource(path)).kind !== 'missing'
-  return await check({
+  let text = ''
+  const code = await check({
     configPath: exists ? path : undefined,
     schema: own['schema'] === true,
     json: own['json'] === true,
     vendors: VENDOR_FACTS,
     operations: OPERATION_NAMES,
-    write: (text) => void process.stdout.write(text),
+    write: (part) => {
+      text += part
+    },
     env,
   })
+  return await output(text, code)
 }

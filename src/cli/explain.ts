@@ -13,6 +13,7 @@ import { VENDOR_FACTS } from '#providers/registry.ts'
 import { offlineGateway } from '../app.ts'
 import { problemLine } from './check.ts'
 import { parseFlags } from './flags.ts'
+import { output } from './output.ts'
 
 /**
  * `asbru explain FILE [--config FILE]`; `-` reads standard input. The file describes a request as `/api/explain` takes
@@ -64,8 +65,8 @@ export async function explain(argv: readonly string[], env: Environment): Promis
     console.error(`asbru: ${file}: ${messageOf(thrown)}`)
     return 1
   }
-  process.stdout.write(`${JSON.stringify(explanation, null, 2)}\n`)
-  return explanation['refused'] === true ? 1 : 0
+  const text = `${JSON.stringify(explanation, null, 2)}\n`
+  return await output(text, explanation['refused'] === true ? 1 : 0)
 }
 
 /** A body alone becomes the request that it is most likely the body of. */

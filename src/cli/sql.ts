@@ -6,6 +6,7 @@ import { answerSql, BadSql, runSql } from '#store/logs-sql.ts'
 import type { SqlAnswer } from '#store/logs-sql.ts'
 
 import { parseFlags } from './flags.ts'
+import { output } from './output.ts'
 
 const maxRows = 1000
 const maxMs = 30_000
@@ -27,9 +28,9 @@ export async function sql(argv: readonly string[], env: Environment): Promise<nu
   }
   try {
     const answer = await runSql(path, statement, { maxRows: limit, maxMs })
-    process.stdout.write(parsed.own['json'] === true ? lines(answer) : table(answer))
+    const code = await output(parsed.own['json'] === true ? lines(answer) : table(answer))
     if (answer.is_cut) console.error(`asbru: only the first ${answer.rows.length} rows are shown.`)
-    return 0
+    return code
   } catch (thrown) {
     if (!(thrown instanceof BadSql)) throw thrown
     console.error(`asbru: ${thrown.message}`)

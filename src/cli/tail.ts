@@ -1,8 +1,12 @@
 import type { Environment } from '#config/reference.ts'
 
 import { parseFlags } from './flags.ts'
+import { failedOutput } from './output.ts'
 
-/** `asbru tail`: prints each call of a running gateway once it is over. Ends with the gateway. Returns the exit code. */
+/**
+ * `asbru tail`: prints each call of a running gateway once it is over. Ends with the gateway, or when nobody reads on.
+ * Returns the exit code.
+ */
 export async function tail(argv: readonly string[], env: Environment): Promise<number> {
   const parsed = parseFlags(argv, env, { json: 'boolean' })
   if (!parsed.ok || parsed.positionals.length > 0) {
@@ -18,6 +22,7 @@ export async function tail(argv: readonly string[], env: Environment): Promise<n
   const { promise, resolve } = Promise.withResolvers<number>()
   const socket = new WebSocket(url)
   let isOpen = false
+  let written: Promise<unknown> = Promise.resolve()
   socket.addEventListener('open', () => {
     isOpen = true
     console.error(`asbru: watching the calls of ${url}`)
@@ -25,14 +30,15 @@ export async function tail(argv: readonly string[], env: Environment): Promise<n
   socket.addEventListener('message', ({ data }) => {
     const { type, payload } = JSON.parse(String(data)) as { type: string; payload: Row }
     if (type === 'log' && payload.status !== 'processing') {
-      process.stdout.write(
-        parsed.own['json'] === true ? `${JSON.stringify(payload)}\n` : line(payload),
-      )
+      const text = parsed.own['json'] === true ? `${JSON.stringify(payload)}\n` : line(payload)
+      written = written.then(() => Bun.write(Bun.stdout, text))
+      written.catch((thrown: unknown) => resolve(failedOutput(thrown)))
     }
   })
   socket.addEventListener('close', () => {
     if (!isOpen) console.error(`asbru: no gateway that keeps a log answers at ${url}.`)
-    resolve(isOpen ? 0 : 1)
+    // What came last may still be on its way out.
+    void written.then(() => resolve(isOpen ? 0 : 1))
   })
   return await promise
 }

@@ -5,7 +5,7 @@ import { configJsonSchema } from '#config/schema-document.ts'
 import { VERSION } from '#core/version.ts'
 import { PRICES_DATE, PRICES_VERSION } from '#prices/data.ts'
 
-import { run, scratch } from './program.ts'
+import { COMMAND, run, scratch } from './program.ts'
 
 const openai = (value: string): string =>
   JSON.stringify({ providers: { openai: { keys: [{ name: 'k', value, weight: 1 }] } } }, null, 2)
@@ -94,6 +94,28 @@ describe('check', () => {
       const [json] = stdout.split(/\n(?=warning: )/)
       expect(JSON.parse(json!)).toMatchObject({ providers: { openai: {} } })
     }
+  })
+
+  // A pipe takes 64 KB at once, and the schema has more.
+  test('a reader that is busy at first gets all of it', async () => {
+    const busy = '"$@" | { "$@" > /dev/null; "$@" > /dev/null; cat; }'
+    const child = Bun.spawn(['sh', '-c', busy, 'sh', ...COMMAND, 'check', '--schema'], {
+      env: { PATH: process.env['PATH'] },
+    })
+    expect(await child.stdout.json()).toEqual(configJsonSchema())
+    expect(await child.exited).toBe(0)
+  })
+
+  test.skipIf(process.platform !== 'linux')('a full disk is a failure', async () => {
+    const child = Bun.spawn(
+      ['sh', '-c', '"$@" > /dev/full', 'sh', ...COMMAND, 'check', '--schema'],
+      {
+        env: { PATH: process.env['PATH'] },
+        stderr: 'pipe',
+      },
+    )
+    expect(await child.stderr.text()).toStartWith('asbru: the output cannot be written: ENOSPC')
+    expect(await child.exited).toBe(1)
   })
 
   test('nothing configured is valid too', async () => {

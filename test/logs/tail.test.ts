@@ -60,6 +60,21 @@ test('asbru tail prints a line for each call and ends with the gateway', async (
   expect(await child.exited).toBe(0)
 })
 
+test('asbru tail ends quietly once nobody reads it', async () => {
+  await using rig = await logRig()
+  const { port } = new URL(rig.gateway.url)
+  const child = Bun.spawn([...COMMAND, 'tail', '--host', '127.0.0.1', '--port', port], {
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const errors = child.stderr.getReader()
+  expect(new TextDecoder().decode((await errors.read()).value)).toContain('watching')
+  await child.stdout.cancel()
+  await rig.chat()
+  expect(await child.exited).toBe(0)
+  expect((await errors.read()).done).toBe(true)
+})
+
 test('asbru tail says when nobody answers', async () => {
   const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('no') })
   const ended = await run(['tail', '--host', '127.0.0.1', '--port', String(server.port)])
