@@ -110,15 +110,27 @@ function found(snapshot: Snapshot): Record<string, unknown> {
   return { providers }
 }
 
+/**
+ * One Ctrl-C may arrive twice: a terminal sends it to the whole group of processes, and `bun run` hands on what it gets;
+ * so does `timeout`. Both come within a millisecond of each other.
+ */
+const echoMs = 50
+
 /** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
 async function signalled(say: (message: string) => void): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let count = 0
+  let isStopping = false
+  let isSecondTaken = false
   const onSignal = (signal: NodeJS.Signals): void => {
-    count++
-    if (count > 1) process.exit(130)
-    say(`${signal}: finishing open requests; a second signal stops at once`)
+    if (isSecondTaken) process.exit(130)
+    if (isStopping) return
+    isStopping = true
+    say(`${signal}: finishing open requests`)
     resolve()
+    setTimeout(() => {
+      isSecondTaken = true
+      say('a second signal stops at once')
+    }, echoMs)
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)

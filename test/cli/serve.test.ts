@@ -224,11 +224,31 @@ describe('an end', () => {
     const reader = response.body!.getReader()
     await reader.read()
     program.kill('SIGTERM')
-    await program.logged(({ message }) => String(message).startsWith('SIGTERM'))
+    await program.logged(({ message }) => String(message).startsWith('a second signal'))
     program.kill('SIGTERM')
     expect(await program.exited).toEqual({ code: 130, signal: null })
     await reader.cancel().catch(() => undefined)
     never.resolve()
+  })
+
+  // As after Ctrl-C in a terminal where `bun run start` was typed: the terminal and `bun run` both send it.
+  test('a signal that arrives twice is one', async () => {
+    using dir = scratch()
+    await using upstream = await startUpstream()
+    writeFileSync(dir.file('config.json'), config(upstream))
+    await using program = await serve(['--app-dir', dir.path])
+    const release = Promise.withResolvers<void>()
+    upstream.reply({ sse: [delta('a'), delta('b', 'stop'), '[DONE]'], gate: release.promise })
+    const response = await chat(program.url, { model: 'm', stream: true })
+    const text = response.text()
+    program.kill('SIGINT')
+    program.kill('SIGTERM')
+    await program.logged(({ message }) => String(message).startsWith('a second signal'))
+    release.resolve()
+    expect(await text).toEndWith('data: [DONE]\n\n')
+    expect(await program.exited).toEqual({ code: 0, signal: null })
+    const said = program.logs.filter(({ message }) => String(message).startsWith('SIG'))
+    expect(said).toHaveLength(1)
   })
 
   test('a request whose body is still coming is taken', async () => {
