@@ -301,10 +301,14 @@ function ofNetwork(network: NetworkSettings, references: Readonly<Record<string,
   }
 }
 
-/** Parameters often are keys, as those of webhooks that chats give out. */
+/**
+ * Parameters often are keys, as those of webhooks that chats give out; and collectors may have a name and a password
+ * before their host.
+ */
 function withoutValues(address: string): string {
-  const [before, query] = address.split('?', 2)
-  if (!query) return address
+  const [plain = '', query] = address.split('?', 2)
+  const before = plain.replace(/^(\w+:\/\/)[^/]*@/, '$1[redacted]@')
+  if (!query) return before
   const names = query.split('&').map((pair) => pair.replace(/=.+$/, '=[redacted]'))
   return `${before}?${names.join('&')}`
 }

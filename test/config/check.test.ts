@@ -130,6 +130,31 @@ describe('a good file', () => {
     }
   })
 
+  test('nor are the credentials before a host', async () => {
+    const at = (path: string): string => `http://someone:told-0123456789@127.0.0.1:4318${path}`
+    const otel = { collector_url: at('/v1/traces?key=told-0123456789'), metrics_enabled: true }
+    const push_gateway = { enabled: true, push_gateway_url: at('') }
+    const { code, output } = await run(
+      JSON.stringify({
+        tracing: { endpoint: at('') },
+        plugins: [
+          { name: 'otel', enabled: true, config: otel },
+          { name: 'telemetry', enabled: true, config: { push_gateway } },
+        ],
+      }),
+    )
+    expect(code).toBe(0)
+    expect(output).not.toContain('told')
+    expect(output).not.toContain('someone')
+    for (const shown of [
+      '"endpoint": "http://[redacted]@127.0.0.1:4318/v1/traces"',
+      '"endpoint": "http://[redacted]@127.0.0.1:4318/v1/traces?key=[redacted]"',
+      '"push_gateway_url": "http://[redacted]@127.0.0.1:4318"',
+    ]) {
+      expect(output).toContain(shown)
+    }
+  })
+
   test('has its warnings behind it', async () => {
     const { code, output } = await run('{ "client": { "mcp_agent_depth": 5 } }')
     expect(code).toBe(0)
