@@ -143,13 +143,18 @@ export function listen(options: {
   })
 
   return {
-    url: `http://${server.hostname?.includes(':') ? `[${server.hostname}]` : server.hostname}:${server.port}`,
+    url: `http://${bracketed(server.hostname ?? options.host)}:${server.port}`,
     port: server.port ?? options.port,
     pending: () => server.pendingRequests,
     close: () => server.stop(true),
     patient: (request) => server.timeout(request, 0),
     peer: (request) => server.requestIP(request)?.address,
   }
+}
+
+/** An address of IPv6 as URLs have it; it may be written so already. */
+function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
 }
 
 function isLarger(headers: Readonly<Record<string, string>>, maxChars: number): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { renameSync, writeFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 
 import { startUpstream } from '../helpers/upstream.ts'
 import type { Upstream } from '../helpers/upstream.ts'
@@ -12,6 +13,10 @@ const chat = (url: string, body: object): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }], ...body }),
   })
+
+const hasLoopback6 = Object.values(networkInterfaces())
+  .flat()
+  .some((each) => each?.address === '::1')
 
 const config = (upstream: Upstream, more: object = {}): string =>
   JSON.stringify(
@@ -153,6 +158,15 @@ describe('a start', () => {
     const { code, stderr } = await run(['serve', '--port', '0', '--config', dir.file('none.json')])
     expect(code).toBe(1)
     expect(stderr).toContain(dir.file('none.json'))
+  })
+
+  test.skipIf(!hasLoopback6)('at an address in brackets says where it is', async () => {
+    using dir = scratch()
+    for (const host of ['::1', '[::1]']) {
+      await using program = await serve(['--host', host, '--app-dir', dir.path])
+      expect(program.url).toStartWith('http://[::1]:')
+      expect((await fetch(`${program.url}/health`)).status).toBe(200)
+    }
   })
 
   test('in pretty style is readable', async () => {
