@@ -204,7 +204,8 @@ function buildNetwork(
       below(pointer, 'ca_cert_pem'),
       context,
     ),
-    ...(config.keep_alive_timeout_in_seconds !== undefined && {
+    // As in its other settings, Bifrost's 0 is "not set"; connections cannot be kept for no time.
+    ...(config.keep_alive_timeout_in_seconds && {
       keepAliveMs: toMs(config.keep_alive_timeout_in_seconds),
     }),
     ...(config.enforce_http2 && { enforceHttp2: true }),

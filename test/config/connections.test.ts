@@ -86,6 +86,8 @@ test('how long they are kept, and what is spoken', () => {
   expect(shown).toMatchObject({ keep_alive_timeout_in_seconds: 30, enforce_http2: true })
   const { network: usual, shown: silent } = ollama({})
   expect(usual.keepAliveMs).toBeUndefined()
+  const zero = ollama({ network_config: { keep_alive_timeout_in_seconds: 0 } })
+  expect(zero.network.keepAliveMs).toBeUndefined()
   expect(usual.enforceHttp2).toBeUndefined()
   expect(silent).not.toContainAnyKeys(['keep_alive_timeout_in_seconds', 'enforce_http2'])
 })
