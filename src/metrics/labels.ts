@@ -13,14 +13,17 @@ export function labelText(labels: Labels): string {
   return text
 }
 
-/** As much of a value as is told apart. */
+/**
+ * As much of a value as is told apart: what looks the same in the text has to be the same label, for nobody reads a text
+ * that says two things of one. Half a character may come from JSON, and from a cut.
+ */
 export function shortened(value: string): string {
-  return value.length > maxValueLength ? `${value.slice(0, maxValueLength)}…` : value
+  const start = value.length > maxValueLength ? `${value.slice(0, maxValueLength)}…` : value
+  return start.toWellFormed()
 }
 
 function escaped(value: string): string {
   return shortened(value)
-    .toWellFormed()
     .replace(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))
     .replaceAll('\r', ' ')
 }

@@ -246,6 +246,19 @@ test('made-up models and labels do not grow it', async () => {
   for (const { labels } of samples) expect((labels['team'] ?? '').length).toBeLessThan(250)
 })
 
+test('models that are written alike are one', async () => {
+  await using gateway = await disposable({ client: { prometheus_labels: ['team'] } })
+  const long = 'x'.repeat(199)
+  const models = ['\ud800', '\udfff', '\ufffd', `${long}\u{1f600}`, `${long}\u{1f601}`]
+  for (const model of models) await post(gateway, { model: `mock/${model}` })
+  const samples = await scrape(gateway)
+  const served = samples.filter(({ name }) => name === 'bifrost_success_requests_total')
+  expect(served.map(({ labels, value }) => [labels['model'], value])).toEqual([
+    ['\ufffd', 3],
+    [`${long}\ufffd…`, 2],
+  ])
+})
+
 describe('who may read them', () => {
   const providers = { openai: { keys: [{ value: 'k' }], network_config: network } }
 

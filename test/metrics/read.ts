@@ -6,6 +6,7 @@ export type Sample = { name: string; labels: Record<string, string>; value: numb
 export function parse(text: string): Sample[] {
   const samples: Sample[] = []
   const types = new Set<string>()
+  const said = new Set<string>()
   for (const line of text.trimEnd().split('\n')) {
     const type = /^# TYPE ([a-z_]\w*) (counter|gauge|histogram)$/.exec(line)
     if (type) {
@@ -15,6 +16,9 @@ export function parse(text: string): Sample[] {
     if (line.startsWith('#')) continue
     const match = /^([a-zA-Z_]\w*)(?:\{(.*)\})? (-?[\d.e+-]+)$/.exec(line)
     if (!match) throw new Error(`not a sample: ${line}`)
+    const named = line.slice(0, line.lastIndexOf(' '))
+    if (said.has(named)) throw new Error(`said twice: ${named}`)
+    said.add(named)
     const labels: Record<string, string> = {}
     const rest = (match[2] ?? '').replace(
       /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/g,
