@@ -73,7 +73,11 @@ function pattern(written: string): Pick<PriceOverride, 'model' | 'isPrefix'> {
 function moment(text: string | undefined, pointer: string, report: Report): number | undefined {
   if (text === undefined) return undefined
   const ms = Date.parse(text)
-  if (Number.isFinite(ms)) return ms
+  // The engine takes the 30th of February for a day in March.
+  const day = text.slice(0, 10)
+  const midnight = Date.parse(`${day}T00:00:00Z`)
+  const isDay = Number.isFinite(midnight) && new Date(midnight).toISOString().startsWith(day)
+  if (Number.isFinite(ms) && isDay) return ms
   report.problem(pointer, 'is no date')
   return undefined
 }

@@ -365,6 +365,8 @@ describe('overrides', () => {
   test.each([
     [{ prices: [{ model: 'a', from: '2026-02-01', until: '2026-01-01' }] }, 'is not after'],
     [{ prices: [{ model: 'a', from: '2026-13-41' }] }, 'is no date'],
+    [{ prices: [{ model: 'a', from: '2026-02-29' }] }, 'is no date'],
+    [{ prices: [{ model: 'a', until: '2026-11-31T00:00:00+02:00' }] }, 'is no date'],
     [{ prices: [{ model: 'a', input: -1 }] }, 'input'],
     [{ prices: [{ model: 'a', inputs: 1 }] }, 'did you mean'],
     [
