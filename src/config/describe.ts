@@ -133,10 +133,11 @@ function ofPolicy(policy: BreakerPolicy): Json {
   }
 }
 
-function ofTracing({ sampleRate, groupsBySession, targets }: TracingSettings): Json {
+function ofTracing({ sampleRate, groupsBySession, resource, targets }: TracingSettings): Json {
   return {
     sample_rate: sampleRate,
     group_traces_by_session: groupsBySession,
+    ...(Object.keys(resource).length > 0 && { resource_attributes: resource }),
     collectors: targets.map((target) => ({
       endpoint: withoutValues(target.url),
       headers: Object.fromEntries(

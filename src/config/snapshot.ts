@@ -144,6 +144,8 @@ export interface TracingSettings {
   readonly sampleRate: number
   /** Calls of one session are one trace, where callers have none of their own. */
   readonly groupsBySession: boolean
+  /** What is said of the gateway besides its name. */
+  readonly resource: Readonly<Record<string, string>>
   readonly targets: readonly TraceTarget[]
 }
 

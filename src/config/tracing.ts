@@ -5,6 +5,7 @@ import { isHeaderName, isHeaderValue } from './headers.ts'
 import type { Plugins } from './plugins.ts'
 import { below } from './problem.ts'
 import { resolveOrReport } from './reference.ts'
+import { resourceAttributes } from './resource.ts'
 import type { ConfigFile } from './schema/file.ts'
 import type { TraceTarget, TracingSettings } from './snapshot.ts'
 
@@ -20,7 +21,8 @@ export function buildTracing(
   const own = config && ownTarget(config, context)
   const targets = own ? [own, ...collectors] : collectors
   if (targets.length === 0) return undefined
-  return { sampleRate: config?.sample_rate ?? 1, groupsBySession, targets }
+  const resource = resourceAttributes(context)
+  return { sampleRate: config?.sample_rate ?? 1, groupsBySession, resource, targets }
 }
 
 function ownTarget(

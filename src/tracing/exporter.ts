@@ -89,7 +89,7 @@ export function createExporter(options: ExporterOptions): Exporter {
       // Reading answers takes its time, and calls go first.
       if (i % 16 === 15) await Bun.sleep(0)
     }
-    const body = envelope(to, texts)
+    const body = envelope(to, snapshot(), texts)
     for (let tries = 1; ; tries++) {
       const failed = await post(to, body)
       if (!failed) return
@@ -196,23 +196,31 @@ export async function post(
   }
 }
 
-function resourceOf({ serviceName }: TraceTarget): string {
+function resourceOf({ serviceName }: TraceTarget, { tracing }: Snapshot): string {
   return JSON.stringify({
-    attributes: attributes({ 'service.name': serviceName, 'service.version': VERSION }),
+    attributes: attributes({
+      'service.name': serviceName,
+      'service.version': VERSION,
+      ...tracing?.resource,
+    }),
   })
 }
 
 const scope = JSON.stringify({ name: 'asbru', version: VERSION })
 
 /** What OTLP's receiver of metrics takes. */
-export function metricsEnvelope(to: TraceTarget, families: readonly Family[]): string {
+export function metricsEnvelope(
+  to: TraceTarget,
+  snapshot: Snapshot,
+  families: readonly Family[],
+): string {
   const nowMs = Date.now()
   const metrics = families.flatMap((family) => otlpMetric(family, nowMs, sinceMs) ?? [])
-  return `{"resourceMetrics":[{"resource":${resourceOf(to)},"scopeMetrics":[{"scope":${scope},"metrics":[${metrics.join(',')}]}]}]}`
+  return `{"resourceMetrics":[{"resource":${resourceOf(to, snapshot)},"scopeMetrics":[{"scope":${scope},"metrics":[${metrics.join(',')}]}]}]}`
 }
 
 const sinceMs = Date.now() - process.uptime() * 1000
 
-function envelope(to: TraceTarget, spans: readonly string[]): string {
-  return `{"resourceSpans":[{"resource":${resourceOf(to)},"scopeSpans":[{"scope":${scope},"spans":[${spans.join(',')}]}]}]}`
+function envelope(to: TraceTarget, snapshot: Snapshot, spans: readonly string[]): string {
+  return `{"resourceSpans":[{"resource":${resourceOf(to, snapshot)},"scopeSpans":[{"scope":${scope},"spans":[${spans.join(',')}]}]}]}`
 }

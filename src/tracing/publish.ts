@@ -1,4 +1,3 @@
-import type { Snapshot } from '#config/snapshot.ts'
 import type { Logger } from '#core/log.ts'
 import { createPush, toGateway } from '#metrics/push.ts'
 import type { Push } from '#metrics/push.ts'
@@ -20,7 +19,7 @@ export function createPublishing(scraped: Scraped, log: Logger): Push {
     'the push gateway',
     log,
   )
-  const collectors = createPush(() => toCollectors(scraped, snapshot()), 'a collector', log)
+  const collectors = createPush(() => toCollectors(scraped), 'a collector', log)
   return {
     refresh() {
       gateway.refresh()
@@ -32,7 +31,9 @@ export function createPublishing(scraped: Scraped, log: Logger): Push {
   }
 }
 
-function toCollectors(scraped: Scraped, { metrics, tracing }: Snapshot) {
+function toCollectors(scraped: Scraped) {
+  const { snapshot } = scraped
+  const { metrics, tracing } = snapshot()
   const targets = (tracing?.targets ?? []).flatMap((target) =>
     target.metrics ? [{ target, ...target.metrics }] : [],
   )
@@ -44,7 +45,9 @@ function toCollectors(scraped: Scraped, { metrics, tracing }: Snapshot) {
       const { post, metricsEnvelope } = await import('./parts.ts')
       const all = await collected(families(scraped))
       const failed = await Promise.all(
-        targets.map(({ target, url }) => post(target, metricsEnvelope(target, all), url)),
+        targets.map(({ target, url }) =>
+          post(target, metricsEnvelope(target, snapshot(), all), url),
+        ),
       )
       return failed.find((each) => each !== undefined)?.why
     },

@@ -3,6 +3,8 @@ import { expect, test } from 'bun:test'
 import { describe as described } from '#config/describe.ts'
 import { loadConfig } from '#config/load.ts'
 
+import { accepted } from './rig.ts'
+
 // What `plugins` may say of metrics and traces.
 
 const load = (plugins: readonly object[], more: object = {}) =>
@@ -38,6 +40,17 @@ test('a collector as Bifrost names it', () => {
   expect(tracing!.targets[0]!.headers['authorization']!.reveal()).toBe('Bearer collector-secret')
   expect(JSON.stringify(described(snapshot!))).not.toContain('collector-secret')
   expect(snapshot!.warnings).toEqual([])
+})
+
+test.each(['a', '=b', 'a=b,c', 'a=%zz'])('what the environment says wrongly: %s', (text) => {
+  const snapshot = accepted(
+    { tracing: { endpoint: 'http://own:4318' } },
+    { env: { OTEL_RESOURCE_ATTRIBUTES: text } },
+  )
+  expect(snapshot.tracing!.resource).toEqual({})
+  expect(snapshot.warnings).toEqual([
+    'environment variable OTEL_RESOURCE_ATTRIBUTES is not "key=value,key=value"; it has no effect',
+  ])
 })
 
 test('several, next to our own section', () => {

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 
+import { VERSION } from '#core/version.ts'
 import { readParent } from '#tracing/context.ts'
 
 import { startGateway } from '../helpers/gateway.ts'
@@ -91,6 +92,7 @@ const body = {
 async function traced(
   requests: readonly { headers?: Record<string, string>; body?: object }[],
   tracing?: object,
+  env: Record<string, string> = {},
 ) {
   const collector = startCollector()
   const network_config = {
@@ -100,6 +102,7 @@ async function traced(
     retry_backoff_max: 1,
   }
   const gateway = await startGateway({
+    env,
     config: {
       providers: { openai: { keys: [{ name: 'main', value: 'sk-secret-key' }], network_config } },
       ...(tracing && { tracing: { endpoint: collector.url, ...tracing } }),
@@ -123,6 +126,25 @@ async function traced(
 }
 
 describe('spans', () => {
+  test('come in the name of what the environment says of the process', async () => {
+    upstream.reply({ json: completion })
+    const { requests } = await traced(
+      [{}],
+      { service_name: 'gw' },
+      {
+        OTEL_RESOURCE_ATTRIBUTES:
+          'deployment.environment=pro%2Cd, k8s.pod.name = a=b,service.name=no',
+      },
+    )
+    const [{ resource }] = requests[0]!.body.resourceSpans
+    expect(plain(resource.attributes)).toEqual({
+      'service.name': 'gw',
+      'service.version': VERSION,
+      'deployment.environment': 'pro,d',
+      'k8s.pod.name': 'a=b',
+    })
+  })
+
   test('join the caller’s trace, and the provider is told', async () => {
     upstream.reply({ json: completion })
     const headers = { traceparent: parent, tracestate: 'a=b' }
