@@ -85,7 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (argv.some((argument) => /^--?help$|^-h$/.test(argument)) && !ownHelp.has(command)) {
     return await output(usage)
   }
-  if (!isCommand && argv.some((argument) => /^--?version$|^-v$/.test(argument))) {
+  if (argv.some((argument) => /^--?version$|^-v$/.test(argument)) && !ownHelp.has(command)) {
     return await main(['version'])
   }
   switch (command) {

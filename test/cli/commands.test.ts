@@ -29,8 +29,9 @@ describe('what it says of itself', () => {
     expect(stdout).toContain(flag)
   })
 
-  test.each([['version'], ['--version'], ['-version'], ['-v']])('%s', async (arg) => {
-    expect(await run([arg])).toEqual({
+  const versions = ['version', '--version', '-version', '-v', 'serve --version', 'check -v']
+  test.each(versions)('%s', async (line) => {
+    expect(await run(line.split(' '))).toEqual({
       code: 0,
       stdout: `${VERSION}\nprices of ${PRICES_DATE} (genai-prices ${PRICES_VERSION})\n`,
       stderr: '',
