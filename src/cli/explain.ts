@@ -86,5 +86,8 @@ function asRequest(text: string): string {
 
 function messageOf(thrown: unknown): string {
   const { code } = (thrown ?? {}) as { code?: unknown }
-  return code === 'ENOENT' ? 'there is no such file' : toGatewayError(thrown).message
+  if (code === 'ENOENT') return 'there is no such file'
+  // What the system says; errors of the gateway's own have codes as well.
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return `the file cannot be read (${code})`
+  return toGatewayError(thrown).message
 }

@@ -86,6 +86,7 @@ describe('explain', () => {
       [[], 2, 'takes one file'],
       [['a.json', 'b.json'], 2, 'takes one file'],
       [[dir.file('none.json')], 1, 'there is no such file'],
+      [[dir.path], 1, 'the file cannot be read (EISDIR)'],
       [[bad], 1, 'not valid JSON'],
       [[bad, '--config', dir.file('none.json')], 1, 'does not exist'],
       [[bad, '--nonsense'], 2, '--nonsense'],
