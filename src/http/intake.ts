@@ -14,6 +14,7 @@ import { readCaller } from './caller.ts'
 import { addField, partText, readForm } from './form.ts'
 import { headersOf } from './headers.ts'
 import { parseJson, readBytes, readText, requireJson } from './read.ts'
+import { bodyAsksForStream, formAsksForStream, queryAsksForStream } from './streamed.ts'
 import { pathOf, queryOf } from './target.ts'
 
 const arrivals = new Cohort()
@@ -144,7 +145,7 @@ export async function takeIn(
     fallbacks,
     hasOwnFallbacks,
     body: reading.body,
-    stream: reading.stream || isStreamQuery(facts, arrival.query),
+    stream: reading.stream || queryAsksForStream(endpoint, arrival.query),
     wantsUsage: reading.wantsUsage,
     caller,
     headers,
@@ -232,7 +233,7 @@ function readJsonBody(
     body,
     model: text(value['model']),
     provider: text(value['provider']),
-    stream: value['stream'] === true || value['stream_format'] === 'sse',
+    stream: bodyAsksForStream(endpoint, value),
     wantsUsage: streamOptions?.include_usage === true,
   }
 }
@@ -289,7 +290,7 @@ function readFormBody(
     },
     model: read(model),
     provider: read(provider),
-    stream: read(find('stream')) === 'true',
+    stream: formAsksForStream(endpoint, read(find('stream'))),
     wantsUsage: false,
     fallbacks: formFallbacks(bytes, parts),
   }
@@ -306,12 +307,6 @@ function formFallbacks(
   const problem = names.map(checkModel).find((found) => found !== undefined)
   if (problem) throw fromProblem({ ...problem, param: 'fallbacks' })
   return names
-}
-
-function isStreamQuery(facts: EndpointFacts, query: string): boolean {
-  return (
-    facts.body === 'none' && facts.framing !== undefined && /[?&]stream=(?:true|1)\b/i.test(query)
-  )
 }
 
 function text(value: unknown): string | undefined {
