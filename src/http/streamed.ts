@@ -17,9 +17,12 @@ export function bodyAsksForStream(
   return stream === true || (endpoint === 'speech' && format === 'sse')
 }
 
+/** How programs write it: Python's `str(True)` and a one are understood by those who read forms. */
+const isTrue = /^(?:true|True|TRUE|t|T|1)$/
+
 /** What the field `stream` of a form asks for; undefined when there is none. */
 export function formAsksForStream(endpoint: KnownEndpoint, field: string | undefined): boolean {
-  return factsOf(endpoint).framing !== undefined && field === 'true'
+  return factsOf(endpoint).framing !== undefined && field !== undefined && isTrue.test(field)
 }
 
 /** What the query of an operation without a body asks for. */

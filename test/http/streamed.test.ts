@@ -12,6 +12,7 @@ beforeEach(async () => {
 afterEach(() => rig[Symbol.asyncDispose]())
 
 const whole = { id: 'x', object: 'thing', text: 'hello' }
+const event = '{"type":"transcript.text.done","text":"hello"}'
 
 function form(path: string, fields: Record<string, string>): Promise<Response> {
   const body = new FormData()
@@ -41,6 +42,23 @@ describe('an operation without streams takes "stream" for any other field', () =
   test.each(['/audio/translations', '/images/variations'])('a form of %s', async (path) => {
     rig.upstream.reply({ json: whole })
     const response = await form(path, { stream: 'true' })
+    expect(response.status).toBe(200)
+    expect(await response.json()).toMatchObject(whole)
+  })
+})
+
+describe('the field "stream" of a form', () => {
+  test.each(['true', 'True', 'TRUE', 't', '1'])('asks for one with %p', async (stream) => {
+    rig.upstream.reply({ sse: [event] })
+    const response = await form('/audio/transcriptions', { stream })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+    expect(await response.text()).toContain('data: {"type":"transcript.text.done"')
+  })
+
+  test.each(['false', 'False', '0', ''])('asks for none with %p', async (stream) => {
+    rig.upstream.reply({ json: whole })
+    const response = await form('/audio/transcriptions', { stream })
     expect(response.status).toBe(200)
     expect(await response.json()).toMatchObject(whole)
   })
