@@ -1,5 +1,6 @@
 import type { Call } from '#core/call.ts'
 import { requestType } from '#core/endpoint.ts'
+import { isEventStream } from '#lib/sse.ts'
 import type { Outcome, Served } from '#pipeline/outcome.ts'
 
 /** The only one that an answer has of its own when its provider had nothing to say that callers are told. */
@@ -68,7 +69,7 @@ function make(call: Call, served: Served | undefined, contentType: string): Head
   const model = served?.model
   if (model !== undefined) headers.set('x-bifrost-resolved-model', headerText(model))
   if (contentType !== '') headers.set('content-type', contentType)
-  if (contentType.startsWith('text/event-stream')) {
+  if (isEventStream(contentType)) {
     headers.set('cache-control', 'no-cache, no-transform')
     // Tells nginx and its kin not to collect the stream before passing it on.
     headers.set('x-accel-buffering', 'no')

@@ -1,6 +1,7 @@
 import type { Call } from '#core/call.ts'
 import { errorEnvelope } from '#core/errors.ts'
 import type { Attempted, ErrorContext, GatewayError } from '#core/errors.ts'
+import { isEventStream } from '#lib/sse.ts'
 import type { Outcome, Sink } from '#pipeline/outcome.ts'
 
 import { headersAhead, headerText, responseHeaders } from './answer-headers.ts'
@@ -21,7 +22,7 @@ export function respond(call: Call, outcome: Outcome): Response {
     }
     case 'stream': {
       const { contentType, contentLength } = outcome
-      const isEvents = contentType.startsWith('text/event-stream')
+      const isEvents = isEventStream(contentType)
       if (!isEvents && contentLength !== undefined) own['content-length'] = contentLength
       const headers = responseHeaders(call, outcome, contentType)
       return new Response(streamOf(outcome.pump), { status, headers })

@@ -31,6 +31,11 @@ export interface SseParser {
   readonly pending: boolean
 }
 
+/** Whether a content type is that of server-sent events. Media types are the same in any case (RFC 9110, 8.3.1). */
+export function isEventStream(contentType: string): boolean {
+  return /^text\/event-stream\b/i.test(contentType)
+}
+
 export interface EventSplitter {
   /**
    * The longest run of whole events in what is held plus `chunk`, or undefined while the first is unfinished. It is

@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
+import { isEventStream } from '#lib/sse.ts'
 import { mirrorAt, mirrorCachedTokens, readResponseUsage, readUsage } from '#openai/usage.ts'
 import type { Usage } from '#openai/usage.ts'
 import { readEmbeddedError } from '#providers/refusal.ts'
@@ -72,7 +73,7 @@ export async function readAnswer(
   if (upstream.outbound.reading) {
     return await readTranslated(call, upstream, upstream.outbound.reading, base, snapshot, settle)
   }
-  if (type.startsWith('text/event-stream') && call.endpoint !== 'passthrough') {
+  if (isEventStream(type) && call.endpoint !== 'passthrough') {
     if (!call.stream) throw wrongForm(target.settings.name, 'a stream, which was not asked for')
     return await relayEvents(call, upstream, base, snapshot, settle)
   }
@@ -132,7 +133,7 @@ function mayBeEmpty(call: Call): boolean {
 }
 
 function isHtml(type: string): boolean {
-  return type.startsWith('text/html')
+  return /^text\/html\b/i.test(type)
 }
 
 function notJson(provider: string, type: string, text: string, cause?: unknown): GatewayError {

@@ -2,6 +2,7 @@ import type { LogSettings, Snapshot } from '#config/snapshot.ts'
 import type { Body, Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { Secret } from '#lib/secret.ts'
+import { isEventStream } from '#lib/sse.ts'
 import type { Usage } from '#openai/usage.ts'
 import type { LogLimits, LogRow } from '#store/logs-schema.ts'
 import { lastWords } from '#store/logs-words.ts'
@@ -136,7 +137,7 @@ function requestOf(body: Body, maxChars: number): string | undefined {
 function answerOf(record: CallRecord, maxChars: number): LogRow['answer'] {
   const { answer, answerType, answerLength } = record
   if (answerType !== undefined && typeof answer !== 'string') {
-    if (answerType.startsWith('text/event-stream')) return answer
+    if (isEventStream(answerType)) return answer
     return cut(describeBytes(answerType, answerLength, answer, maxChars), maxChars)
   }
   return typeof answer === 'string' ? cut(answer, maxChars) : answer

@@ -5,6 +5,7 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { release } from '#lib/deadline.ts'
 import { applyEdits, parseShort, replaceValue } from '#lib/json.ts'
 import type { Edit } from '#lib/json.ts'
+import { isEventStream } from '#lib/sse.ts'
 import { countTokens } from '#openai/tokens.ts'
 import type { Usage } from '#openai/usage.ts'
 import { conversationOf } from '#providers/exchange.ts'
@@ -70,7 +71,7 @@ export async function withRescue(rescuing: Rescuing): Promise<Outcome> {
   const { call, plan, settle } = rescuing
   const part = new Part(settle)
   const outcome = await rescuing.attempt(call, plan, part)
-  if (outcome.kind !== 'stream' || !outcome.contentType.startsWith('text/event-stream')) {
+  if (outcome.kind !== 'stream' || !isEventStream(outcome.contentType)) {
     return outcome
   }
   return { ...outcome, pump: (sink) => pump(rescuing, outcome, part, sink) }

@@ -31,7 +31,7 @@ export async function readTranslated(
   const { response, connection, target } = upstream
   const provider = target.settings.name
   const type = response.headers.get('content-type') ?? ''
-  const isStream = reading.streamType !== '' && type.startsWith(reading.streamType)
+  const isStream = reading.streamType !== '' && type.toLowerCase().startsWith(reading.streamType)
   if (isStream && call.stream && reading.stream) {
     return await relayEvents(call, upstream, base, snapshot, settle)
   }

@@ -1,5 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
+import { isEventStream } from '#lib/sse.ts'
 import type { Usage } from '#openai/usage.ts'
 
 import type { Books } from './books.ts'
@@ -59,7 +60,7 @@ export class Verdict implements Settle {
 
   /** Its outcome is what the caller gets. Files and sounds have no events; their first bytes are here with it. */
   committed(outcome: Outcome): void {
-    if (outcome.kind === 'stream' && !outcome.contentType.startsWith('text/event-stream')) {
+    if (outcome.kind === 'stream' && !isEventStream(outcome.contentType)) {
       this.first()
     }
   }

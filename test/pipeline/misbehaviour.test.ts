@@ -216,6 +216,12 @@ describe('with status 200', () => {
     expect([status, error.code]).toEqual([...bad])
   })
 
+  test('a stream whose content type is written in capitals is one', async () => {
+    const text = sse(chatChunk('a'), chatChunk('', { finish: 'stop' }), '[DONE]')
+    rig.upstream.reply({ text, headers: { 'content-type': 'Text/Event-Stream; charset=UTF-8' } })
+    expect((await strictStream(await rig.chat())).events).toHaveLength(2)
+  })
+
   test('a stream where none was asked for', async () => {
     rig.upstream.reply({ sse: [chatChunk('a')], gate: [undefined, new Promise(() => undefined)] })
     const { status, error } = await failure(await rig.post('/chat/completions', CHAT))
