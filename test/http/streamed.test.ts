@@ -63,3 +63,12 @@ describe('the field "stream" of a form', () => {
     expect(await response.json()).toMatchObject(whole)
   })
 })
+
+test('a model that cannot stream its transcript answers whole, and that is its answer', async () => {
+  rig.upstream.reply({ json: { text: 'hello', usage: { type: 'duration', seconds: 3 } } })
+  const response = await form('/audio/transcriptions', { stream: 'true' })
+  expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json'])
+  expect(await response.json()).toMatchObject({ text: 'hello' })
+  expect((await rig.settled()).message).toBe('request served')
+  expect(rig.upstream.requests).toHaveLength(1)
+})
