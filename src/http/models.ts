@@ -215,7 +215,7 @@ async function listOne(
   caller: Call['caller'],
 ): Promise<ProvidersList> {
   const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(), patienceMs)
+  const timer = setTimeout(() => controller.abort(tooSlow(provider)), patienceMs)
   const call = listCall(provider, arrival, caller, controller.signal, '')
   try {
     const outcome = await run(call, snapshot, gateway.services)
@@ -231,6 +231,14 @@ async function listOne(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Why the call of a list ends that nobody has left: whoever asked for it waits still. */
+function tooSlow(provider: string): GatewayError {
+  return new GatewayError(
+    'total_timeout',
+    `Provider '${provider}' did not list its models within ${patienceMs} ms.`,
+  )
 }
 
 function listCall(

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test'
 
 import { startGateway } from '../helpers/gateway.ts'
 import type { TestGateway } from '../helpers/gateway.ts'
@@ -6,6 +6,8 @@ import { startUpstream } from '../helpers/upstream.ts'
 import type { Upstream } from '../helpers/upstream.ts'
 
 // A provider's models are those of all of its keys, not of one that was drawn.
+
+setDefaultTimeout(30_000)
 
 let upstream: Upstream
 let other: Upstream
@@ -172,5 +174,44 @@ describe('the models of all providers', () => {
     expect(idsOf(answer)).toEqual(['groq/g1'])
     expect(other.requests[0]!.headers.get('authorization')).toBe('Bearer gsk-own')
     expect(upstream.requests).toHaveLength(0)
+  })
+
+  describe('that are too long in coming', () => {
+    const never = (): Promise<never> => new Promise(() => undefined)
+    const late = (provider: string) => ({
+      message: `Provider '${provider}' did not list its models within 10000 ms.`,
+      code: 'upstream_timeout',
+    })
+
+    /** The wait for a list is ten seconds; here those of so many providers are over once they have been asked. */
+    let hurried: number
+    beforeEach(() => {
+      const real = globalThis.setTimeout
+      const wait = (run: () => void, ms?: number): unknown => {
+        if (ms !== 10_000 || hurried-- <= 0) return real(run, ms)
+        return void upstream.waitFor(2).then(run)
+      }
+      spyOn(globalThis, 'setTimeout').mockImplementation(wait as typeof setTimeout)
+      upstream.clear()
+      upstream.reply([never, never])
+    })
+    afterEach(() => spyOn(globalThis, 'setTimeout').mockRestore())
+
+    test('are left out, and it is said of whom', async () => {
+      hurried = 1
+      other.reply({ json: { object: 'list', data: [{ id: 'g1' }] } })
+      const answer = await list('')
+      expect([answer.status, idsOf(answer)]).toEqual([200, ['groq/g1']])
+      const [openai] = answer.body.extra_fields.key_statuses
+      expect(openai).toMatchObject({ provider: 'openai', error: late('openai') })
+    })
+
+    test('are an error when nobody else has any, and not a caller who left', async () => {
+      hurried = 2
+      other.reply(never)
+      const { status, headers, body } = await list('')
+      expect([status, headers.get('x-should-retry')]).toEqual([504, null])
+      expect(body.error).toMatchObject(late('openai'))
+    })
   })
 })
