@@ -7,11 +7,11 @@ import { Trace } from '#core/trace.ts'
 import { Cohort } from '#lib/cohort.ts'
 import { newId } from '#lib/id.ts'
 import { checkModel, checkRequest } from '#openai/check.ts'
+import { addField, isForm, partText, readForm } from '#openai/multipart.ts'
 import { FORM_FIELDS, OPTIONAL_BODIES } from '#openai/schemas.ts'
 
 import { address, assertPlainPath, fromProblem, readFallbacks } from './address.ts'
 import { readCaller } from './caller.ts'
-import { addField, partText, readForm } from './form.ts'
 import { headersOf } from './headers.ts'
 import { parseJson, readBytes, readText, requireJson } from './read.ts'
 import { bodyAsksForStream, formAsksForStream, queryAsksForStream } from './streamed.ts'
@@ -185,9 +185,8 @@ function readBody(
   if (facts.body === 'none') return nothing
   const { headers, request } = arrival
   const contentType = headers['content-type']
-  const isForm = contentType !== undefined && /^multipart\/form-data\b/i.test(contentType)
-  if (facts.body === 'multipart' && !isForm) throw formExpected(contentType)
-  if (isForm && facts.body !== 'json') {
+  if (facts.body === 'multipart' && !isForm(contentType)) throw formExpected(contentType)
+  if (isForm(contentType) && facts.body !== 'json') {
     return readBytes(request, headers, maxBytes).then((bytes) =>
       readFormBody(endpoint, bytes, contentType, pathModel),
     )
@@ -253,8 +252,9 @@ function readFormBody(
       })
     }
   }
+  // Some readers of forms take no notice of case.
   const duplicate = ['model', 'provider', 'stream'].find(
-    (name) => parts.filter((part) => part.name === name).length > 1,
+    (name) => parts.filter((part) => part.name.toLowerCase() === name).length > 1,
   )
   if (duplicate !== undefined) {
     throw new GatewayError('duplicate_key', `The form has '${duplicate}' twice.`, {

@@ -1,7 +1,8 @@
-import type { Call } from '#core/call.ts'
+import type { Call, FormPart } from '#core/call.ts'
 import { ENDPOINTS } from '#core/endpoint.ts'
 import type { EndpointFacts } from '#core/endpoint.ts'
 import { findDuplicateKey } from '#lib/json.ts'
+import { isForm, partText, readForm } from '#openai/multipart.ts'
 
 // Which models a call is about whose model is not where models usually are: what is passed through, and batches.
 
@@ -52,9 +53,9 @@ function inBody({ body }: Call): NamedModels {
   if (body.kind === 'none') return nothing
   if (body.kind === 'json') return modelsIn(body.value)
   if (body.kind === 'stream') return 'any'
-  const text = Buffer.from(body.bytes)
-  if (/^multipart\/form-data\b/i.test(body.contentType)) return inForm(text.toString('latin1'))
-  return modelsInText(text.toString('utf8'))
+  const { bytes, contentType } = body
+  if (isForm(contentType)) return inForm(bytes, contentType)
+  return modelsInText(Buffer.from(bytes).toString('utf8'))
 }
 
 /** What a JSON text names; of a name that stands twice, nobody can tell which one counts. */
@@ -69,14 +70,20 @@ export function modelsInText(text: string): NamedModels {
 }
 
 /** The `model` of a form, and those of a `session` in it, which is JSON. */
-function inForm(text: string): NamedModels {
+function inForm(bytes: Uint8Array, contentType: string): NamedModels {
+  let parts: readonly FormPart[]
+  try {
+    parts = readForm(bytes, contentType)
+  } catch {
+    // Others may see more in it.
+    return 'any'
+  }
   const found: string[] = []
-  for (const [, name, value = ''] of text.matchAll(
-    /content-disposition:[^\r\n]*\bname="?([^";\r\n]*)"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]*)/gi,
-  )) {
-    if (name === 'model') found.push(value)
-    else if (value.trimStart().startsWith('{')) {
-      const said = modelsInText(value)
+  for (const part of parts) {
+    const text = partText(bytes, part)
+    if (isModelKey(part.name)) found.push(text)
+    else if (text.trimStart().startsWith('{')) {
+      const said = modelsInText(text)
       if (said === 'any') return 'any'
       found.push(...said)
     }

@@ -238,6 +238,33 @@ describe('there is no way around', () => {
     ],
     ['pass-through as a form', () => send('/openai/v1/realtime/calls', session())],
     [
+      'a form of two readings',
+      () =>
+        send(
+          '/openai/v1/audio/transcriptions',
+          raw(
+            '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\ngpt-4o-mini\r\n' +
+              '--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' +
+              '--c\r\ncontent-disposition: form-data; name="model"\r\n\r\ngpt-4o\r\n' +
+              '--c\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nx\r\n--c--\r\n' +
+              '--b--\r\n',
+            'multipart/form-data; a="boundary=c"; boundary=b',
+          ),
+        ),
+    ],
+    [
+      'pass-through as a form of two readings',
+      () =>
+        send(
+          '/openai/v1/realtime/calls',
+          raw(
+            '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\ngpt-4o\r\n' +
+              '--b\r\ncontent-disposition: form-data; name = "model"\r\n\r\ngpt-4o-mini\r\n--b--\r\n',
+            'multipart/form-data; boundary=b',
+          ),
+        ),
+    ],
+    [
       'pass-through with another method',
       () => send('/openai/v1/chat/completions', { ...raw(mini), method: 'PUT' }),
     ],

@@ -68,6 +68,71 @@ describe('a malformed form', () => {
   ])('%s', async (_, body, contentType) => refused(await send(body, contentType), null))
 })
 
+// Two readers, two forms: what one takes for the model, another takes for content, or for a field of another name.
+describe('a form that others could read in another way', () => {
+  const own = part('model', 'openai/ear') + file()
+  const field = (disposition: string): string =>
+    `${own}--b\r\n${disposition}\r\n\r\nopenai/dear\r\n${end}`
+  const data = 'content-disposition: form-data;'
+  const inner = (own + end).replaceAll('--b', '--c')
+  const other = `${part('model', 'openai/dear')}${file()}${part('junk', inner)}${end}`
+  const separator = '\u00e2\u0080\u00a8'
+  test.each<[string, string, string?]>([
+    ['two boundaries', other, 'multipart/form-data; boundary=c; boundary=b'],
+    [
+      'two content types',
+      other,
+      'multipart/form-data; boundary=c, multipart/form-data; boundary=b',
+    ],
+    ['two names', field(`${data} name="x"; name="model"`)],
+    ['two names, in two notations', field(`${data} name="x"; name*=utf-8''model`)],
+    ['an escape in a name', field(`${data} name="mod\\el"`)],
+    ['half a quote', field(`${data} name="x"; a="; name="model"`)],
+    ['two dispositions', field(`${data} name="x"\r\n${data} name="model"`)],
+    ['another disposition', field('content-disposition: attachment; name="x"')],
+    ['a line feed among the headers', field(`x: y\n${data} name="x"\r\n${data} name="model"`)],
+    ['a folded header', field(`x: y\r\n ${data} name="x"\r\n${data} name="model"`)],
+    ['a line feed before a boundary', own.replace('noise', `noise\n${part('model', 'm')}`) + end],
+    ['a boundary within the first line', `x${own}${end}${other}`],
+    ['a form behind its end', own + end + other],
+    ['headers that end with a boundary', `--b\r\n${data} name="x"\r\n\r\n${own}${end}`],
+  ])('%s', async (_, body, contentType = type) => refused(await send(body, contentType), null))
+
+  test.each([
+    ['inside another parameter', `${data} a="; name=\\"x\\""; name="model"`],
+    ['behind one that is called nearly so', `${data} a-name="x"; name="model"`],
+    ['in capitals', `${data} NAME="model"`],
+    ['behind a line separator', `x: ${separator}${data} name="x"\r\n${data} name="model"`],
+    ['that is in capitals itself', `${data} name="MODEL"`],
+  ])('a second model with a name %s', async (_, disposition) =>
+    refused(await send(field(disposition)), 'model'),
+  )
+
+  test.each([
+    'a="boundary=c"; boundary=b',
+    'a-boundary=c; boundary=b',
+    'a="\\"; boundary=c"; boundary=b',
+  ])('is read by its boundary where the type is %p', async (parameters) => {
+    expect((await send(other, `multipart/form-data; ${parameters}`)).status).toBe(200)
+    expect(rig.upstream.requests[0]?.text()).toBe(other.replace('openai/dear', 'dear'))
+    rig.upstream.clear()
+  })
+
+  test('is none for what programs write', async () => {
+    const written = [
+      'Content-Disposition: form-data; name=model\r\n\r\nopenai/ear',
+      'content-disposition: form-data;name="prompt";\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n',
+      'Content-Disposition: form-data; name="file"; filename="a \\"b\\"; name=c.mp3"; filename*=utf-8\'\'%C3%A9.mp3\r\n\r\n\r\n--bc\n--c',
+    ]
+    const body = written.map((each) => `--b-?\r\n${each}\r\n`).join('') + '--b-?--'
+    rig.upstream.reply({ json: { text: 'hi' } })
+    const answer = await send(body, 'Multipart/Form-Data; charset=utf-8; Boundary="b-?"')
+    expect([answer.status, answer.json().text]).toEqual([200, 'hi'])
+    expect(rig.upstream.requests[0]?.text()).toBe(body.replace('openai/ear', 'ear'))
+    rig.upstream.clear()
+  })
+})
+
 describe('a field', () => {
   test.each<[string, string, string]>([
     ['no model', file(), 'model'],
