@@ -39,8 +39,10 @@ export function chatStreamWriter(
   /** Per call, whether arguments have been said. */
   const calls: boolean[] = []
   const customs: boolean[] = []
-  /** Said at once: clients overwrite one list with the next, or refuse to join lists whose entries have no index. */
+  // Each list is said at once: clients overwrite one with the next, or refuse to join lists whose entries have no index.
   const annotations: UrlCitation[] = []
+  /** Members of our own that are lists, by name. */
+  const lists = new Map<string, unknown[]>()
 
   function openFrames(given: AnswerFacts): void {
     about = given
@@ -101,8 +103,15 @@ export function chatStreamWriter(
       )
     },
     extra(fields) {
-      const members = JSON.stringify(fields).slice(1, -1)
+      const single: Record<string, unknown> = {}
+      for (const [name, value] of Object.entries(fields)) {
+        if (Array.isArray(value))
+          lists.set(name, [...(lists.get(name) ?? []), ...(value as unknown[])])
+        else single[name] = value
+      }
+      const members = JSON.stringify(single).slice(1, -1)
       if (members !== '') delta(members)
+      else if (lists.size > 0 && !began) begin()
     },
     finish(why, fields) {
       reason = why
@@ -118,6 +127,7 @@ export function chatStreamWriter(
       calls.forEach((said, call) => {
         if (!said && !customs[call]) callArguments(call, '{}')
       })
+      for (const [name, list] of lists) delta(`${JSON.stringify(name)}:${JSON.stringify(list)}`)
       if (annotations.length > 0) delta(`"annotations":${JSON.stringify(annotations)}`)
       const why = reason === undefined || reason === 'stop' ? endOf(calls.length) : reason
       const more = beside ? JSON.stringify(beside).slice(1, -1) : ''
