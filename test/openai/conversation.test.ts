@@ -71,6 +71,24 @@ describe('messages', () => {
     expect(refusedAt({ messages: [file({})] })).toBe('messages[0].content[0].file')
   })
 
+  test.each([
+    ['a.pdf', 'application/pdf'],
+    ['A.CSV', 'text/csv'],
+    ['a.docx', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'],
+    ['notes 1.2', 'application/pdf'],
+    [undefined, 'application/pdf'],
+    ['a.zip', 'application/octet-stream'],
+  ])('a document of octets or of bare base64, named %p, is %s', (filename, mediaType) => {
+    const typesOf = (file_data: string): unknown[] => {
+      const content = [{ type: 'file', file: { file_data, filename } }]
+      const [turn] = turnsOf({ role: 'user', content })
+      return turn!.parts.map((part) => part.type === 'file' && part.source)
+    }
+    const source = { kind: 'data', mediaType, base64: 'UEsDBBQA' }
+    expect(typesOf('UEsDBBQA')).toEqual([source])
+    expect(typesOf('data:application/octet-stream;base64,UEsDBBQA')).toEqual([source])
+  })
+
   test('a part or role of an unknown kind is refused by its place', () => {
     const content = [{ type: 'text', text: 'a' }, { type: 'hologram' }]
     expect(refusedAt({ messages: [{ role: 'user', content }] })).toBe('messages[0].content[1].type')

@@ -174,8 +174,8 @@ const rows: readonly Row[] = [
   {
     vendor: 'mistral',
     what: 'files are documents, audio is bare',
-    from: `"messages":[{"role":"user","content":[{"type":"text","text":"é"},{"type":"image_url","image_url":"data:image/png;base64,AA=="},{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBE"}},{"type":"file","file":{"file_data":"JVBE"}},{"type":"file","file":{"file_id":"f1"}},{"type":"file","file":{"file_url":"https://a.example/b.pdf"}},{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}]}]`,
-    to: `"messages":[{"role":"user","content":[{"type":"text","text":"é"},{"type":"image_url","image_url":"data:image/png;base64,AA=="},{"type":"document_url","document_url":"data:application/pdf;base64,JVBE","document_name":"a.pdf"},{"type":"document_url","document_url":"data:application/pdf;base64,JVBE"},{"type":"file","file_id":"f1"},{"type":"document_url","document_url":"https://a.example/b.pdf"},{"type":"input_audio","input_audio":"UklG"}]}]`,
+    from: `"messages":[{"role":"user","content":[{"type":"text","text":"é"},{"type":"image_url","image_url":"data:image/png;base64,AA=="},{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBE"}},{"type":"file","file":{"file_data":"JVBE"}},{"type":"file","file":{"filename":"b.docx","file_data":"UEsD"}},{"type":"file","file":{"file_id":"f1"}},{"type":"file","file":{"file_url":"https://a.example/b.pdf"}},{"type":"input_audio","input_audio":{"data":"UklG","format":"wav"}}]}]`,
+    to: `"messages":[{"role":"user","content":[{"type":"text","text":"é"},{"type":"image_url","image_url":"data:image/png;base64,AA=="},{"type":"document_url","document_url":"data:application/pdf;base64,JVBE","document_name":"a.pdf"},{"type":"document_url","document_url":"data:application/pdf;base64,JVBE"},{"type":"document_url","document_url":"data:application/vnd.openxmlformats-officedocument.wordprocessingml.document;base64,UEsD","document_name":"b.docx"},{"type":"file","file_id":"f1"},{"type":"document_url","document_url":"https://a.example/b.pdf"},{"type":"input_audio","input_audio":"UklG"}]}]`,
   },
   {
     vendor: 'mistral',

@@ -78,28 +78,48 @@ function readFile(written: Fields, param: string, cacheControl: CacheControl | u
     // Some clients send bare base64; the name then says what it is.
     const source: Source = dataUrl.test(data.slice(0, 300))
       ? sourceOf(data, `${param}.file.file_data`)
-      : { kind: 'data', mediaType: typeByName(filename), base64: data }
-    return { ...base, source }
+      : { kind: 'data', mediaType: octets, base64: data }
+    return { ...base, source: named(source, filename) }
   }
   if (url !== undefined) return { ...base, source: sourceOf(url, `${param}.file.file_url`) }
   if (id !== undefined) return { ...base, source: { kind: 'file', id } }
   throw invalid(`${param}.file`, 'A file part needs file_data, file_url or file_id.')
 }
 
-function typeByName(filename: string | undefined): string {
-  const extension = filename?.split('.').at(-1)?.toLowerCase() ?? ''
-  return typesByExtension.get(extension) ?? 'application/pdf'
+const octets = 'application/octet-stream'
+
+/** What is only said to be a stream of octets is what its name says. */
+function named(source: Source, filename: string | undefined): Source {
+  if (source.kind !== 'data' || source.mediaType !== octets) return source
+  return { ...source, mediaType: typeByName(filename) }
 }
 
+/** The media type that a file's name tells. A name that tells none is taken for that of a PDF, what most files are. */
+export function typeByName(filename: string | undefined): string {
+  const [, extension] = /\.([a-z][a-z0-9]{0,7})$/i.exec(filename ?? '') ?? []
+  if (extension === undefined) return 'application/pdf'
+  return typesByExtension.get(extension.toLowerCase()) ?? octets
+}
+
+const office = 'application/vnd.openxmlformats-officedocument'
 const typesByExtension: ReadonlyMap<string, string> = new Map([
+  ['pdf', 'application/pdf'],
   ['txt', 'text/plain'],
   ['md', 'text/markdown'],
   ['csv', 'text/csv'],
   ['html', 'text/html'],
   ['json', 'application/json'],
+  ['xml', 'application/xml'],
   ['png', 'image/png'],
   ['jpg', 'image/jpeg'],
   ['jpeg', 'image/jpeg'],
+  ['gif', 'image/gif'],
+  ['webp', 'image/webp'],
+  ['doc', 'application/msword'],
+  ['docx', `${office}.wordprocessingml.document`],
+  ['xls', 'application/vnd.ms-excel'],
+  ['xlsx', `${office}.spreadsheetml.sheet`],
+  ['pptx', `${office}.presentationml.presentation`],
 ])
 
 /** A `data:` URL taken apart, or any other URL as it is. Throws for a `data:` URL that is not base64. */

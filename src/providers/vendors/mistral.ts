@@ -1,4 +1,5 @@
-import { isRecord, record, unsupported } from '#openai/conversation/fields.ts'
+import { isRecord, record, text, unsupported } from '#openai/conversation/fields.ts'
+import { typeByName } from '#openai/conversation/parts.ts'
 
 import type { Fields, Mends, Quirks } from '../quirks.ts'
 import { family } from './family.ts'
@@ -59,7 +60,8 @@ function documentPart(part: Fields, param: string): Fields {
   const { file_data: data, file_url: url, file_id: id, filename } = record(part['file'])
   const name = typeof filename === 'string' ? { document_name: filename } : {}
   if (typeof data === 'string') {
-    const document = data.startsWith('data:') ? data : `data:application/pdf;base64,${data}`
+    const type = typeByName(text(filename))
+    const document = data.startsWith('data:') ? data : `data:${type};base64,${data}`
     return { type: 'document_url', document_url: document, ...name }
   }
   if (typeof url === 'string') return { type: 'document_url', document_url: url, ...name }

@@ -87,6 +87,17 @@ const refused: Readonly<Record<string, readonly [param: string, request: object]
       ],
     },
   ],
+  'a document of another kind whose data does not name it': [
+    'messages[0].content[0]',
+    {
+      messages: [
+        {
+          role: 'user',
+          content: [{ type: 'file', file: { filename: 'a.docx', file_data: 'UEsDBBQA' } }],
+        },
+      ],
+    },
+  ],
   'an answer begun for a model that does not go on with it': [
     'messages[1]',
     { model: 'claude-opus-4-8', messages: [question, { role: 'assistant', content: 'Once' }] },
