@@ -5,7 +5,7 @@ const maxRetryAfterMs = 600_000
 
 /**
  * Reads a refusal in any of the forms the OpenAI-compatible family uses: `{error: {…}}`, `{error: "text"}`,
- * a flat `{message, code}`, `[{error}]`, FastAPI's `{detail}`, or something that is not JSON at all.
+ * a flat `{message, code}`, `[{error}]`, FastAPI's `{detail}`, also as the message, or something that is not JSON at all.
  */
 export function readRefusal(
   status: number,
@@ -26,10 +26,11 @@ export function readRefusal(
       extra: {},
     }
   }
-  const { message, type, code, param, ...extra } = error
+  const { message: given, type, code, param, ...extra } = error
+  const message = words(given)
   return {
     status,
-    message: text(message) ?? text(error['msg']) ?? plainMessage(status, body),
+    message: message ?? text(error['msg']) ?? plainMessage(status, body),
     type: text(type) ?? null,
     code: codeOf(status, code, message),
     param: text(param) ?? null,
@@ -142,9 +143,16 @@ function errorObject(root: unknown): Record<string, unknown> | undefined {
   if ('message' in object) return object
   if ('detail' in object) {
     const { detail, ...rest } = object
-    return { ...rest, message: typeof detail === 'string' ? detail : JSON.stringify(detail) }
+    return { ...rest, message: words(detail) }
   }
   return undefined
+}
+
+/** What is said, be it as a list of what is wrong, which may be wrapped again. */
+function words(message: unknown): string | undefined {
+  if (typeof message !== 'object' || message === null) return text(message)
+  const { detail } = message as { detail?: unknown }
+  return text(detail) ?? text(JSON.stringify(detail ?? message))
 }
 
 function plainMessage(status: number, body: string): string {

@@ -40,6 +40,12 @@ describe('a refusal', () => {
     ['{"message":"flat","code":"c"}', { message: 'flat', code: 'c' }],
     ['[{"error":{"message":"listed","code":400}}]', { message: 'listed', code: '400' }],
     ['{"detail":[{"loc":["body"]}]}', { message: '[{"loc":["body"]}]' }],
+    [
+      '{"object":"error","message":{"detail":[{"loc":["body"]}]},"type":"t","code":null}',
+      { message: '[{"loc":["body"]}]', type: 't', code: null },
+    ],
+    ['{"error":{"message":["a","b"]}}', { message: '["a","b"]' }],
+    ['{"detail":null}', { message: 'The provider answered with HTTP status 503.' }],
     ['upstream says no', { message: 'upstream says no' }],
     ['<html>no</html>', { message: 'The provider answered with HTTP status 503.' }],
     ['', { message: 'The provider answered with HTTP status 503.' }],
