@@ -62,6 +62,8 @@ export interface MessageQuirks {
   readonly strip?: readonly string[]
   /** Members whose loss is declared. */
   readonly drop?: readonly string[]
+  /** Members of assistant messages whose loss is declared. */
+  readonly dropOfAnswers?: readonly string[]
   /** Members of tool calls whose loss is declared. */
   readonly dropOfCalls?: readonly string[]
   /**

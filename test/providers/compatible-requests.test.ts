@@ -38,6 +38,13 @@ const details =
 const sealed =
   '"reasoning_details":[{"type":"reasoning.encrypted","index":0,"data":"x","format":"anthropic-claude-v1"}]'
 
+/** What answers in the name of vendors with dialects of their own have besides, and clients send back. */
+const ofOthers =
+  ',"provider_content":[{"type":"server_tool_use"}],"citations":[{"start":0}],"images":[],"extra_content":{"google":{}}'
+const lostOfOthers = ['extra_content', 'provider_content', 'citations', 'images'].map(
+  (name) => `messages[1].${name}`,
+)
+
 /** How earlier reasoning travels to a vendor that has a field for it. */
 function replay(vendor: string, field: string, other: string): Row[] {
   const base = { vendor }
@@ -78,6 +85,13 @@ function replay(vendor: string, field: string, other: string): Row[] {
       what: 'what belongs to answers only is left out',
       from: said(',"refusal":null,"annotations":[{"type":"url_citation"}],"reasoning_details":[]'),
       to: said(''),
+    },
+    {
+      ...base,
+      what: 'what other vendors put into their answers is not sent',
+      from: said(ofOthers),
+      to: said(''),
+      dropped: lostOfOthers,
     },
     {
       ...base,
@@ -395,6 +409,14 @@ const rows: readonly Row[] = [
     from: `${said(',"refusal":null,"annotations":[],"reasoning":"t"')},"temperature":0.2,"max_tokens":5,"top_k":4`,
     to: `${said(',"refusal":null,"annotations":[]')},"temperature":0.2,"max_tokens":5`,
     dropped: ['top_k', 'messages[1].reasoning'],
+  },
+  {
+    vendor: 'openai',
+    model: 'gpt-4.1',
+    what: 'what other vendors put into their answers is not sent',
+    from: said(ofOthers),
+    to: said(''),
+    dropped: lostOfOthers,
   },
   {
     vendor: 'openai',

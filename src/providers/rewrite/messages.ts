@@ -59,6 +59,7 @@ function concerns(message: Fields, history: History, isLast: boolean): boolean {
     (quirks.reasoning !== undefined && reasoningFields.some((name) => name in message)) ||
     (quirks.refusalAsText === true && 'refusal' in message) ||
     quirks.strip?.some((name) => name in message) === true ||
+    quirks.dropOfAnswers?.some((name) => name in message) === true ||
     (functionsAsTools && isRecord(message['function_call'])) ||
     (Array.isArray(message['tool_calls']) &&
       (quirks.idLength !== undefined || quirks.dropOfCalls !== undefined))
@@ -76,18 +77,15 @@ interface Passing {
 }
 
 function clean(passing: Passing): void {
-  const { message, draft, isLast, place, history } = passing
+  const { message, draft, isLast, history } = passing
   const { quirks } = history
   const role = typeof message['role'] === 'string' ? message['role'] : ''
   const wanted = quirks.roles?.[role]
   if (wanted !== undefined) draft.set('role', JSON.stringify(wanted))
   for (const name of quirks.drop ?? []) {
-    const value = message[name]
-    if (value === undefined) continue
     // The name of a tool belongs to its result.
     if (name === 'name' && (role === 'tool' || role === 'function')) continue
-    draft.remove(name)
-    if (value !== null) history.drop(`${place}.${name}`)
+    leaveOut(name, passing)
   }
   if (role === 'assistant') cleanAssistant(passing)
   if (role === 'tool' && quirks.idLength !== undefined)
@@ -101,10 +99,18 @@ function clean(passing: Passing): void {
   cleanParts(passing)
 }
 
+function leaveOut(name: string, { message, draft, place, history }: Passing): void {
+  const value = message[name]
+  if (value === undefined) return
+  draft.remove(name)
+  if (value !== null) history.drop(`${place}.${name}`)
+}
+
 function cleanAssistant(passing: Passing): void {
   const { message, draft, history } = passing
   const { quirks } = history
   for (const name of quirks.strip ?? []) draft.remove(name)
+  for (const name of quirks.dropOfAnswers ?? []) leaveOut(name, passing)
   if (quirks.refusalAsText) cleanRefusal(passing)
   cleanCalls(passing)
   if (history.functionsAsTools && isRecord(message['function_call'])) {

@@ -18,6 +18,9 @@ const openaiOnly = [
   'reasoning_max_tokens',
 ]
 
+/** Members that this gateway's answers in the name of other vendors have, and that come back in the history. */
+export const ofOtherAnswers = ['extra_content', 'provider_content', 'citations', 'images']
+
 /**
  * What all but OpenAI have in common, with a vendor's own differences on top; `takes` names fields of OpenAI's that it
  * does take.
@@ -35,6 +38,7 @@ export function family(own: Quirks, takes: readonly string[] = []): Quirks {
       // What a model is told of its own earlier answers has no place in these.
       strip: ['annotations'],
       drop: ['audio'],
+      dropOfAnswers: ofOtherAnswers,
       dropOfCalls: ['extra_content'],
       reasoning: 'reasoning_content',
       refusalAsText: true,

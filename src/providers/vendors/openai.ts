@@ -1,5 +1,6 @@
 import type { Quirks } from '../quirks.ts'
 import { thinks, willThink } from '../responses-models.ts'
+import { ofOtherAnswers } from './family.ts'
 
 // What travels to OpenAI is what the caller wrote. Only members that are this gateway's own invention are taken out,
 // for models that are known to be OpenAI's: its API answers unknown members with a 400. Which parameters a model takes
@@ -32,7 +33,11 @@ export const openai: Quirks = {
       quirks: {
         drop: ['top_k', 'reasoning_max_tokens'],
         effort: { words: {} },
-        messages: { reasoning: 'none', dropOfCalls: ['extra_content'] },
+        messages: {
+          reasoning: 'none',
+          dropOfAnswers: ofOtherAnswers,
+          dropOfCalls: ['extra_content'],
+        },
       },
     },
   ],
