@@ -41,6 +41,8 @@ export interface Quirks {
   /** Does not know `stream_options.include_obfuscation`. */
   readonly noObfuscation?: boolean
   readonly messages?: MessageQuirks
+  /** Its Responses refuse items that only this gateway can read. */
+  readonly noForeignItems?: boolean
   /** What holds for some models, or beside some other field, only. */
   readonly rules?: readonly Rule[]
 }

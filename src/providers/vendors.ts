@@ -22,7 +22,7 @@ import {
   vllm,
 } from './vendors/hosts.ts'
 import { mistral, mistralEmbeddings, mistralMends, mistralPrefills } from './vendors/mistral.ts'
-import { openai, openaiLacks } from './vendors/openai.ts'
+import { openai, openaiLacks, openaiResponses } from './vendors/openai.ts'
 import {
   deepseek,
   deepseekMends,
@@ -67,6 +67,7 @@ export const VENDORS: readonly Vendor[] = [
     byResponses: OPENAI_RESPONSES,
     passthrough: true,
     quirks: openai,
+    quirksOf: { responses: openaiResponses },
     lacks: openaiLacks,
   },
   {

@@ -39,6 +39,17 @@ export function unseal(
   return (value['details'] as unknown[]).flatMap(readDetail)
 }
 
+/** Ids that this gateway gives to reasoning: those of a response of its own, and the item's number. */
+const ownReasoning = /^rs_[\da-hjkmnp-tv-z]{26}[\da-f]{4}$/
+
+/** Whether an item is reasoning that was written here, which nobody else can read or has kept. */
+export function isOwnReasoning(item: Readonly<Record<string, unknown>>): boolean {
+  const { type, id, encrypted_content: sealed } = item
+  if (type !== 'reasoning') return false
+  if (typeof sealed === 'string' && sealed !== '') return sealed.startsWith(mark)
+  return typeof id === 'string' && ownReasoning.test(id)
+}
+
 /** `claude` for `claude-opus-5-5` and for `vendor/claude-…`: models of a family read each other's reasoning. */
 function familyOf(model: string): string {
   const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase()

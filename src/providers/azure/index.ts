@@ -11,7 +11,7 @@ import { needsResponses, OPENAI_RESPONSES } from '../responses-models.ts'
 import { rewriteBody } from '../rewrite.ts'
 import { quirksFor } from '../rewrite/resolve.ts'
 import { aliasSettings, configuredModels, textSetting } from '../settings.ts'
-import { openai, openaiLacks } from '../vendors/openai.ts'
+import { openai, openaiLacks, openaiResponses } from '../vendors/openai.ts'
 import { claudeRequest, isClaude } from './claude.ts'
 import { ENTRA_ENVIRONMENT, entraSource } from './entra.ts'
 import { parseError } from './errors.ts'
@@ -96,13 +96,19 @@ const batchQuirks: Readonly<Record<'v1' | 'dated', Quirks>> = {
   dated: { values: { endpoint: Object.fromEntries(batchEndpoints.map((to) => [`/v1${to}`, to])) } },
 }
 
+const quirksOfOpenai: Readonly<Record<string, Quirks>> = {
+  chat_completion: openai,
+  responses: openaiResponses,
+}
+
 /** The same as for OpenAI's own models; which one a deployment has, its alias or its name says. */
 function quirksOf(call: Call, target: Target, isDated: boolean): Quirks | undefined {
   const { endpoint, body } = call
   if (endpoint === 'batch_create') return batchQuirks[isDated ? 'dated' : 'v1']
-  if (endpoint !== 'chat_completion' || body.kind !== 'json') return undefined
-  const found = quirksFor(openai, body.value, baseModel(call, target))
-  if (found === openai) return undefined
+  const own = quirksOfOpenai[endpoint]
+  if (!own || body.kind !== 'json') return undefined
+  const found = quirksFor(own, body.value, baseModel(call, target))
+  if (found === own) return undefined
   const { rules: _, ...quirks } = found
   return quirks
 }

@@ -4,6 +4,7 @@ import { isRecord, record } from '#openai/conversation/fields.ts'
 import { isHarmless, refused } from '../fates.ts'
 import type { Fields, Quirks } from '../quirks.ts'
 import type { Draft } from './draft.ts'
+import { itemEdits } from './items.ts'
 import { historyEdits } from './messages.ts'
 
 /** One request on its way to a vendor. */
@@ -32,6 +33,7 @@ export function applyQuirks(rewriting: Rewriting): void {
   changeFields(rewriting)
   if (quirks.sizeAsSides) splitSize(rewriting)
   rewriteHistory(rewriting)
+  if (quirks.noForeignItems) rewriteItems(rewriting)
   const format = request['response_format']
   if (quirks.schemaInWords && isRecord(format) && format['type'] === 'json_schema') {
     saySchema(rewriting)
@@ -197,6 +199,13 @@ function rewriteHistory({ draft, request, quirks, drop }: Rewriting): void {
     drop,
   })
   for (const edit of edits) draft.edit(edit)
+}
+
+function rewriteItems({ draft, request, drop }: Rewriting): void {
+  const { input } = request
+  if (!Array.isArray(input)) return
+  const startsAt = (): number => draft.member('input')!.start
+  for (const edit of itemEdits({ text: draft.text, startsAt, items: input, drop })) draft.edit(edit)
 }
 
 /** Plain JSON mode, and the schema in a system message before all others. */

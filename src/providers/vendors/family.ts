@@ -49,6 +49,7 @@ export function family(own: Quirks, takes: readonly string[] = []): Quirks {
 
 /** For vendors whose own Responses know no account-wide caches and safety ids. */
 export const responsesQuirks: Quirks = {
+  noForeignItems: true,
   drop: ['prompt_cache_key', 'prompt_cache_retention', 'safety_identifier', 'moderation'],
 }
 

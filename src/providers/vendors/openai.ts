@@ -42,3 +42,8 @@ export const openai: Quirks = {
     },
   ],
 }
+
+/** Of its Responses. */
+export const openaiResponses: Quirks = {
+  rules: [{ models: known, quirks: { noForeignItems: true } }],
+}

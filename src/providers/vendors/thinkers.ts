@@ -98,6 +98,7 @@ export const xaiMends: Mends = {
 
 /** Perplexity has Responses only since its chat completions ended on 2026-09-27 (its changelog, November 2026). */
 export const perplexityResponses: Quirks = {
+  noForeignItems: true,
   drop: [
     'stop',
     'seed',
