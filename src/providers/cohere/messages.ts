@@ -6,7 +6,7 @@ import type {
   Turn,
   UserTurn,
 } from '#openai/conversation/conversation.ts'
-import { unsupported } from '#openai/conversation/fields.ts'
+import { record, unsupported } from '#openai/conversation/fields.ts'
 
 import type { Exchange } from '../exchange.ts'
 import { textOfFile } from '../text-file.ts'
@@ -81,9 +81,11 @@ function fromAssistant(turn: AssistantTurn, exchange: Exchange): Message {
   if (name !== undefined) exchange.drop(`${param}.name`)
   const { thinking, plan } = thoughts(turn, exchange)
   const texts = textContent(parts, exchange)
-  const { citations } = extra
-  for (const member of Object.keys(extra)) {
-    if (member !== 'citations') exchange.drop(`${param}.${member}`)
+  const { citations, ...others } = extra
+  for (const member of Object.keys(others)) exchange.drop(`${param}.${member}`)
+  const own = Array.isArray(citations) ? citations.filter(isCitation) : []
+  if (citations !== undefined && !(Array.isArray(citations) && own.length === citations.length)) {
+    exchange.drop(`${param}.citations`)
   }
   const content =
     thinking.length === 0
@@ -97,8 +99,14 @@ function fromAssistant(turn: AssistantTurn, exchange: Exchange): Message {
     ...((content.length > 0 || calls.length === 0) && { content }),
     ...(plan !== '' && { tool_plan: plan }),
     ...(calls.length > 0 && { tool_calls: calls.map((call) => toCall(call, exchange)) }),
-    ...(Array.isArray(citations) && { citations: citations as unknown[] }),
+    ...(own.length > 0 && { citations: own }),
   }
+}
+
+/** The vendor's own form; other vendors' answers have citations, too. */
+function isCitation(value: unknown): boolean {
+  const { start, end } = record(value)
+  return typeof start === 'number' && typeof end === 'number'
 }
 
 function asBlocks(text: string): ContentBlock[] {

@@ -86,6 +86,24 @@ describe('what is left out is told', () => {
       'messages[1].reasoning_details',
     ],
     [
+      'citations of another vendor',
+      {
+        messages: [
+          ...hi,
+          {
+            role: 'assistant',
+            content: 'x',
+            citations: [
+              { start: 0, end: 1, text: 'x', sources: [] },
+              { type: 'char_location', document_index: 0, cited_text: 'x' },
+            ],
+          },
+          user('so?'),
+        ],
+      },
+      'messages[1].citations',
+    ],
+    [
       'that a tool failed',
       {
         messages: [
