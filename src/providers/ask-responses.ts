@@ -64,6 +64,7 @@ export function chatByResponses(
     if (!dropped.includes(place)) dropped.push(place)
   }
   let conversation = conversationOf(call)
+  for (const { place } of conversation.unread) drop(place)
   applyFates(conversation.request, RESPONSES_FATES, target.settings.name, drop)
   if (conversation.effort === 'none' && cannotBeQuiet(model)) {
     drop('reasoning_effort')

@@ -400,6 +400,31 @@ describe('the request to a model that has Responses only', () => {
     ])
   })
 
+  test('tells which members of messages, parts, calls and tools it leaves out', async () => {
+    const made = { id: 'a', type: 'function', function: { name: 'weather', arguments: '{}' } }
+    rig.upstream.reply({ json: responseOf([message('m', text('Hi'))]) })
+    const answer = await rig.post('/chat/completions', {
+      model: 'openai/gpt-6-sol',
+      messages: [
+        { role: 'user', content: [{ type: 'text', text: 'hi', later: 1 }] },
+        {
+          role: 'assistant',
+          content: null,
+          citations: [],
+          tool_calls: [{ ...made, extra_content: { google: {} } }],
+        },
+        { role: 'tool', tool_call_id: 'a', content: 'rain' },
+      ],
+      tools: [{ ...tools[0], later: 1 }],
+    })
+    expect(answer.headers.get('x-bf-dropped-params')!.split(',').toSorted()).toEqual([
+      'messages[0].content[0].later',
+      'messages[1].citations',
+      'messages[1].tool_calls[0].extra_content',
+      'tools[0].later',
+    ])
+  })
+
   test('does not tell a model how to pick its words while it thinks', async () => {
     const base = { messages: [{ role: 'user', content: 'hi' }], tools, temperature: 0.5, top_p: 1 }
     rig.upstream.reply({ json: responseOf([message('m', text('Hi'))]) })

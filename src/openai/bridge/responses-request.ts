@@ -142,6 +142,10 @@ function urlOf(source: Exclude<Source, { kind: 'file' }>): string {
 function assistantItems(turn: AssistantTurn, context: ResponsesContext): Fields[] {
   const { parts, calls, details, param } = turn
   if (turn.name !== undefined) context.drop(`${param}.name`)
+  for (const name of Object.keys(turn.extra)) context.drop(`${param}.${name}`)
+  for (const call of calls) {
+    for (const name of Object.keys(call.extra)) context.drop(`${call.param}.${name}`)
+  }
   if (details.length === 0 && turn.reasoning) context.drop(`${param}.reasoning`)
   noteMarkers(parts, context)
   const said = parts.map((part) => {

@@ -99,11 +99,16 @@ function noteMarkers(parts: readonly ChatPart[], exchange: Exchange): void {
     if (cacheControl) exchange.drop(`${param}.cache_control`)
 }
 
+/** Members of this vendor's answers that go back with the history. */
+const sentBack: ReadonlySet<string> = new Set(['extra_content', 'images'])
+
 function assistantParts(turn: AssistantTurn, writing: Writing): Part[] {
   const { exchange, surface, facts } = writing
   noteMarkers(turn.parts, exchange)
   if (turn.name !== undefined) exchange.drop(`${turn.param}.name`)
-  if (turn.extra['audio'] !== undefined) exchange.drop(`${turn.param}.audio`)
+  for (const name of Object.keys(turn.extra)) {
+    if (!sentBack.has(name)) exchange.drop(`${turn.param}.${name}`)
+  }
   const signatures = signaturesOf(turn, exchange, surface, facts)
   const texts = turn.parts.flatMap((part): Part[] => {
     if (part.type !== 'text') return [mediaPart(part, exchange.resources, surface)]
@@ -127,6 +132,9 @@ function assistantParts(turn: AssistantTurn, writing: Writing): Part[] {
 function callPart(call: PastCall, signature: string | undefined, writing: Writing): Part {
   const { exchange, surface } = writing
   if (call.cacheControl) exchange.drop(`${call.param}.cache_control`)
+  for (const name of Object.keys(call.extra)) {
+    if (name !== 'extra_content') exchange.drop(`${call.param}.${name}`)
+  }
   // What is no object is shown to the model as what it once wrote.
   const args = call.input ?? { [call.kind === 'custom' ? 'input' : 'arguments']: call.text }
   return {

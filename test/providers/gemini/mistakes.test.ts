@@ -142,6 +142,30 @@ describe('what is left out', () => {
       ['messages[1].reasoning_details'],
     ],
     'sound of an earlier answer': [history({ audio: { id: 'a' } }), ['messages[1].audio']],
+    'what other vendors put into their answers': [
+      history({ provider_content: [{ type: 'server_tool_use' }], citations: [], later: 1 }),
+      ['messages[1].provider_content', 'messages[1].citations', 'messages[1].later'],
+    ],
+    'what other vendors put into their calls': [
+      {
+        messages: [
+          question,
+          {
+            role: 'assistant',
+            tool_calls: [
+              {
+                id: 'a',
+                type: 'function',
+                function: { name: 'clock', arguments: '{}' },
+                later: 1,
+              },
+            ],
+          },
+          { role: 'tool', tool_call_id: 'a', content: 'noon' },
+        ],
+      },
+      ['messages[1].tool_calls[0].later'],
+    ],
     'the name of who answered': [history({ name: 'ada' }), ['messages[1].name']],
     'details that differ': [
       user(detailed('low'), detailed('high'), detailed('auto')),
