@@ -10,10 +10,20 @@ import { createSpeaker } from './speaker.ts'
 
 /** Reads the vendor's server-sent events. */
 export function readStream(writer: AnswerWriter, exchange: Exchange): StreamReader {
+  let isStopped = false
   const take = readEvents(writer, exchange)
-  return sseReader(({ event, data }) => {
-    if (event !== 'ping' && data !== '') take(eventObject(data))
-  })
+  return sseReader(
+    ({ event, data }) => {
+      if (event === 'ping' || data === '') return
+      const said = eventObject(data)
+      isStopped ||= typeof record(said['delta'])['stop_reason'] === 'string'
+      take(said)
+    },
+    () => {
+      // Once it is said why the model stopped, nothing but the end marker can be missing.
+      if (isStopped) take({ type: 'message_stop' })
+    },
+  )
 }
 
 /**

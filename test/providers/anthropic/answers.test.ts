@@ -236,6 +236,30 @@ describe('a stream that fails', () => {
   })
 })
 
+describe('an answer whose end marker alone is missing', () => {
+  const all = readFixture('text.sse')
+  const unmarked = all.slice(0, all.indexOf('event: message_stop'))
+
+  test('is whole when it was said why the model stopped', async () => {
+    expect(unmarked).toContain('"stop_reason":"end_turn"')
+    rig.upstream.reply({ headers: events, text: unmarked })
+    const { text } = await rig.ask(streamed)
+    expect(text).toEndWith('data: [DONE]\n\n')
+    expect(assemble(chunksOf(text))).toEqual(await whole('text'))
+    rig.upstream.reply({ headers: events, text: unmarked })
+    const collected = await rig.ask({ max_tokens: 60_000 })
+    expect([collected.status, collected.json.choices[0].finish_reason]).toEqual([200, 'stop'])
+  })
+
+  test('is not when its connection broke', async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<void>()
+    const gate = [undefined, answered]
+    rig.upstream.reply({ headers: events, chunks: [unmarked], gate, reset: true })
+    const { text } = await rig.ask(streamed, {}, resolve)
+    expect(chunksOf(text).at(-1).error.code).toBe('provider_connection_reset')
+  })
+})
+
 test('what follows the end of a stream is not said', async () => {
   const said = readFixture('text.sse')
   const more = said.slice(said.indexOf('event: content_block_start'))
