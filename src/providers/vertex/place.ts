@@ -38,7 +38,7 @@ export function modelOf(call: Call, target: Target): Model {
   }
   if (
     family === 'mistral' ||
-    (family === undefined && /^(?:mi|codes|mag|devs)(?:ni)?s?tral/i.test(given))
+    (family === undefined && /^(?:mi(?:ni)?s|mix|codes|magis|devs|pix|vox)tral/i.test(given))
   ) {
     return plain('mistralai', given)
   }

@@ -80,6 +80,18 @@ test.each(rows.map(([name, ...row]) => [name, row] as const))('golden: %s', asyn
   await expectGolden(name, rig.upstream.requests[0])
 })
 
+test.each(['mistral', 'ministral', 'mixtral', 'codestral', 'magistral', 'devstral', 'pixtral'])(
+  "a model named %s is known to be Mistral's",
+  async (name) => {
+    await using rig = await startRig()
+    rig.upstream.reply(OPEN_ANSWER)
+    expect((await rig.chat(`${name}-medium-1`)).status).toBe(200)
+    expect(rig.upstream.requests[0]!.path).toEndWith(
+      `/publishers/mistralai/models/${name}-medium-1:rawPredict`,
+    )
+  },
+)
+
 describe('counting', () => {
   test.each([
     ['gemini-2.5-flash', { totalTokens: 12 }, 'count-gemini'],
