@@ -367,6 +367,17 @@ describe('an answer as a response', () => {
 })
 
 describe('sealed reasoning', () => {
+  test.each([
+    ['eu.vendor.claude-2-v1:0', 'global.vendor.claude-3-v1:0', true],
+    ['vendor.claude-2-v1:0', 'arn:aws:bedrock:eu-west-1:1:profile/us.vendor.claude-2', true],
+    ['us.vendor.claude-2-v1:0', 'us.vendor.nova-2-v1:0', false],
+    ['gpt-4.1', 'gpt-4.2-mini', true],
+    ['o3', 'gpt-4.1', false],
+  ])('of %s opens for %s: %p', (from, to, opens) => {
+    const sealed = seal([], { provider: 'a', model: from })
+    expect(unseal(sealed, { provider: 'a', model: to }) !== undefined).toBe(opens)
+  })
+
   test('opens for its provider and family of models, and for nobody else', () => {
     const details = [{ type: 'reasoning.encrypted', index: 0, data: 'x' }]
     const sealed = seal(details, { provider: 'a', model: 'v/claude-1' })

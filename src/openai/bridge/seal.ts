@@ -50,8 +50,13 @@ export function isOwnReasoning(item: Readonly<Record<string, unknown>>): boolean
   return typeof id === 'string' && ownReasoning.test(id)
 }
 
-/** `claude` for `claude-opus-5-5` and for `vendor/claude-…`: models of a family read each other's reasoning. */
+/**
+ * `claude` for `claude-opus-5-5`, for `vendor/claude-…` and for `eu.vendor.claude-…`: models of a family read each
+ * other's reasoning, wherever they are.
+ */
 function familyOf(model: string): string {
   const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase()
-  return /^[a-z]+/.exec(name)?.[0] ?? name
+  // What comes after a point may as well be a version.
+  const words = name.split('.').flatMap((part) => /^[a-z]{3,}/.exec(part)?.[0] ?? [])
+  return words.at(-1) ?? /^[a-z]+/.exec(name)?.[0] ?? name
 }
