@@ -37,9 +37,7 @@ export async function exportOf(
         for (;;) {
           const { bytes, after } = page
           // What cannot be sent yet is copied, so that the next page may come where this one is.
-          controller.write(bytes as Uint8Array<ArrayBuffer>)
-          const flushed = controller.flush()
-          if (flushed instanceof Promise) await untilAborted(flushed, signal)
+          await untilAborted(Promise.all([controller.write(bytes), controller.flush()]), signal)
           if (after === null || signal.aborted) break
           await Bun.sleep(pauseMs)
           page = await pageAfter(after)
