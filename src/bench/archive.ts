@@ -4,6 +4,8 @@
 import { closeSync, cpSync, fsyncSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { setTurnsOf } from '#lib/threads.ts'
+
 import type { Configure, Contender, Parts } from './contenders.ts'
 import { commonWord, providers, rareWord } from './filling.ts'
 import type { Job, LoadResult } from './job.ts'
@@ -189,9 +191,16 @@ async function withLog<T>(
 async function alone(parts: Parts, gateway: Contender, job: Omit<Job, 'url'>) {
   // As one that has been running for a while, whatever reads its log as well; then as fast as it is measured.
   const { pauseMs: _, ...steady } = job
-  await warmUp(parts, gateway, { job: steady, requests: job.requests * warmUpShare })
-  await warmUp(parts, gateway, { job, requests: job.requests / 2 })
-  return await parts.loader.run(aimed(gateway, job))
+  // Client and provider stand for other machines, on which nothing of the gateway runs. Here they would wait behind
+  // its threads for the length of a turn, which nobody would who is served over a network.
+  for (const pid of parts.ends) setTurnsOf(pid, true)
+  try {
+    await warmUp(parts, gateway, { job: steady, requests: job.requests * warmUpShare })
+    await warmUp(parts, gateway, { job, requests: job.requests / 2 })
+    return await parts.loader.run(aimed(gateway, job))
+  } finally {
+    for (const pid of parts.ends) setTurnsOf(pid, false)
+  }
 }
 
 interface Disturbed {

@@ -30,6 +30,8 @@ export interface Loader {
 export interface Parts {
   direct: Contender
   loader: Loader
+  /** What upstream and load generator run as. */
+  ends: readonly number[]
   startFloor: () => Promise<Contender>
   /** With the usual configuration, or with what it is made into. */
   startGateway: (configure?: Configure, place?: Place) => Promise<Contender>
@@ -109,6 +111,7 @@ export async function assemble(fleet: Fleet, programs: Programs): Promise<Parts>
       stop: () => Promise.resolve(),
     },
     loader: createLoader(load),
+    ends: [upstream.pid, load.pid],
     async startFloor() {
       const floor = role('floor', ['floor', upstreamUrl], 'contender')
       return contender('floor', floor, `${await urlOf(floor)}/v1/chat/completions`)

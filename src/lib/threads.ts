@@ -63,6 +63,8 @@ const sliceNs = 500_000n
 const attributesSize = 48
 /** Threads that this one starts have the usual turns (`SCHED_FLAG_RESET_ON_FORK`). */
 const resetOnFork = 1n
+/** The same, as it comes with a policy (`SCHED_RESET_ON_FORK`). */
+const resetFlag = 0x40000000
 /** The number of the system call `sched_setattr`. */
 const setAttributes = { x64: 314, arm64: 274 } as const
 
@@ -72,19 +74,42 @@ const setAttributes = { x64: 314, arm64: 274 } as const
  * older ones, nor elsewhere.
  */
 export function takeShortTurns(): void {
+  setTurns(0, sliceNs)
+}
+
+/**
+ * The same for every thread that another process has now, or with `isShort` false the usual turns again. Does nothing for
+ * processes of other users, nor for one that has ended.
+ */
+export function setTurnsOf(pid: number, isShort: boolean): void {
+  if (process.platform !== 'linux') return
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      setTurns(Number(thread), isShort ? sliceNs : usualNs)
+    }
+  } catch {
+    // It has ended.
+  }
+}
+
+/** The kernel's own length, whatever that is. */
+const usualNs = 0n
+
+/** Thread 0 is the calling one. */
+function setTurns(thread: number, ns: bigint): void {
   const number = Reflect.get(setAttributes, process.arch) as number | undefined
   if (process.platform !== 'linux' || number === undefined) return
   try {
     const { of, call } = openScheduler()
     // Whoever started it may have chosen otherwise.
-    if (of(0) !== policies.usual) return
+    if ((of(thread) & ~resetFlag) !== policies.usual) return
     // struct sched_attr: size, policy (the usual one is 0), flags (8 bytes), nice, priority, runtime …
     const attributes = new DataView(new ArrayBuffer(attributesSize))
     attributes.setUint32(0, attributesSize, true)
     attributes.setBigUint64(8, resetOnFork, true)
-    attributes.setInt32(16, getPriority(), true)
-    attributes.setBigUint64(24, sliceNs, true)
-    call(number, 0, new Uint8Array(attributes.buffer), 0)
+    attributes.setInt32(16, getPriority(thread), true)
+    attributes.setBigUint64(24, ns, true)
+    call(number, thread, new Uint8Array(attributes.buffer), 0)
   } catch {
     // Then it waits for its turn.
   }
