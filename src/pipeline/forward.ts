@@ -7,8 +7,11 @@ import type { Outbound, Target } from '#providers/provider.ts'
 
 const userAgent = `asbru/${VERSION}`
 
-/** The caller's own headers that mean something to every OpenAI-compatible provider. */
-const alwaysForwarded = ['accept', 'openai-beta', 'idempotency-key']
+/**
+ * The caller's own headers that mean something to every OpenAI-compatible provider. The safety identifier says whose
+ * words they are where no body can ("Realtime API with WebSocket", as read in November 2026).
+ */
+const alwaysForwarded = ['accept', 'openai-beta', 'openai-safety-identifier', 'idempotency-key']
 
 /** Which account a key is used for is the business of whoever brought the key. */
 const withDirectKey = [...alwaysForwarded, 'openai-organization', 'openai-project']

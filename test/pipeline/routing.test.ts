@@ -200,6 +200,7 @@ describe('headers', () => {
       {},
       {
         'openai-beta': 'x=v1',
+        'openai-safety-identifier': 'user-1',
         'idempotency-key': 'i-1',
         'x-bf-eh-x-trace': 't-1',
         'x-bf-eh-authorization': 'Bearer stolen',
@@ -216,6 +217,7 @@ describe('headers', () => {
     )
     expect(Object.fromEntries(got)).toMatchObject({
       'openai-beta': 'x=v1',
+      'openai-safety-identifier': 'user-1',
       'idempotency-key': 'i-1',
       'x-trace': 't-1',
       authorization: `Bearer ${PROVIDER_KEY}`,

@@ -165,6 +165,7 @@ test('the provider gets its model, its key and the protocols that are for it', a
   const headers = {
     authorization: 'Bearer sk-bf-virtual',
     'openai-beta': 'realtime=v1',
+    'openai-safety-identifier': 'user-1',
     cookie: 'c=1',
   }
   const caller = dial('/openai/v1/realtime?model=openai/fast&x=1', {
@@ -176,10 +177,14 @@ test('the provider gets its model, its key and the protocols that are for it', a
   const [{ url, headers: got }] = seen as [Seen]
   expect(url).toBe('/v1/realtime?model=gpt-realtime-2&x=1')
   expect(
-    ['authorization', 'openai-beta', 'cookie', 'sec-websocket-protocol'].map((name) =>
-      got.get(name),
-    ),
-  ).toEqual(['Bearer sk-provider', 'realtime=v1', null, 'realtime'])
+    [
+      'authorization',
+      'openai-beta',
+      'openai-safety-identifier',
+      'cookie',
+      'sec-websocket-protocol',
+    ].map((name) => got.get(name)),
+  ).toEqual(['Bearer sk-provider', 'realtime=v1', 'user-1', null, 'realtime'])
   caller.socket.close()
 })
 
