@@ -101,11 +101,15 @@ function withModel(url: string, call: Call, target: Target): string {
   return parsed.href
 }
 
-function protocolsOf(call: Call): string[] {
-  const offered = call.headers['sec-websocket-protocol']?.split(',') ?? []
+/** Subprotocols that stand for the headers of an account, which is the business of whoever brought the key. */
+const ofAccount = /^openai-(?:organization|project)\./
+
+function protocolsOf({ caller, headers }: Call): string[] {
+  const offered = headers['sec-websocket-protocol']?.split(',') ?? []
   return offered
     .map((protocol) => protocol.trim())
     .filter((protocol) => protocol !== '' && !protocol.startsWith('openai-insecure-api-key.'))
+    .filter((protocol) => caller.directKey !== undefined || !ofAccount.test(protocol))
 }
 
 /** Waits for the handshake; what the provider says before the caller is attached is kept. */

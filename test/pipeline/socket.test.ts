@@ -196,6 +196,24 @@ test('a browser brings its key as a protocol, and only the provider it is for se
   caller.socket.close()
 })
 
+test('the account that a browser names goes with its own key only', async () => {
+  const account = ['openai-organization.org_1', 'openai-project.proj_1']
+  const callers = [
+    dial(realtime, { protocols: ['realtime', ...account] }),
+    dial(realtime, { protocols: ['realtime', 'openai-insecure-api-key.sk-own', ...account] }),
+  ]
+  await Promise.all(callers.map(({ opened }) => opened))
+  const sent = seen.map(({ headers }) => [
+    headers.get('authorization'),
+    headers.get('sec-websocket-protocol'),
+  ])
+  expect(Object.fromEntries(sent)).toEqual({
+    'Bearer sk-provider': 'realtime',
+    'Bearer sk-own': 'realtime, openai-organization.org_1, openai-project.proj_1',
+  })
+  for (const { socket } of callers) socket.close()
+})
+
 test.each(['/openai/v1/responses', '/openai/responses', '/openai/realtime?model=m'])(
   '%s is relayed',
   async (path) => {
