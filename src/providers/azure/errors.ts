@@ -23,6 +23,10 @@ const outwardStatus: ReadonlyMap<number, number> = new Map([
   [424, 502],
 ])
 
+/** Of what else may be missing, OpenAI says no code. */
+const otherThing = /\b(?:file|batch|response|completion|upload|container|video)s?\b/i
+const modelOrDeployment = /\b(?:model|deployment)s?\b/i
+
 /** Codes that OpenAI has too; they are more than the status says. */
 const kept =
   /^(?:content_filter|content_policy_violation|context_length_exceeded|[a-z]+(?:_[a-z0-9]+)+)$/
@@ -44,7 +48,7 @@ export const parseError: Provider['parseError'] = (status, body, headers) => {
   if (code !== null && kept.test(code) && !(status === 429 && code === 'too_many_requests')) {
     return known
   }
-  const meant = innerCode(extra) ?? own?.code ?? null
+  const meant = filterCode(code, extra) ?? (isOtherThing(failure) ? null : (own?.code ?? null))
   return {
     ...known,
     code: meant,
@@ -68,8 +72,20 @@ function typeOf({ type }: UpstreamFailure): string | undefined {
   return type !== null && /^[a-z]+(?:_[a-z]+)*$/.test(type) ? type : undefined
 }
 
-/** Some versions say only inside that a filter refused. */
-function innerCode({ innererror }: Readonly<Record<string, unknown>>): string | undefined {
-  const code = (innererror as { code?: unknown } | null | undefined)?.code
-  return code === 'ResponsibleAIPolicyViolation' ? 'content_filter' : undefined
+/** Whether something is missing that is neither a model nor a deployment. */
+function isOtherThing({ status, message }: UpstreamFailure): boolean {
+  return status === 404 && otherThing.test(message) && !modelOrDeployment.test(message)
+}
+
+/**
+ * Some versions say only inside that a filter refused, and images have spellings of their own ("How to use Azure OpenAI
+ * image generation models").
+ */
+function filterCode(
+  code: string | null,
+  { innererror, inner_error }: Readonly<Record<string, unknown>>,
+): string | undefined {
+  const inner = (innererror ?? inner_error) as { code?: unknown } | null | undefined
+  const isFilter = code === 'contentFilter' || inner?.code === 'ResponsibleAIPolicyViolation'
+  return isFilter ? 'content_filter' : undefined
 }

@@ -154,6 +154,27 @@ const refusals: readonly [
     { code: '404', message: 'Resource not found' },
     [404, 'model_not_found', 'invalid_request_error'],
   ],
+  [404, { code: null, message: "No file found with id 'file-1'." }, [404, null, 'invalid_request_error']],
+  [
+    404,
+    { code: 'NotFound', message: "Response with id 'resp_1' not found." },
+    [404, null, 'invalid_request_error'],
+  ],
+  [
+    404,
+    { code: 'NotFound', message: 'The deployment of this batch does not exist.' },
+    [404, 'model_not_found', 'invalid_request_error'],
+  ],
+  [
+    400,
+    { code: 'contentFilter', message: 'Your task failed as a result of our safety system.' },
+    [400, 'content_filter', 'invalid_request_error'],
+  ],
+  [
+    400,
+    { code: 'x', message: 'filtered', inner_error: { code: 'ResponsibleAIPolicyViolation' } },
+    [400, 'content_filter', 'invalid_request_error'],
+  ],
   [
     400,
     { code: 'OperationNotSupported', message: 'The operation does not work with the model.' },
