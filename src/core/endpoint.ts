@@ -124,6 +124,18 @@ export function streamsOnlyEvents(endpoint: Endpoint): boolean {
   return eventsOnly.has(endpoint)
 }
 
+const bytesOnly: ReadonlySet<Endpoint> = new Set([
+  'file_content',
+  'container_file_content',
+  'video_download',
+  'passthrough',
+])
+
+/** Whether answers of this operation are the caller's own bytes, whatever they look like. */
+export function answersBytes(endpoint: Endpoint): boolean {
+  return bytesOnly.has(endpoint)
+}
+
 /** The name that `extra_fields.request_type`, logs and metrics carry. */
 export function requestType(endpoint: Endpoint, stream: boolean): string {
   return stream ? `${endpoint}_stream` : endpoint

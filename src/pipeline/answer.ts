@@ -1,5 +1,6 @@
 import type { Snapshot } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
+import { answersBytes } from '#core/endpoint.ts'
 import { GatewayError } from '#core/errors.ts'
 import { locateLate, scanJson } from '#lib/json.ts'
 import type { Member } from '#lib/json.ts'
@@ -23,13 +24,6 @@ import { relayEvents } from './relay-events.ts'
 import { readTranslated } from './translated.ts'
 import { answers, readText, wrongForm } from './whole.ts'
 
-/** Answers of these are the caller's own bytes, whatever they look like. */
-const bytesOnly = new Set([
-  'file_content',
-  'container_file_content',
-  'video_download',
-  'passthrough',
-])
 /** Answers of these may be something other than JSON. */
 const bytesToo = new Set(['speech', 'transcription', 'translation'])
 
@@ -78,7 +72,7 @@ export async function readAnswer(
     return await relayEvents(call, upstream, base, snapshot, settle)
   }
   const isJson = /^application\/(?:[\w.+-]*\+)?json\b/i.test(type)
-  if (bytesOnly.has(call.endpoint) || (!isJson && bytesToo.has(call.endpoint) && !isHtml(type))) {
+  if (answersBytes(call.endpoint) || (!isJson && bytesToo.has(call.endpoint) && !isHtml(type))) {
     return relayBytes(call, upstream, base, type, settle)
   }
   const { timers } = target.settings.network

@@ -1,5 +1,6 @@
 import type { ClientSettings, ProviderSettings } from '#config/snapshot.ts'
 import type { Call } from '#core/call.ts'
+import { answersBytes } from '#core/endpoint.ts'
 import { VERSION } from '#core/version.ts'
 import type { Outbound, Target } from '#providers/provider.ts'
 
@@ -12,6 +13,9 @@ const userAgent = `asbru/${VERSION}`
  * words they are where no body can ("Realtime API with WebSocket", as read in November 2026).
  */
 const alwaysForwarded = ['accept', 'openai-beta', 'openai-safety-identifier', 'idempotency-key']
+
+/** A part of a download, and of which version of it. */
+const ofPart = ['range', 'if-range']
 
 /** Which account a key is used for is the business of whoever brought the key. */
 const withDirectKey = [...alwaysForwarded, 'openai-organization', 'openai-project']
@@ -33,8 +37,15 @@ export function outboundHeaders(
     const value = call.headers[name]
     if (value !== undefined && !matches(denylist, name)) headers[name] = value
   }
-  // Compressing a stream makes upstream proxies buffer it.
-  if (call.stream) headers['accept-encoding'] = 'identity'
+  const isPart = call.headers['range'] !== undefined && answersBytes(call.endpoint)
+  if (isPart) {
+    for (const name of ofPart) {
+      const value = call.headers[name]
+      if (value !== undefined && !matches(denylist, name)) headers[name] = value
+    }
+  }
+  // Compressing a stream makes upstream proxies buffer it, and a part of what is compressed cannot be read.
+  if (call.stream || isPart) headers['accept-encoding'] = 'identity'
   for (const name in call.headers) {
     if (name.startsWith('x-bf-eh-')) {
       const wanted = name.slice('x-bf-eh-'.length)

@@ -235,6 +235,33 @@ describe('headers', () => {
     }
   })
 
+  test('of a part travel for what is downloaded, and for nothing else', async () => {
+    await using rig = await startRig()
+    const part = { range: 'bytes=2-3', 'if-range': 'Mon, 30 Nov 2026 10:00:00 GMT' }
+    const of = { 'content-range': 'bytes 2-3/10', 'content-type': 'video/mp4' }
+    const paths = [
+      '/files/file-1/content',
+      '/containers/c/files/f/content',
+      '/videos/v/content',
+      '/vector_stores/v/files/f/content',
+    ]
+    for (const path of paths) {
+      rig.upstream.reply({ status: 206, headers: of, text: 'cd' })
+      const answered = await fetch(`${rig.gateway.url}/openai/v1${path}`, { headers: part })
+      expect([answered.status, answered.headers.get('content-range'), await answered.text()]).toEqual(
+        [206, of['content-range'], 'cd'],
+      )
+      const { headers } = rig.upstream.requests.at(-1)!
+      expect(['range', 'if-range', 'accept-encoding'].map((name) => headers.get(name))).toEqual([
+        part.range,
+        part['if-range'],
+        'identity',
+      ])
+    }
+    await (await fetch(`${rig.gateway.url}/openai/v1/files`, { headers: part })).text()
+    expect(rig.upstream.requests.at(-1)!.headers.get('range')).toBeNull()
+  })
+
   test('of the caller travel by allowlist, and a denied name wins', async () => {
     const filter = {
       header_filter_config: {
