@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 
+import { OpenAI } from 'openai'
+
 import { ENDPOINTS, requestType } from '#core/endpoint.ts'
 import type { EndpointFacts, KnownEndpoint } from '#core/endpoint.ts'
 import { composeRoutes } from '#http/compose.ts'
@@ -252,6 +254,41 @@ describe('an id of a video says whose it is', () => {
       expect(response.headers.get('x-bifrost-request-type')).toBe(name)
       expect(first.requests).toEqual([])
     }
+  })
+
+  test('which can be asked for by the id alone, as SDKs poll, page and remix', async () => {
+    first.clear()
+    second.clear()
+    const client = new OpenAI({ baseURL: `${gateway.url}/openai/v1`, apiKey: 'k', maxRetries: 0 })
+    const made = await client.videos.create({ model: 'second/sora-2', prompt: 'Hi' })
+    expect(made.id).toMatch(/^video_\w+:second$/)
+    expect((await client.videos.retrieve(made.id)).id).toBe(made.id)
+    const remixed = await client.videos.remix(made.id, { prompt: 'Hat' })
+    expect(remixed).toMatchObject({
+      id: expect.stringMatching(/^video_\w+:second$/),
+      remixed_from_video_id: made.id,
+    })
+    const listed: string[] = []
+    const query = { limit: 1, order: 'asc' } as const
+    const pages = client.videos.list(query, { headers: { 'x-bf-video-list-provider': 'second' } })
+    for await (const { id } of pages) listed.push(id)
+    expect(listed).toEqual([made.id, remixed.id])
+    expect((await client.videos.delete(made.id)).id).toBe(made.id)
+    expect(first.requests).toEqual([])
+    expect(second.requests.map(({ path, query: asked }) => path + asked)).not.toContainEqual(
+      expect.stringMatching(/second|%3A/),
+    )
+  })
+
+  test('unless it is the usual one, whose ids stay as they are', async () => {
+    first.clear()
+    const url = `${gateway.url}/openai/v1/videos`
+    const body = '{"model":"openai/sora-2","prompt":"Hi"}'
+    const headers = { 'content-type': 'application/json' }
+    const { id }: any = await (await fetch(url, { method: 'POST', body, headers })).json()
+    expect(id).toMatch(/^video_\w+$/)
+    const { data }: any = await (await fetch(url)).json()
+    expect(data[0].id).toBe(id)
   })
 
   test('what is no provider belongs to the id', async () => {

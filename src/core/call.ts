@@ -103,6 +103,8 @@ export interface Call {
   readonly model: string | undefined
   /** The caller left the provider open: it is the default one, until somebody decides. */
   readonly namesNoProvider?: boolean | undefined
+  /** Where calls of this caller go that name neither provider nor model; undefined where nobody needs to know. */
+  readonly usualProvider?: string | undefined
   /** What to try, in this order, when that fails; undefined when the caller named nothing. */
   readonly fallbacks?: readonly Fallback[] | undefined
   /** The routing rule that decided where it goes. */

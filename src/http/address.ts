@@ -51,6 +51,9 @@ export function address(facts: EndpointFacts, from: Destination, snapshot: Snaps
   const fallback = provider ?? from.defaultProvider
   const { query } = named
   if (facts.path.startsWith('/models/')) return modelInPath(path, query, fallback, isProvider)
+  if (facts.method === 'GET' && facts.path === '/videos') {
+    return videosAfter(path, query, fallback, isProvider)
+  }
   if (facts.path.startsWith('/videos/')) return videoInPath(path, query, fallback, isProvider)
   if (facts.model === 'none' || from.model === undefined) {
     return { path, query, modelRequested: undefined, provider: fallback, model: undefined }
@@ -93,6 +96,25 @@ function videoInPath(
   return {
     path: isScoped ? `${scoped![1]}${scoped![3] ?? ''}` : path,
     query,
+    modelRequested: undefined,
+    provider: isScoped ? owner : fallback,
+    model: undefined,
+  }
+}
+
+/** A list goes on after a video, whose id may say whose it is as well. */
+function videosAfter(
+  path: string,
+  query: string,
+  fallback: string,
+  isProvider: (name: string) => boolean,
+): Address {
+  const scoped = /^(.*[?&]after=[^&]+)(?::|%3a)([^&:]+?)(&.*)?$/i.exec(query)
+  const owner = scoped?.[2]
+  const isScoped = owner !== undefined && isProvider(owner)
+  return {
+    path,
+    query: isScoped ? `${scoped![1]}${scoped![3] ?? ''}` : query,
     modelRequested: undefined,
     provider: isScoped ? owner : fallback,
     model: undefined,

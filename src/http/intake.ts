@@ -142,6 +142,7 @@ export async function takeIn(
     provider: addressed.provider,
     model: addressed.model,
     namesNoProvider: addressed.namesNoProvider,
+    usualProvider: hints.defaultProvider,
     fallbacks,
     hasOwnFallbacks,
     body: reading.body,

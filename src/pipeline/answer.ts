@@ -22,6 +22,7 @@ import { redact } from './redact.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayEvents } from './relay-events.ts'
 import { readTranslated } from './translated.ts'
+import { nameVideos } from './video-ids.ts'
 import { answers, readText, wrongForm } from './whole.ts'
 
 /** Answers of these may be something other than JSON. */
@@ -268,12 +269,8 @@ function decorate(
     const json = extraFields(call, target, performance.now() - sentAt, 0, raw)
     text = withExtraFields(text, close, document.hasMembers, json)
   }
-  return nameModels(
-    call,
-    target,
-    snapshot,
-    call.continues === undefined ? text : echoed(text, call.continues),
-  )
+  if (call.continues !== undefined) text = echoed(text, call.continues)
+  return nameVideos(call, target, nameModels(call, target, snapshot, text))
 }
 
 /** Usage that counts cache reads or writes gets Bifrost's names for them as well. */

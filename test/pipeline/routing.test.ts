@@ -248,9 +248,11 @@ describe('headers', () => {
     for (const path of paths) {
       rig.upstream.reply({ status: 206, headers: of, text: 'cd' })
       const answered = await fetch(`${rig.gateway.url}/openai/v1${path}`, { headers: part })
-      expect([answered.status, answered.headers.get('content-range'), await answered.text()]).toEqual(
-        [206, of['content-range'], 'cd'],
-      )
+      expect([
+        answered.status,
+        answered.headers.get('content-range'),
+        await answered.text(),
+      ]).toEqual([206, of['content-range'], 'cd'])
       const { headers } = rig.upstream.requests.at(-1)!
       expect(['range', 'if-range', 'accept-encoding'].map((name) => headers.get(name))).toEqual([
         part.range,

@@ -154,7 +154,11 @@ const refusals: readonly [
     { code: '404', message: 'Resource not found' },
     [404, 'model_not_found', 'invalid_request_error'],
   ],
-  [404, { code: null, message: "No file found with id 'file-1'." }, [404, null, 'invalid_request_error']],
+  [
+    404,
+    { code: null, message: "No file found with id 'file-1'." },
+    [404, null, 'invalid_request_error'],
+  ],
   [
     404,
     { code: 'NotFound', message: "Response with id 'resp_1' not found." },
