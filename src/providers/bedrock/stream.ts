@@ -13,12 +13,11 @@ const decoder = new TextDecoder()
 
 /**
  * Reads the messages of `ConverseStream` (API Reference, as read in November 2026). Why the model stopped is said
- * before what it cost; the answer is whole once both are known and the body has ended.
+ * before what it cost, so the answer ends with the body; once the first is known, nothing of the answer can be missing.
  */
 export function streamReader(writer: AnswerWriter, exchange: Exchange): StreamReader {
   const blocks = answerBlocks(writer, exchange)
   let hasStopped = false
-  let hasUsage = false
 
   function read(name: string, payload: Uint8Array): void {
     const event = eventObject(decoder.decode(payload))
@@ -44,7 +43,6 @@ export function streamReader(writer: AnswerWriter, exchange: Exchange): StreamRe
       case 'metadata':
         blocks.usage(event['usage'], event['serviceTier'])
         blocks.beside(event)
-        hasUsage = true
         return
       default:
       // Events that are newer than this reader.
@@ -59,7 +57,7 @@ export function streamReader(writer: AnswerWriter, exchange: Exchange): StreamRe
       }
     },
     () => {
-      if (hasStopped && hasUsage) blocks.end()
+      if (hasStopped) blocks.end()
     },
   )
 }
