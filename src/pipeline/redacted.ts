@@ -2,6 +2,8 @@ import type { Call } from '#core/call.ts'
 import { Secret } from '#lib/secret.ts'
 import type { Outbound, Target } from '#providers/provider.ts'
 
+import { minSecretChars } from './redact.ts'
+
 // Requests as they may be shown to somebody who must not learn what they are sent with.
 
 /** Stands where a credential would. */
@@ -20,8 +22,6 @@ export interface Shown {
 }
 
 const maxBodyChars = 256 * 1024
-/** Shorter ones are words, and no secrets of anybody. */
-const minSecretChars = 8
 const maxSecretChars = 16 * 1024
 
 const secretName = /auth|key|token|secret|cookie|signature|credential|password|session/i

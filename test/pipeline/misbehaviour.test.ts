@@ -352,6 +352,17 @@ describe('a refusal', () => {
     expect(JSON.stringify(rig.gateway.logs)).not.toContain('0123456789')
   })
 
+  test.each(['g', 'key', 'error', 'EMPTY'])(
+    'keeps its words where the key is the word %p, as people write who need none',
+    async (value) => {
+      const keys = [{ name: 'word', value, models: ['*'], weight: 1 }]
+      await using own = await startRig({ provider: { keys } })
+      const error = { message: `Missing key error: EMPTY prompt`, code: 'empty_prompt' }
+      own.upstream.reply({ status: 400, json: { error } })
+      expect(await (await own.post('/chat/completions', CHAT)).json()).toMatchObject({ error })
+    },
+  )
+
   test('of any length is read as far as it is of use', async () => {
     const line = 'x'.repeat(64 * 1024)
     let taken = 0
