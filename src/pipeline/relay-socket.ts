@@ -66,6 +66,7 @@ export async function createRelay(
     })
     await takeSeat(call, settings, keys, snapshot, services, held)
     const target = targetOf(leg, keys.current)
+    noteTarget(settle.books, target)
     const outbound = provider.request(call, target, noResources)
     const headers = outboundHeaders(call, snapshot.client, settings, outbound)
     await authorize(call, target, outbound, headers, services)
@@ -91,6 +92,14 @@ export async function createRelay(
     settle.failure(error)
     throw error
   }
+}
+
+function noteTarget(books: Settle['books'], { settings, model, key }: Target): void {
+  books.provider = settings.name
+  books.model = model
+  books.keyId = key?.id
+  books.keyName = key?.name
+  books.attempts++
 }
 
 /** The model stands in the query here, and the key may know it by another name. */
