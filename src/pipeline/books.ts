@@ -57,6 +57,8 @@ export class Books {
   status: number | undefined = undefined
   /** Work that goes on without the call, or that it looked at. */
   later: Later | undefined = undefined
+  /** What it cost, where the whole of its usage does not tell: `null` is not known; undefined is still to be found out. */
+  cost: Cost | null | undefined = undefined
   /** Parameters that were left out. */
   dropped: readonly string[] = none
   /** The routing rule that decided where it goes; with a chain of rules the last. */

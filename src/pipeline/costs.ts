@@ -110,10 +110,11 @@ export function expectedCost(
 /** What a call cost that is being settled. */
 export function bookedCost(
   call: Call,
-  { provider, model, keyId }: Books,
+  { provider, model, keyId, cost }: Books,
   usage: Usage | undefined,
   snapshot: Snapshot,
 ): Cost | undefined {
+  if (cost !== undefined) return cost ?? undefined
   if (!usage && !isMade.has(call.endpoint)) return undefined
   const settings = snapshot.providers.get(provider)
   return settings && callCost(call, settings, model, usage, snapshot, keyId)

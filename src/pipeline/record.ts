@@ -244,6 +244,8 @@ function isCounted(call: Call, books: Books, unfinished: Unfinished): boolean {
 
 /** Whether the call asks about work that is, or will be, another call's. */
 function isLookedUp({ method, endpoint }: Call): boolean {
+  // Opened by a GET, and what is done on it is nobody else's.
+  if (endpoint === 'realtime' || endpoint === 'websocket_responses') return false
   if (method !== 'POST') return true
   return (
     endpoint === 'chat_update' || endpoint === 'batch_cancel' || endpoint === 'responses_cancel'

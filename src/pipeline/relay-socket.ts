@@ -6,6 +6,7 @@ import type { Target } from '#providers/provider.ts'
 
 import { allot } from './allotment.ts'
 import { authorize } from './authorize.ts'
+import { callCost } from './costs.ts'
 import { trustOf } from './fetch-session.ts'
 import { outboundHeaders } from './forward.ts'
 import type { Abortable, Inflight } from './inflight.ts'
@@ -16,6 +17,8 @@ import { relayDoor } from './relay-door.ts'
 import type { RelayDoor } from './relay-door.ts'
 import { relayModel } from './relay-model.ts'
 import type { Naming } from './relay-model.ts'
+import { relayUsage } from './relay-usage.ts'
+import type { RelayUsage } from './relay-usage.ts'
 import { plan, targetOf } from './routing.ts'
 import { route } from './rules.ts'
 import { fullness, takeSeat } from './seat.ts'
@@ -86,6 +89,9 @@ export async function createRelay(
     return relay(socket, early, settle, services.inflight, {
       door: relayDoor(call, leg.grant),
       naming: isNamedBySaying ? relayModel(leg, keys.current, snapshot) : undefined,
+      usage: relayUsage((model, usage) =>
+        callCost(call, settings, model ?? target.model, usage, snapshot, target.key?.id),
+      ),
     })
   } catch (thrown) {
     const error = toGatewayError(thrown)
@@ -181,10 +187,11 @@ function refusal(event: Event, provider: string): GatewayError {
   )
 }
 
-/** What a caller's messages pass on their way to the provider. */
+/** What messages pass on their way: those of the caller a door and a naming, those of the provider who counts. */
 interface Passage {
   readonly door: RelayDoor | undefined
   readonly naming: Naming | undefined
+  readonly usage: RelayUsage
 }
 
 function relay(
@@ -192,7 +199,7 @@ function relay(
   early: (string | Buffer)[],
   settle: Settle,
   inflight: Inflight,
-  { door, naming }: Passage,
+  { door, naming, usage }: Passage,
 ): SocketRelay {
   let caller: CallerSocket | undefined
   let isOver = false
@@ -202,13 +209,21 @@ function relay(
     if (isOver) return
     isOver = true
     inflight.delete(work)
-    if (error) settle.failure(error)
-    else settle.success(undefined)
+    const { books } = settle
+    books.model = usage.model ?? books.model
+    books.cost = usage.cost
+    if (error) settle.failure(error, usage.total)
+    else settle.success(usage.total)
     const text = reason.slice(0, 100)
     // A paused socket would not see the answer to its close.
     upstream.resume()
     if (upstream.readyState <= WebSocket.OPEN) upstream.close(code >= 3000 ? code : 1000, text)
     caller?.close(closeCode(code), text)
+  }
+
+  function fromProvider(message: string | Buffer): void {
+    usage.heard(message)
+    toCaller(message)
   }
 
   function toCaller(message: string | Buffer): void {
@@ -233,8 +248,8 @@ function relay(
         socket.close(1011, 'the provider has left')
         return
       }
-      upstream.onmessage = ({ data }) => toCaller(data as string | Buffer)
-      for (const message of early.splice(0)) toCaller(message)
+      upstream.onmessage = ({ data }) => fromProvider(data as string | Buffer)
+      for (const message of early.splice(0)) fromProvider(message)
     },
     fromCaller(message) {
       if (upstream.readyState !== WebSocket.OPEN) return

@@ -13,7 +13,9 @@ beforeEach(async () => {
     port: 0,
     hostname: 'localhost',
     fetch: (request, server) =>
-      server.upgrade(request, { data: undefined }) ? undefined : new Response(null, { status: 400 }),
+      server.upgrade(request, { data: undefined })
+        ? undefined
+        : new Response(null, { status: 400 }),
     websocket: { message: (socket, message) => void socket.send(message) },
   })
   gateway = await startGateway({
@@ -62,5 +64,52 @@ test('a WebSocket is logged with the key and the model that it was opened with',
     alias: 'fast',
     canonical_model_name: 'gpt-4o',
     attempts: 1,
+  })
+})
+
+const used = (input: number, output: number) => ({
+  input_tokens: input,
+  output_tokens: output,
+  total_tokens: input + output,
+})
+const completed = (model: string, input: number, output: number) => ({
+  type: 'response.completed',
+  response: { id: 'resp_1', model, usage: used(input, output) },
+})
+
+test('what the responses on a WebSocket used is counted together', async () => {
+  const said = [
+    completed('gpt-4o', 1000, 100),
+    { type: 'x', usage: 1 },
+    completed('gpt-4o', 3000, 0),
+  ]
+  expect(await rowOf('/responses', said)).toMatchObject({
+    canonical_model_name: 'gpt-4o',
+    prompt_tokens: 4000,
+    completion_tokens: 100,
+    total_tokens: 4100,
+    cost: expect.closeTo(0.011, 9),
+  })
+})
+
+test('each response on a WebSocket has the price of its own model', async () => {
+  const said = [completed('gpt-4o', 1000, 0), completed('gpt-4o-mini', 1000, 0)]
+  expect(await rowOf('/responses', said)).toMatchObject({
+    prompt_tokens: 2000,
+    cost: expect.closeTo(0.0025 + 0.00015, 9),
+  })
+})
+
+test('a WebSocket with one response of unknown price has none', async () => {
+  const said = [completed('gpt-4o', 1000, 0), completed('nobody-knows', 1000, 0)]
+  expect(await rowOf('/responses', said)).toMatchObject({ prompt_tokens: 2000, cost: null })
+})
+
+test('realtime responses are those of the model that the connection is for', async () => {
+  const said = { type: 'response.done', response: { usage: used(1000, 10) } }
+  expect(await rowOf('/realtime?model=fast', [said])).toMatchObject({
+    prompt_tokens: 1000,
+    completion_tokens: 10,
+    cost: expect.closeTo(0.0026, 9),
   })
 })
