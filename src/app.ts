@@ -31,6 +31,7 @@ import { createJobs } from '#pipeline/jobs.ts'
 import { createJournal, limitsOf, secretsOfConfig } from '#pipeline/journal.ts'
 import { createRecorder } from '#pipeline/record.ts'
 import { createRefusals } from '#pipeline/refusals.ts'
+import { renew } from '#pipeline/renewal.ts'
 import type { Services } from '#pipeline/services.ts'
 import { createSessions } from '#pipeline/sessions.ts'
 import type { Underway, UnderwayOptions } from '#pipeline/underway.ts'
@@ -138,6 +139,7 @@ export function startApp(options: AppOptions): StartResult {
       logs?.setSecrets(secretsOfConfig(snapshot))
       agents?.refresh()
       published.refresh()
+      renew(snapshot, gateway.services)
     },
     onRejected(problems) {
       log.error('the new configuration is not valid and was not taken', {

@@ -54,6 +54,16 @@ export class Gate {
   /** Gives a place back; exactly once per `enter` that succeeded. Bound, so that it can be kept as it is. */
   readonly leave = (): void => {
     this.#inFlight--
+    this.#letIn()
+  }
+
+  /** The configuration has another limit from now on: who waits need not wait for somebody to leave. */
+  resize(concurrency: number): void {
+    this.#concurrency = concurrency
+    this.#letIn()
+  }
+
+  #letIn(): void {
     while (this.#inFlight < this.#concurrency) {
       const waiter = this.#waiting.take()
       if (!waiter) return

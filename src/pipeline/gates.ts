@@ -1,8 +1,12 @@
+import type { ProviderSettings } from '#config/snapshot.ts'
+
 import { Gate } from './gate.ts'
 
 /** One gate per provider name, kept for the life of the process. */
 export interface Gates {
   of(provider: string): Gate
+  /** The limits of a provider and of its keys are these from now on, for those who wait as well. */
+  resize(settings: ProviderSettings): void
   /** Calls in flight over all providers. */
   inFlight(): number
   /** Calls that wait for a place, over all providers. */
@@ -33,6 +37,11 @@ export function createGates(): Gates {
         gates.set(provider, gate)
       }
       return gate
+    },
+    resize({ name, concurrency, keys }) {
+      const gate = gates.get(name)
+      gate?.keys.resize(keys)
+      gate?.resize(concurrency)
     },
     inFlight() {
       let sum = 0

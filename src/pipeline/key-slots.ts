@@ -9,6 +9,8 @@ export class KeySlots {
   readonly #inFlight = new Map<string, number>()
   /** Who waits, by the keys that would do; nearly always one list, which all calls for a model share. */
   readonly #queues = new Map<readonly Key[], FairQueue<Waiter<Key>>>()
+  /** As the configuration has them since it was changed last; calls from before know their keys as those were. */
+  #limits: ReadonlyMap<string, number> = new Map()
   #waiting = 0
 
   get waiting(): number {
@@ -22,9 +24,16 @@ export class KeySlots {
     return sum
   }
 
-  isFull(key: Key): boolean {
-    const { concurrency } = key
-    return concurrency !== undefined && (this.#inFlight.get(key.id) ?? 0) >= concurrency
+  isFull({ id, concurrency }: Key): boolean {
+    if (concurrency === undefined) return false
+    return (this.#inFlight.get(id) ?? 0) >= (this.#limits.get(id) ?? concurrency)
+  }
+
+  /** The keys have these limits from now on. Who waits for one that has room then, has it. */
+  resize(keys: readonly Key[]): void {
+    const limits = keys.map(({ id, concurrency = Number.POSITIVE_INFINITY }) => [id, concurrency])
+    this.#limits = new Map(limits as [string, number][])
+    for (const { id } of keys) while (this.#waiting > 0 && this.#hand(id));
   }
 
   /** Counts a call; a key without a limit is not counted. */
@@ -62,14 +71,13 @@ export class KeySlots {
     const left = this.#inFlight.get(key.id)! - 1
     if (left === 0) this.#inFlight.delete(key.id)
     else this.#inFlight.set(key.id, left)
-    // More than one may go when a reload has raised the limit.
     while (this.#waiting > 0 && this.#hand(key.id));
   }
 
   /** Gives a key that has become free to whoever is next among those it would do for; false when that is nobody. */
   #hand(id: string): boolean {
     for (const [keys, queue] of this.#queues) {
-      // The waiter's own view of the key: a reload may have changed its limit.
+      // The key as the waiter knows it, which is what it will be called with.
       const key = queue.size > 0 ? keys.find((one) => one.id === id) : undefined
       if (!key || this.isFull(key)) continue
       // The list goes to the end, so that lists take turns as well.
