@@ -129,7 +129,7 @@ export function startApp(options: AppOptions): StartResult {
     path: configPath,
     initialText: text,
     reload: load,
-    onChange(snapshot) {
+    onChange(snapshot, previous) {
       log.info('configuration changed', {
         generation: snapshot.generation,
         providers: [...snapshot.providers.keys()],
@@ -139,7 +139,7 @@ export function startApp(options: AppOptions): StartResult {
       logs?.setSecrets(secretsOfConfig(snapshot))
       agents?.refresh()
       published.refresh()
-      renew(snapshot, gateway.services)
+      renew(snapshot, previous, gateway.services)
     },
     onRejected(problems) {
       log.error('the new configuration is not valid and was not taken', {

@@ -64,6 +64,11 @@ export interface Health {
   load(target: TargetName, nowMs: number): number
   /** Why a target is out, for the trace; undefined when it is not. */
   reason(target: TargetName, nowMs: number): string | undefined
+  /**
+   * Nothing is known any more of a provider, or of one of its keys: what is behind the name is another one now. How
+   * calls end that are under way says nothing of it.
+   */
+  forget(provider: string, key?: string): void
   /** All targets that are known, for metrics; as many as are remembered at most. */
   snapshot(nowMs: number): readonly TargetState[]
 }
@@ -111,6 +116,8 @@ interface State {
   probeUntilMs: number
   latencyMs: number
   underway: number
+  /** What it is about is there no longer. */
+  isPast: boolean
   readonly tails: { first: Tail | undefined; whole: Tail | undefined }
 }
 
@@ -138,7 +145,11 @@ export function createHealth(settings: () => BreakerSettings): Health {
     keys.set(key, state)
   }
 
-  function forget(name: string): void {
+  function drop(name: string, state: State): void {
+    states.delete(name)
+    if (state.trips > 0) tripped--
+    // Calls that are still under way know it, and what becomes of them must not be counted twice.
+    state.trips = 0
     const { model, provider, key } = targetOf(name)
     const providers = ways.get(model)
     const keys = providers?.get(provider)
@@ -152,11 +163,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
     if (!state) {
       if (states.size >= maxTargets) {
         const [oldest, forgotten] = states.entries().next().value!
-        states.delete(oldest)
-        forget(oldest)
-        if (forgotten.trips > 0) tripped--
-        // Calls that are still under way know it, and what becomes of them must not be counted twice.
-        forgotten.trips = 0
+        drop(oldest, forgotten)
       }
       state = {
         good: 0,
@@ -168,6 +175,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
         probeUntilMs: 0,
         latencyMs: 0,
         underway: 0,
+        isPast: false,
         tails: { first: undefined, whole: undefined },
       }
       states.set(targetName(target), state)
@@ -221,6 +229,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
     },
     succeeded({ state }, nowMs, latencyMs, what = 'whole') {
       ended(state)
+      if (state.isPast) return
       decay(state, nowMs)
       const tail = (state.tails[what] ??= createTail())
       tail.add(latencyMs)
@@ -237,6 +246,7 @@ export function createHealth(settings: () => BreakerSettings): Health {
     },
     failed({ target, state }, nowMs, what, retryAfterMs) {
       ended(state)
+      if (state.isPast) return
       // Whatever it said, the look at it is over.
       state.probeUntilMs = 0
       if (what === 'rate_limit') {
@@ -292,6 +302,18 @@ export function createHealth(settings: () => BreakerSettings): Health {
         return `${cooled.what}, for another ${Math.ceil((cooled.untilMs - nowMs) / 1000)} s`
       const { outUntilMs, trips } = stateOf(target)
       return `breaker open (${trips}), for another ${Math.max(0, Math.ceil((outUntilMs - nowMs) / 1000))} s`
+    },
+    forget(provider, key) {
+      const isMeant = (name: string): boolean => {
+        const target = targetOf(name)
+        return target.provider === provider && (key === undefined || target.key === key)
+      }
+      for (const [name, state] of states) {
+        if (!isMeant(name)) continue
+        drop(name, state)
+        state.isPast = true
+      }
+      for (const name of cooling.keys()) if (isMeant(name)) cooling.delete(name)
     },
     snapshot(nowMs) {
       return Array.from(states, ([name, { trips, underway, latencyMs, probeUntilMs }]) => {

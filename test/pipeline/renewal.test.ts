@@ -117,6 +117,87 @@ test.each([
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200])
 })
 
+/** Two keys, of which the first is asked practically always. */
+const keyed = (provider: Upstream, value: string) =>
+  openai(provider, {
+    keys: [
+      { name: 'first', value, weight: 1_000_000 },
+      { name: 'second', value: 'sk-second', weight: 0.000001 },
+    ],
+  })
+
+const lastKey = (provider: Upstream): string | null | undefined =>
+  provider.requests.at(-1)?.headers.get('authorization')
+
+test('a key that was refused is asked again once it has another value', async () => {
+  const provider = await upstream()
+  const { become, ask } = await following(keyed(provider, 'sk-revoked'))
+  provider.reply([{ status: 401, json: { error: { message: 'no' } } }, answer, answer, answer])
+  await (await ask()).text()
+  await (await ask()).text()
+  expect(lastKey(provider)).toBe('Bearer sk-second')
+  await become(keyed(provider, 'sk-new'))
+  await (await ask()).text()
+  expect(lastKey(provider)).toBe('Bearer sk-new')
+})
+
+test('what a change leaves as it was stays known', async () => {
+  const provider = await upstream()
+  const { become, ask } = await following(keyed(provider, 'sk-revoked'))
+  provider.reply([{ status: 401, json: { error: { message: 'no' } } }, answer, answer])
+  await (await ask()).text()
+  await become({ ...keyed(provider, 'sk-revoked'), client: { drop_excess_requests: true } })
+  await (await ask()).text()
+  expect(lastKey(provider)).toBe('Bearer sk-second')
+})
+
+test('a refusal of the old value that comes late is not held against the new one', async () => {
+  const provider = await upstream()
+  const { become, ask } = await following(keyed(provider, 'sk-revoked'))
+  const late = Promise.withResolvers<void>()
+  provider.reply([
+    async () => {
+      await late.promise
+      return Response.json({ error: { message: 'no' } }, { status: 401 })
+    },
+    answer,
+    answer,
+  ])
+  const first = ask()
+  await provider.waitFor(1)
+  await become(keyed(provider, 'sk-new'))
+  late.resolve()
+  await (await first).text()
+  await (await ask()).text()
+  expect(lastKey(provider)).toBe('Bearer sk-new')
+})
+
+test('a provider whose breaker is open is asked again once it is somewhere else', async () => {
+  const [broken, mended, other] = [await upstream(), await upstream(), await upstream()]
+  const at = ({ url }: Upstream) => ({
+    providers: {
+      openai: {
+        keys: [{ name: 'main', value: 'sk-main' }],
+        network_config: { base_url: url },
+        fallbacks: ['groq/x'],
+      },
+      groq: { keys: [{ name: 'g', value: 'gsk' }], network_config: { base_url: other.url } },
+    },
+  })
+  const { become, ask } = await following(at(broken))
+  for (let n = 0; n < 20; n++) {
+    if (n < 10) broken.reply({ status: 500, json: { error: { message: 'no' } } })
+    other.reply(answer)
+    await (await ask()).text()
+  }
+  expect(broken.requests.length).toBeLessThan(10)
+  mended.reply(answer)
+  await become(at(mended))
+  const response = await ask()
+  expect(response.headers.get('x-bifrost-provider')).toBe('openai')
+  expect(mended.requests).toHaveLength(1)
+})
+
 /** Resolves when so many calls wait for the provider. */
 async function waitingIs({ url }: TestGateway, count: number): Promise<void> {
   const line = `asbru_queue_length{provider="openai"} ${count}\n`
