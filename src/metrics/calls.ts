@@ -45,7 +45,7 @@ export class CallMetrics implements CallSink {
     const series = this.#seriesOf(record, snapshot)
     const isServed = record.outcome === 'success'
     // A call that failed as a whole may have ended with one of those tries, which has been counted then.
-    const isCounted = !isServed && attempts > 0 && failed.length >= attempts
+    const isCounted = !isServed && failed.length > 0 && sentOf(failed) >= attempts
     if (isServed) success(series, record)
     else failure(series, record, isCounted)
     if (attempts > 0) {
@@ -77,18 +77,14 @@ export class CallMetrics implements CallSink {
     for (let i = 0; i < failed.length; i++) {
       const tried = failed[i]!
       const series = this.#seriesOf(record, snapshot, tried)
-      series.counters[0]!++
+      if (tried.isUnsent !== true) series.counters[0]!++
       // That no key is left is what a call ends with, and the last of its tries stands for it.
       const isEnd = i === failed.length - 1 && record.error?.kind === 'credentials_exhausted'
-      addError(
-        series,
-        tried.status,
-        isEnd ? errorType(record.error, undefined) : typeOfClass(tried.failureClass),
-      )
+      addError(series, tried.status, isEnd ? errorType(record.error, undefined) : typeOfTry(tried))
       const next = failed[i + 1]
       const nextProvider = next?.provider ?? record.provider
       const nextKey = next ? next.key : record.keyName
-      if (nextProvider === tried.provider && nextKey !== tried.key) {
+      if (nextProvider === tried.provider && nextKey !== tried.key && tried.isUnsent !== true) {
         this.#rotated(record, tried, snapshot)
       }
     }
@@ -112,7 +108,7 @@ export class CallMetrics implements CallSink {
     const { call, requestType, owner, rule } = record
     const { prometheusLabels } = snapshot.client
     const provider = tried?.provider ?? record.provider
-    const keyName = tried ? tried.key : record.keyName
+    const keyName = tried ? keyAsked(tried) : record.keyName
     const isLast = provider === record.provider
     // What callers wrote may be of any length, and is kept.
     const asked = call.model === undefined ? undefined : shortened(call.model)
@@ -178,6 +174,22 @@ export class CallMetrics implements CallSink {
     else if (body.kind === 'bytes') route.requestBytes.observe(body.bytes.length)
     if (answerLength > 0) route.responseBytes.observe(answerLength)
   }
+}
+
+function sentOf(failed: readonly FailedTry[]): number {
+  return failed.reduce((sum, { isUnsent }) => (isUnsent === true ? sum : sum + 1), 0)
+}
+
+/** One that was drawn and never used has no part in it. */
+function keyAsked({ key, isUnsent }: FailedTry): string | undefined {
+  return isUnsent === true ? undefined : key
+}
+
+function typeOfTry({ failureClass, isUnsent }: FailedTry): string {
+  // Of what the gateway itself decides before anything is sent, there is only that it has no room.
+  return isUnsent === true && failureClass === 'gateway'
+    ? 'bifrost_dropped'
+    : typeOfClass(failureClass)
 }
 
 const overflowText = `provider="${OTHER}"`

@@ -181,6 +181,7 @@ async function tryLeg(
         status: error.status,
         afterMs: sentAt && sentAt - call.startedAt,
         ms,
+        isUnsent: sentAt === undefined,
       })
       call.trace.add('attempt', `${settings.name}: ${error.kind} (${what}), then ${step.kind}`, {
         provider: settings.name,

@@ -20,6 +20,8 @@ export interface FailedTry {
   readonly ms?: number | undefined
   readonly failureClass: FailureClass
   readonly status: number
+  /** The provider was never asked: there was no place, or the wait for one was over. */
+  readonly isUnsent?: boolean | undefined
 }
 
 /** What the caller was answered with: JSON text, or the bytes of a stream as they were written. */

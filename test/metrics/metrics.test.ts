@@ -298,3 +298,40 @@ async function disposable(config: object): Promise<TestGateway & AsyncDisposable
   const gateway = await startGateway({ config })
   return { ...gateway, [Symbol.asyncDispose]: () => gateway.stop() }
 }
+
+test('a call that is refused for want of room was sent to nobody, and failed once', async () => {
+  const gateway = await startGateway({
+    config: {
+      client: { drop_excess_requests: true },
+      providers: {
+        openai: {
+          keys: [{ name: 'main', value: 'k' }],
+          network_config: network,
+          concurrency_and_buffer_size: { concurrency: 1, buffer_size: 1 },
+        },
+        groq: { keys: [{ name: 'spare', value: 'g' }], network_config: network },
+      },
+    },
+  })
+  upstream.clear()
+  const gate = Promise.withResolvers<void>()
+  const served = { json: completion }
+  upstream.reply([{ ...served, gate: gate.promise }, served])
+  const first = post(gateway, {})
+  await upstream.waitFor(1)
+  await post(gateway, {})
+  await post(gateway, { fallbacks: ['groq/mystery'] })
+  gate.resolve()
+  await first
+  const samples = await scrape(gateway)
+  const count = (name: string, labels?: Record<string, string>) => sum(samples, name, labels)
+  expect(upstream.requests).toHaveLength(2)
+  expect(count('bifrost_upstream_requests_total')).toBe(2)
+  expect(count('bifrost_upstream_requests_total', { provider: 'openai' })).toBe(1)
+  expect(count('bifrost_error_requests_total')).toBe(2)
+  expect(count('bifrost_error_requests_total', { error_type: 'bifrost_dropped' })).toBe(2)
+  expect(count('bifrost_error_requests_total', { selected_key_name: 'main' })).toBe(0)
+  expect(count('bifrost_key_rotation_events_total')).toBe(0)
+  expect(count('asbru_dropped_requests_total')).toBe(1)
+  await gateway.stop()
+})
