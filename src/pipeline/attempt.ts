@@ -170,6 +170,7 @@ async function tryLeg(
         retries,
         freshKeys: keys.left,
         budgetLeft: budget.hasLeft,
+        isFallback: leg.index > 0,
         timeLeftMs: call.signal.aborted ? 0 : timeLeft(call),
         random: Math.random(),
       })

@@ -229,6 +229,7 @@ function refusalOf(error: GatewayError, call: Call, leg: Leg, { gates }: Service
     retries: 0,
     freshKeys: leg.keys.length - 1,
     budgetLeft: gates.of(settings.name).retries.hasLeft,
+    isFallback: leg.index > 0,
     random: 0,
   })
   const { message, code, param, kind } = error

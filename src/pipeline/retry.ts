@@ -33,6 +33,8 @@ export interface Situation {
   readonly budgetLeft: boolean
   /** Of the call; 0 when it has ended, and endless when absent. */
   readonly timeLeftMs?: number | undefined
+  /** The candidate stands in for what the caller asked for, which may take what this one cannot. */
+  readonly isFallback?: boolean | undefined
   /** In [0, 1). */
   readonly random: number
 }
@@ -57,7 +59,7 @@ const rotate: Step = { kind: 'rotate' }
 export function nextStep(situation: Situation): Step {
   const { call, error, settings, retries, freshKeys, budgetLeft } = situation
   const what = failureClass(error)
-  if (endsTheCall(what, error) || situation.timeLeftMs === 0) return stop
+  if (endsTheCall(what, situation) || situation.timeLeftMs === 0) return stop
   if (!canBeSentAgain(call)) return stop
   const mayRetry = retries < settings.maxRetries && budgetLeft
   switch (what) {
@@ -90,9 +92,10 @@ export function nextStep(situation: Situation): Step {
 }
 
 /** Failures after which no other candidate is asked: the request is wrong, or nobody waits any more. */
-function endsTheCall(what: FailureClass, error: GatewayError): boolean {
+function endsTheCall(what: FailureClass, { error, isFallback = false }: Situation): boolean {
   if (what === 'cancelled' || error.kind === 'shutting_down') return true
-  return what === 'caller' && error.upstream === undefined
+  // What cannot be said in the dialect of a fallback is for that reason not wrong.
+  return what === 'caller' && error.upstream === undefined && !isFallback
 }
 
 /** A body that was forwarded while it arrived is gone. */

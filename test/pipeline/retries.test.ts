@@ -54,6 +54,20 @@ afterEach(async () => {
   second.clear()
 })
 
+/** Another gateway, for providers that the others have not. */
+async function startOwn(config: object) {
+  const own = await startGateway({ config })
+  return {
+    ask: (body: object) =>
+      fetch(`${own.url}/openai/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'openai/echo', ...CHAT, ...body }),
+      }),
+    [Symbol.asyncDispose]: () => own.stop(),
+  }
+}
+
 async function ask(body: object, headers: Record<string, string> = {}) {
   const response = await fetch(`${gateway.url}/openai/v1/chat/completions`, {
     method: 'POST',
@@ -171,6 +185,28 @@ describe('fallbacks', () => {
     second.reply(refusal(403, 'permission_denied'))
     const { status, text } = await ask({ fallbacks: ['groq/echo', 'mistral/echo'] })
     expect([status, JSON.parse(text).error.code]).toEqual([404, 'model_not_found'])
+  })
+
+  test('that cannot say the request in their dialect are no reason to call it wrong', async () => {
+    const messages = [{ role: 'user', content: [{ type: 'brand_new', brand_new: 1 }] }]
+    const config = {
+      providers: {
+        openai: { keys: [{ value: 'k' }], network_config: { base_url: first.url } },
+        anthropic: { keys: [{ value: 'a' }], network_config: { base_url: second.url } },
+        groq: { keys: [{ value: 'g' }], network_config: { base_url: second.url } },
+      },
+    }
+    await using own = await startOwn(config)
+    first.reply(overloaded)
+    const served = await own.ask({ messages, fallbacks: ['anthropic/claude', 'groq/echo'] })
+    expect([served.status, served.headers.get('x-bifrost-fallback-index')]).toEqual([200, '2'])
+    first.reply(overloaded)
+    const failed = await own.ask({ messages, fallbacks: ['anthropic/claude'] })
+    expect(failed.status).toBe(503)
+    expect(await failed.json()).toMatchObject({ error: { code: 'overloaded' } })
+    // Asked for by name, it says itself what is wrong.
+    const asked = await own.ask({ model: 'anthropic/claude', messages, fallbacks: ['groq/echo'] })
+    expect([asked.status, await asked.text()]).toEqual([400, expect.stringContaining('brand_new')])
   })
 
   test('may be objects, of a provider, a model, or both', async () => {
@@ -316,6 +352,8 @@ describe('what comes after a failure', () => {
     expect(step('client_closed')).toBe('stop')
     expect(step('shutting_down')).toBe('stop')
     expect(step('invalid_request')).toBe('stop')
+    expect(step('invalid_request', { isFallback: true })).toBe('next')
+    expect(step('client_closed', { isFallback: true })).toBe('stop')
   })
 
   test('is no retry when they are used up or the budget is', () => {
