@@ -84,7 +84,7 @@ export class EventRelay {
 
   /**
    * Resolves with the first event; where only the provider's headers have told that events will come, also when the
-   * caller's have been held for long enough. Throws `GatewayError` when the stream failed before its first event.
+   * caller's have been held for long enough. Throws `GatewayError` when the stream failed or ended before.
    */
   async open(): Promise<void> {
     // Not every body fails when its request is aborted; a cancelled one always ends.
@@ -240,8 +240,8 @@ export class EventRelay {
         if (this.#framing === 'responses') this.#finish()
         return
       case 'done':
-        if (this.#framing === 'responses') {
-          this.#fail(this.#truncated('without a terminal event'))
+        if (this.#framing === 'responses' || (!this.#opened && !this.#usage)) {
+          this.#fail(this.#truncated('before its answer was complete'))
           return
         }
         this.#opened = true

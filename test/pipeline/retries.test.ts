@@ -132,6 +132,18 @@ describe('the same provider', () => {
     expect(first.requests).toHaveLength(2)
   })
 
+  test('is tried again when its stream is nothing but its end, and goes on to a fallback', async () => {
+    first.reply({ sse: ['[DONE]'] })
+    const again = await ask({ stream: true })
+    expect([again.status, first.requests.length]).toEqual([200, 2])
+    expect(again.text).toContain('chat.completion.chunk')
+    const empty = { sse: ['[DONE]'] }
+    first.reply([empty, empty, empty])
+    const moved = await ask({ stream: true, fallbacks: ['groq/echo'] })
+    expect([moved.status, moved.headers.get('x-bifrost-provider')]).toEqual([200, 'groq'])
+    expect(moved.text).toContain('chat.completion.chunk')
+  })
+
   test('is not tried again once something of its stream has reached the caller', async () => {
     const chunk =
       '{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"A"},"finish_reason":null}]}'

@@ -179,6 +179,17 @@ describe('with the default settings', () => {
     expect(headers.get('content-type')).toBe('application/json')
   })
 
+  test('an end before any event is an HTTP status, too', async () => {
+    rig.upstream.reply({ sse: ['[DONE]'] })
+    const { status, error } = await failure(await rig.chat())
+    expect([status, error.code]).toEqual([502, 'upstream_truncated'])
+  })
+
+  test('a stream that only says what was used has no words, and is none the worse for it', async () => {
+    rig.upstream.reply({ sse: [usageChunk, '[DONE]'] })
+    expect((await strictStream(await rig.chat())).text).toBe('data: [DONE]\n\n')
+  })
+
   test('an error mid-stream makes the official SDK raise, with message and code', async () => {
     rig.upstream.reply({
       sse: [
