@@ -1,6 +1,7 @@
 import { Secret } from '#lib/secret.ts'
 
 import type { Context } from './context.ts'
+import { beginsWithDay } from './day.ts'
 import { isHeaderValue } from './headers.ts'
 import { idFromName } from './keys.ts'
 import { modelList } from './model-list.ts'
@@ -216,7 +217,7 @@ function momentIn(
   if (written === undefined || written === null) return undefined
   const isMoment = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d)$/
   const ms = isMoment.test(written) ? Date.parse(written) : Number.NaN
-  if (Number.isNaN(ms)) {
+  if (Number.isNaN(ms) || !beginsWithDay(written)) {
     report.problem(pointer, 'must be a moment with its time zone, such as 2027-01-31T00:00:00Z')
     return undefined
   }

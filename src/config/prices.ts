@@ -1,3 +1,4 @@
+import { beginsWithDay } from './day.ts'
 import { below } from './problem.ts'
 import type { Report } from './problem.ts'
 import { isRecord } from './record.ts'
@@ -73,11 +74,7 @@ function pattern(written: string): Pick<PriceOverride, 'model' | 'isPrefix'> {
 function moment(text: string | undefined, pointer: string, report: Report): number | undefined {
   if (text === undefined) return undefined
   const ms = Date.parse(text)
-  // The engine takes the 30th of February for a day in March.
-  const day = text.slice(0, 10)
-  const midnight = Date.parse(`${day}T00:00:00Z`)
-  const isDay = Number.isFinite(midnight) && new Date(midnight).toISOString().startsWith(day)
-  if (Number.isFinite(ms) && isDay) return ms
+  if (Number.isFinite(ms) && beginsWithDay(text)) return ms
   report.problem(pointer, 'is no date')
   return undefined
 }

@@ -183,6 +183,13 @@ group('what is wrong is said where it stands', () => {
       ],
     ],
     [
+      'a day that no month has',
+      { virtual_keys: [{ name: 'one', value, expires_at: '2027-02-30T00:00:00Z' }] },
+      [
+        '/governance/virtual_keys/0/expires_at must be a moment with its time zone, such as 2027-01-31T00:00:00Z',
+      ],
+    ],
+    [
       'no value, an empty one, and one that no header can carry',
       {
         virtual_keys: [
