@@ -57,7 +57,7 @@ function errorsIn(value: unknown, schema: TSchema = ConfigFile): ValueError[] {
     for (const error of errors) {
       if (seen.has(error.path)) continue
       seen.add(error.path)
-      const branch = objectBranch(error)
+      const branch = objectBranch(error) ?? limitBranch(error)
       if (branch) collect(branch)
       else found.push(error)
     }
@@ -88,6 +88,16 @@ function objectBranch(error: ValueError): Iterable<ValueError> | undefined {
   if (error.type !== ValueErrorType.Union || kindOf(error.value) !== 'object') return undefined
   const index = variants(error.schema).findIndex(({ type }) => type === 'object')
   return error.errors[index]
+}
+
+/** What is of a right type and only too small or too long for it is told so, and not that its type is wrong. */
+function limitBranch(error: ValueError): readonly ValueError[] | undefined {
+  if (error.type !== ValueErrorType.Union) return undefined
+  for (const errors of error.errors) {
+    const [first] = errors
+    if (first && first.path === error.path && limits.has(first.type)) return [first]
+  }
+  return undefined
 }
 
 function explain({ type, path, schema, value }: ValueError): string {

@@ -98,6 +98,13 @@ const groups: Readonly<Record<string, readonly Case[]>> = {
       'at least 0',
     ],
     [network('"retry_backoff_initial": "soon"'), 3, `${inNetwork}/retry_backoff_initial`, '500ms'],
+    [network('"retry_backoff_initial": -5'), 3, `${inNetwork}/retry_backoff_initial`, 'at least'],
+    [
+      '{ "governance": { "virtual_keys": [{ "name": "v", "value": "sk-bf-v", "provider_configs": [{\n"provider": "openai",\n"weight": -1 }] }] } }',
+      3,
+      '/governance/virtual_keys/0/provider_configs/0/weight',
+      'must be at least 0',
+    ],
     ['{ "providers": {\n"a\\nb": 5 } }', 2, '/providers/a\nb', 'expected an object, got number'],
     [network('"extra_headers": { "x":', '1 }'), 4, `${inNetwork}/extra_headers/x`, 'got number'],
     [
