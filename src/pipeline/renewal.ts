@@ -4,14 +4,19 @@ import { Secret } from '#lib/secret.ts'
 import type { Services } from './services.ts'
 
 // What outlives a configuration is told of the next one: limits that others wait for, and names behind which there is
-// another provider or another key now.
+// another provider, another key or another policy now.
 
 /** Call when `next` has taken the place of `previous`. */
 export function renew(
   next: Snapshot,
   previous: Snapshot,
-  { gates, health }: Pick<Services, 'gates' | 'health'>,
+  { gates, health, tripped }: Pick<Services, 'gates' | 'health' | 'tripped'>,
 ): void {
+  const policies = byName(next)
+  const policiesBefore = byName(previous)
+  for (const name of tripped?.keys() ?? []) {
+    if (policies.get(name) !== policiesBefore.get(name)) tripped!.delete(name)
+  }
   for (const settings of next.providers.values()) {
     gates.resize(settings)
     const { name, keys } = settings
@@ -27,6 +32,11 @@ export function renew(
       if (!old || accountOf(old) !== accountOf(key)) health.forget(name, key.id)
     }
   }
+}
+
+/** What each policy says. */
+function byName({ routing }: Snapshot): ReadonlyMap<string, string> {
+  return new Map(routing.policies.map((policy) => [policy.name, textOf(policy)]))
 }
 
 /** How a provider is reached: an address that was mended, or a timer that was too short, deserves another look. */

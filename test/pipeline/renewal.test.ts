@@ -22,8 +22,8 @@ async function upstream(): Promise<Upstream> {
 interface Following {
   readonly gateway: TestGateway
   /** Writes another configuration, and resolves when it is in force. */
-  become(config: object): Promise<void>
-  ask(more?: object): Promise<Response>
+  readonly become: (config: object) => Promise<void>
+  readonly ask: (more?: object) => Promise<Response>
 }
 
 async function following(config: object): Promise<Following> {
@@ -196,6 +196,35 @@ test('a provider whose breaker is open is asked again once it is somewhere else'
   const response = await ask()
   expect(response.headers.get('x-bifrost-provider')).toBe('openai')
   expect(mended.requests).toHaveLength(1)
+})
+
+const busy = {
+  name: 'busy',
+  primary_provider: 'openai',
+  fallback_provider: 'groq',
+  condition: { signals: [{ source: 'response_header', header_name: 'x-busy' }] },
+}
+
+test('a policy holds on as it was written when its sign was seen, and not as another one', async () => {
+  const [primary, other] = [await upstream(), await upstream()]
+  const groq = { keys: [{ name: 'g', value: 'gsk' }], network_config: { base_url: other.url } }
+  const steered = (cooldown: string) => ({
+    providers: { ...openai(primary, {}).providers, groq },
+    circuit_breaker_config: { policies: [{ ...busy, default_cooldown: cooldown }] },
+  })
+  const { become, ask } = await following(steered('1h'))
+  const served = async () => {
+    const response = await ask()
+    await response.text()
+    return response.headers.get('x-bifrost-provider')
+  }
+  primary.reply({ ...answer, headers: { 'x-busy': 'yes' } })
+  expect(await served()).toBe('openai')
+  expect(await served()).toBe('groq')
+  await become({ ...steered('1h'), client: { drop_excess_requests: true } })
+  expect(await served()).toBe('groq')
+  await become(steered('1s'))
+  expect(await served()).toBe('openai')
 })
 
 /** Resolves when so many calls wait for the provider. */
