@@ -21,6 +21,7 @@ import { readingsOf } from '#metrics/more.ts'
 import { warmCheckers } from '#openai/check.ts'
 import { createAgents } from '#pipeline/agents.ts'
 import type { CallSink } from '#pipeline/books.ts'
+import { createCleaner } from '#pipeline/cleaner.ts'
 import { bookedCost } from '#pipeline/costs.ts'
 import { createCredentials } from '#pipeline/credentials.ts'
 import { createGates } from '#pipeline/gates.ts'
@@ -169,6 +170,7 @@ export function startApp(options: AppOptions): StartResult {
       logs,
       log,
     })
+  const cleaner = createCleaner(() => live.current())
   const metrics = createMetrics(() => live.current())
   const tracing = createTracing(() => live.current(), log)
   const lifecycle: Lifecycle = { draining: false }
@@ -178,7 +180,7 @@ export function startApp(options: AppOptions): StartResult {
       ...createServices(responses, log, () => live.current(), [
         metrics.calls,
         tracing,
-        ...(logs ? [createJournal(logs, () => live.current().logs)] : []),
+        ...(logs ? [createJournal(logs, () => live.current().logs, cleaner)] : []),
       ]),
       outgoing: tracing,
       addressOf: (origin) => (origin instanceof Request ? server?.peer(origin) : undefined),
@@ -205,7 +207,7 @@ export function startApp(options: AppOptions): StartResult {
         appOf: agents.appOf,
         logs,
       }),
-    refusals: logs && createRefusals(logs, () => live.current().logs),
+    refusals: logs && createRefusals(logs, () => live.current().logs, cleaner),
     snapshot: () => live.current(),
     metrics,
     patient: (request) => server?.patient(request),

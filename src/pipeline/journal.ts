@@ -16,14 +16,21 @@ import type { FailureClass } from './failure.ts'
 // What the log keeps of a settled call. Runs on the request path, so it only picks; texts are cleaned, put together
 // and packed where the log is written.
 
+/** Gives what takes the configured secrets and these of a call out of a text. */
+export type Cleaner = (own: readonly string[]) => (text: string) => string
+
 /** A sink that turns records into rows, for as long as the configuration wants a log. */
-export function createJournal(logs: LogStore, settings: () => LogSettings): CallSink {
+export function createJournal(
+  logs: LogStore,
+  settings: () => LogSettings,
+  cleaner: Cleaner,
+): CallSink {
   return {
     get isListening() {
       return settings().enabled
     },
     wantsContent: (call) => settings().enabled && keepsContent(call, settings()),
-    settled: (record) => logs.add(rowOf(record, settings())),
+    settled: (record) => logs.add(rowOf(record, settings(), cleaner)),
   }
 }
 
@@ -45,11 +52,42 @@ export function limitsOf({ maxAgeMs, maxBytes, maxBodyChars }: LogSettings): Log
 /** More than is kept is handed on, so that a key across the cut is still found whole. */
 const marginChars = 8192
 
-function rowOf(record: CallRecord, settings: LogSettings): LogRow {
+/** The beginning of a text. */
+export type Cut = (text: string, maxChars: number) => string
+
+/**
+ * Cuts texts that are written as they are cut here: of a key across the cut nobody would find the rest, so that secrets go
+ * first. Only of texts that are too long, which are few.
+ */
+export function cutter(cleaner: Cleaner, secrets: readonly string[]): Cut {
+  return (text, maxChars) =>
+    text.length <= maxChars
+      ? text
+      : cleaner(secrets)(text.slice(0, maxChars + marginChars)).slice(0, maxChars)
+}
+
+/** What a caller says of a session and of itself, as far as it is kept. */
+export function saidOf(
+  headers: Readonly<Record<string, string>>,
+  cut: Cut,
+): { readonly sessionId: string | undefined; readonly userAgent: string | undefined } {
+  const sessionId = headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id']
+  const userAgent = headers['user-agent']
+  return {
+    sessionId: sessionId === undefined ? undefined : cut(sessionId, 255),
+    userAgent: userAgent === undefined ? undefined : cut(userAgent, 300),
+  }
+}
+
+function rowOf(record: CallRecord, settings: LogSettings, cleaner: Cleaner): LogRow {
   const { call, usage, error, owner, rule } = record
   const { headers } = call
   const withContent = keepsContent(call, settings)
   const maxChars = settings.maxBodyChars + marginChars
+  const { directKey, virtualKey } = call.caller
+  const secrets = secretsIn(headers, directKey, record.credential, virtualKey)
+  const cut = cutter(cleaner, secrets)
+  const { sessionId, userAgent } = saidOf(headers, cut)
   return {
     id: call.id,
     atMs: Math.round(record.arrivedAtMs),
@@ -74,8 +112,8 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     ruleName: rule?.name,
     engines: enginesOf(record),
     cacheHitType: undefined,
-    sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
-    userAgent: headers['user-agent']?.slice(0, 300),
+    sessionId,
+    userAgent,
     latencyMs: round(record.totalMs),
     queuedMs: round(record.queuedMs),
     upstreamMs: round(record.upstreamMs),
@@ -89,15 +127,15 @@ function rowOf(record: CallRecord, settings: LogSettings): LogRow {
     retries: record.retries,
     attempts: record.attempts,
     usage: usage && particularsOf(usage, call),
-    error: error && JSON.stringify(errorDetails(error, record.errorClass)),
+    error: error && JSON.stringify(errorDetails(error, record.errorClass, cut)),
     trail: record.failed.length === 0 ? undefined : JSON.stringify(record.failed.map(tryOf)),
     dropped: record.dropped.length === 0 ? undefined : JSON.stringify(record.dropped),
-    metadata: metadataOf(headers, settings.headers),
+    metadata: metadataOf(headers, settings.headers, cut),
     trace: traceOf(call, record.keyName),
     asked: withContent ? askedIn(call) : undefined,
     request: withContent ? requestOf(call.body, maxChars) : undefined,
     answer: withContent ? answerOf(record, maxChars) : undefined,
-    secrets: secretsIn(headers, call.caller.directKey, record.credential, call.caller.virtualKey),
+    secrets,
   }
 }
 
@@ -122,7 +160,7 @@ export function enginesOf({ owner, rule }: Pick<CallRecord, 'owner' | 'rule'>): 
 }
 
 /** More than is indexed of it is not handed over. */
-const maxAskedChars = 8192
+const maxAskedChars = 8192 + marginChars
 
 /** What the user said last: parsed already here, and not where the log is written. */
 function askedIn({ body }: Call): string | undefined {
@@ -131,19 +169,19 @@ function askedIn({ body }: Call): string | undefined {
 
 function requestOf(body: Body, maxChars: number): string | undefined {
   const text = body.kind === 'json' ? body.text : describeBody(body, maxChars)
-  return text && cut(text, maxChars)
+  return text && beginning(text, maxChars)
 }
 
 function answerOf(record: CallRecord, maxChars: number): LogRow['answer'] {
   const { answer, answerType, answerLength } = record
   if (answerType !== undefined && typeof answer !== 'string') {
     if (isEventStream(answerType)) return answer
-    return cut(describeBytes(answerType, answerLength, answer, maxChars), maxChars)
+    return beginning(describeBytes(answerType, answerLength, answer, maxChars), maxChars)
   }
-  return typeof answer === 'string' ? cut(answer, maxChars) : answer
+  return typeof answer === 'string' ? beginning(answer, maxChars) : answer
 }
 
-function cut(text: string, maxChars: number): string {
+function beginning(text: string, maxChars: number): string {
   return text.length > maxChars ? text.slice(0, maxChars) : text
 }
 
@@ -209,9 +247,10 @@ function usageOf(usage: Usage, tier: string | undefined): Record<string, unknown
 export function errorDetails(
   error: GatewayError,
   errorClass: FailureClass | undefined,
+  cut: Cut,
 ): Record<string, unknown> {
   return {
-    message: (error.upstream?.message ?? error.message).slice(0, 4000),
+    message: cut(error.upstream?.message ?? error.message, 4000),
     type: error.type,
     code: error.code,
     kind: error.kind,
@@ -247,13 +286,14 @@ const credentialValue = /^\s*(Bearer|Basic)\s+\S.*/i
 export function metadataOf(
   headers: Readonly<Record<string, string>>,
   wanted: readonly string[],
+  cut: Cut,
 ): string | undefined {
   let found: Record<string, string> | undefined
   let count = 0
   const keep = (name: string, value: string): void => {
     if (neverKept.test(name) || name === '__proto__' || count++ >= maxMetadata) return
     found ??= {}
-    found[name] = value.replace(credentialValue, '$1 [redacted]').slice(0, maxValueChars)
+    found[name] = cut(value.replace(credentialValue, '$1 [redacted]'), maxValueChars)
   }
   for (const name of wanted) {
     const value = headers[name]

@@ -6,7 +6,8 @@ import type { LogRow } from '#store/logs-schema.ts'
 import type { LogStore } from '#store/logs.ts'
 
 import { failureClass } from './failure.ts'
-import { errorDetails, metadataOf, secretsIn } from './journal.ts'
+import { cutter, errorDetails, metadataOf, saidOf, secretsIn } from './journal.ts'
+import type { Cleaner } from './journal.ts'
 
 // Requests that were refused before they became calls: bodies that are no JSON, models nobody can read, routes that are
 // not there, callers who may not. They leave a row each, without what was said, for as long as they are few. A flood of
@@ -45,6 +46,7 @@ const maxModelChars = 200
 export function createRefusals(
   logs: Pick<LogStore, 'add'>,
   settings: () => LogSettings,
+  cleaner: Cleaner,
   now: () => number = () => performance.now(),
 ): Refusals {
   const all = createAllowance(burstOfAll, perMinuteOfAll, now())
@@ -67,7 +69,8 @@ export function createRefusals(
       }
       const { omitted: before } = own
       own.omitted = 0
-      logs.add(rowOf(refusal, wanted, before, now()))
+      const noted = { wanted, cleaner, omittedBefore: before, now: now() }
+      logs.add(rowOf(refusal, noted))
     },
     get omitted() {
       return omitted
@@ -97,15 +100,23 @@ function take(allowance: Allowance, now: number): boolean {
   return true
 }
 
+interface Noted {
+  /** Headers that the configuration wants. */
+  readonly wanted: readonly string[]
+  readonly cleaner: Cleaner
+  readonly omittedBefore: number
+  readonly now: number
+}
+
 function rowOf(
   { id, requestType, error, headers, startedAt, model, owner }: Refusal,
-  wanted: readonly string[],
-  omittedBefore: number,
-  now: number,
+  { wanted, cleaner, omittedBefore, now }: Noted,
 ): LogRow {
+  const secrets = secretsIn(headers)
+  const cut = cutter(cleaner, secrets)
   const stream = requestType.endsWith('_stream')
   const details = {
-    ...errorDetails(error, failureClass(error)),
+    ...errorDetails(error, failureClass(error), cut),
     // What no row was made of is at least told with the next one.
     ...(omittedBefore > 0 && { omitted_before: omittedBefore }),
   }
@@ -117,7 +128,7 @@ function rowOf(
     status: 'error',
     statusCode: error.status,
     provider: '',
-    model: model?.slice(0, maxModelChars),
+    model: model === undefined ? undefined : cut(model, maxModelChars),
     modelUsed: undefined,
     keyId: undefined,
     keyName: undefined,
@@ -127,8 +138,7 @@ function rowOf(
     teamName: owner?.teamName,
     customerId: owner?.customerId,
     customerName: owner?.customerName,
-    sessionId: (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255),
-    userAgent: headers['user-agent']?.slice(0, 300),
+    ...saidOf(headers, cut),
     latencyMs: now - startedAt,
     queuedMs: 0,
     upstreamMs: 0,
@@ -145,10 +155,10 @@ function rowOf(
     error: JSON.stringify(details),
     trail: undefined,
     dropped: undefined,
-    metadata: metadataOf(headers, wanted),
+    metadata: metadataOf(headers, wanted, cut),
     trace: undefined,
     request: undefined,
     answer: undefined,
-    secrets: secretsIn(headers),
+    secrets,
   }
 }

@@ -3,13 +3,13 @@ import { epochMs } from '#lib/clock.ts'
 import type { AppOf } from '#store/logs-apps.ts'
 import { listed } from '#store/logs-row.ts'
 import type { StoredRow } from '#store/logs-row.ts'
-import { secretsOf } from '#store/logs-secrets.ts'
-import type { Secrets } from '#store/logs-secrets.ts'
 import type { LogStore } from '#store/logs.ts'
 
+import { createCleaner } from './cleaner.ts'
 import { createFollowing } from './follow.ts'
 import type { Following } from './follow.ts'
-import { enginesOf, metadataOf, secretsIn, secretsOfConfig } from './journal.ts'
+import { cutter, enginesOf, metadataOf, saidOf, secretsIn } from './journal.ts'
+import type { Cut } from './journal.ts'
 import type { OpenCall, Recorder } from './record.ts'
 
 // The calls under way as rows of the log, put together when somebody looks and never before.
@@ -39,20 +39,11 @@ export interface UnderwayOptions {
 }
 
 export function createUnderway({ recorder, snapshot, appOf, logs }: UnderwayOptions): Underway {
-  const configured = new WeakMap<Snapshot, Secrets>()
-  const secretsOfFile = (): Secrets => {
-    const current = snapshot()
-    let known = configured.get(current)
-    if (!known) configured.set(current, (known = secretsOf(secretsOfConfig(current))))
-    return known
-  }
+  const cleaner = createCleaner(snapshot)
 
-  function cleanerOf({ call, books }: OpenCall): (text: string) => string {
-    const { directKey, virtualKey } = call.caller
-    const own = secretsIn(call.headers, directKey, books.credential, virtualKey)
-    const ofCall = secretsOf(own)
-    const ofFile = secretsOfFile()
-    return (text) => ofFile.clean(ofCall.clean(text)).toWellFormed()
+  function cleanerOf(open: OpenCall): (text: string) => string {
+    const clean = cleaner(secretsOfCall(open))
+    return (text) => clean(text).toWellFormed()
   }
 
   const calls: Underway['calls'] = () =>
@@ -62,23 +53,30 @@ export function createUnderway({ recorder, snapshot, appOf, logs }: UnderwayOpti
         key: open,
         id: open.call.id,
         row() {
-          const agent = open.call.headers['user-agent']?.slice(0, 300)
+          const cut = cutter(cleaner, secretsOfCall(open))
+          const agent = saidOf(open.call.headers, cut).userAgent
           // Of a text without secrets, half of which would not be recognised.
           const app = agent === undefined ? undefined : appOf(cleanerOf(open)(agent))
-          return rowOf(open, agent, app, snapshot().logs.headers)
+          return rowOf(open, app, snapshot().logs.headers, cut)
         },
         text: (row) => cleanerOf(open)(JSON.stringify({ ...listed(row), inc_number: null })),
       }))
   return { calls, following: createFollowing(logs, calls) }
 }
 
+function secretsOfCall({ call, books }: OpenCall): readonly string[] {
+  const { directKey, virtualKey } = call.caller
+  return secretsIn(call.headers, directKey, books.credential, virtualKey)
+}
+
 function rowOf(
   { call, books }: OpenCall,
-  agent: string | undefined,
   app: string | undefined,
   wanted: readonly string[],
+  cut: Cut,
 ): StoredRow {
   const { headers, startedAt } = call
+  const { sessionId, userAgent } = saidOf(headers, cut)
   const { rule, firstTokenAt } = books
   const { owner } = call.caller
   return {
@@ -107,9 +105,8 @@ function rowOf(
     routing_engines: enginesOf({ owner, rule }) ?? null,
     cache_hit_type: null,
     app: app ?? null,
-    session_id:
-      (headers['x-bf-parent-request-id'] ?? headers['x-bf-session-id'])?.slice(0, 255) ?? null,
-    user_agent: agent ?? null,
+    session_id: sessionId ?? null,
+    user_agent: userAgent ?? null,
     // So far.
     latency_ms: performance.now() - startedAt,
     queued_ms: books.queuedMs,
@@ -126,6 +123,6 @@ function rowOf(
     stop_reason: null,
     summary: null,
     error: null,
-    metadata: metadataOf(headers, wanted) ?? null,
+    metadata: metadataOf(headers, wanted, cut) ?? null,
   }
 }

@@ -9,6 +9,8 @@ import type { LogRow } from './logs-schema.ts'
 /** Of the memory for texts. More is there for one batch. */
 const usualTextBytes = 3 * 1024 * 1024
 const bytesOfUnit = 3
+/** What is found by its beginning is cut later, when keys are out of it: by half of one nobody is to be found. */
+const marginChars = 2048
 
 /** What is said in a row, in UTF-16 units, or bytes. */
 export function charsOf({ request, answer }: LogRow): number {
@@ -130,7 +132,8 @@ export class Batch {
     this.#text(row.metadata)
     this.#text(row.trace)
     const { asked } = row
-    this.#text(asked && asked.length > this.maxAsked ? asked.slice(0, this.maxAsked) : asked)
+    const maxAsked = this.maxAsked + marginChars
+    this.#text(asked && asked.length > maxAsked ? asked.slice(0, maxAsked) : asked)
     this.#text(row.request)
     const { answer } = row
     this.#text(answer instanceof Uint8Array ? undefined : answer)

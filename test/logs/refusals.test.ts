@@ -246,7 +246,12 @@ describe('a flood of refusals', () => {
   const flood = (): Flood => {
     const rows: LogRow[] = []
     let now = 0
-    const refusals = createRefusals({ add: (row) => void rows.push(row) }, settings, () => now)
+    const refusals = createRefusals(
+      { add: (row) => void rows.push(row) },
+      settings,
+      () => (text) => text,
+      () => now,
+    )
     return {
       rows,
       refuse(code, at) {

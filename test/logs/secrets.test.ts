@@ -146,6 +146,38 @@ test('a key in the name of a model is in no try that failed either', async () =>
   expect(JSON.stringify(row)).not.toMatch(CANARY)
 })
 
+test('of a key that lies across a cut, no part is in a row or among its words', async () => {
+  await using rig = await logRig({ client: { logging_headers: ['x-note'] } })
+  const across = (at: number, filling = 'a '): string =>
+    `${filling.repeat(at).slice(0, at - 22)}${KEY}${' and more'.repeat(9)}`
+  rig.upstream.reply([
+    { status: 400, json: { error: { message: across(4000), type: 'invalid_request_error' } } },
+  ])
+  await rig.chat(
+    { messages: [{ role: 'user', content: across(8192) }] },
+    { 'user-agent': across(300), 'x-bf-session-id': across(255, 'b'), 'x-note': across(1000) },
+  )
+  // Refused at the door.
+  await rig.chat(
+    { model: across(200, 'm') },
+    { 'user-agent': across(300, 'c '), 'x-bf-lh-note': across(1000) },
+  )
+  const { logs } = await rig.get('/api/logs')
+  expect(logs).toHaveLength(2)
+  const shown = [
+    JSON.stringify(logs),
+    JSON.stringify((await rig.sql('SELECT * FROM logs JOIN details USING (n)')).body),
+    JSON.stringify(await rig.get('/api/logs/filterdata')),
+  ]
+  for (const text of shown) {
+    expect(text).not.toMatch(CANARY)
+    expect(text).not.toContain(KEY.slice(0, 12))
+  }
+  expect(numbersWith(rig.dbPath, 'canary')).toEqual([])
+  expect(logs[1].user_agent).toHaveLength(300)
+  expect(logs[1].error_details.message).toHaveLength(4000)
+})
+
 test('a key whose characters JSON has as numbers is told by no row, whatever it is read as', async () => {
   await using rig = await logRig()
   const numbered = KEY.replaceAll('-', '\\u002d')

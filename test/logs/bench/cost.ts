@@ -119,7 +119,11 @@ const quiet = (): undefined => undefined
 const log = { level: 'info', info: quiet, warn: quiet, error: quiet, debug: quiet }
 const store = createLogStore({ path: join(dir, 'logs.db'), limits: settings, log })
 store.setSecrets(Array.from({ length: 10 }, (_, i) => `sk-configured-canary-${i}-0123456789`))
-const journal = createJournal(store, () => settings)
+const journal = createJournal(
+  store,
+  () => settings,
+  () => (said: string) => said,
+)
 
 /** CPU microseconds per call: on the thread that serves, handing over included where it can be told apart, and in all. */
 async function round(count: number): Promise<{ serving: number; all: number }> {
