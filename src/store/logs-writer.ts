@@ -62,8 +62,8 @@ const slicesPerShrinking = 16
 const looseShare = 0.2
 /** Rows that stand behind younger ones wait for these, unless they are older by so much. */
 const disorderMs = 3_600_000
-/** Of the rows that were tidied away, so many are remembered for those that come. */
-const maxRoom = 10_000
+/** Of what was tidied away, so many bytes are remembered for the rows that come. */
+const maxRoom = 16 * 1024 * 1024
 /** A batch of so many is urgent: whoever lets others go first gets little of a core that is always wanted. */
 const manyRows = 500
 /** After room was made there is some left, so that it need not be made for every batch. */
@@ -74,6 +74,11 @@ const usualShare = roomFactor * 0.9
 const mostBytesOfRow = 8192
 /** In UTF-8, and once more as words. */
 const mostBytesOfChar = 6
+
+interface Tidied {
+  readonly hasMore: boolean
+  readonly freed: number
+}
 
 const never = (): void => undefined
 
@@ -100,7 +105,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   const known = new Map<string, Secrets>()
   let slicesSince = 0
   let isBehind = false
-  /** Rows that were tidied away, and no others written in their place. */
+  /** Bytes that came free in the file, and nothing was written in their place. */
   let room = 0
   /** Bytes that can be written before it has to be looked whether that is too much. */
   let slack = 0
@@ -157,7 +162,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     return found
   }
 
-  function tidy(pauses: () => void): boolean {
+  /** Removes one slice; whether there may be more, and how many bytes came free in the file. */
+  function tidy(pauses: () => void): Tidied {
     const sqlite = ready()
     const size = sizeOf(sqlite, path)
     const excess = size.used - limits.maxBytes * usualShare
@@ -193,7 +199,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     }
     const hasStale = sqlite.query('SELECT 1 FROM stale LIMIT 1').get() !== null
     if (hasStale) sqlite.transaction(() => refreshCosts(sqlite, segmentsInSlice)).immediate()
-    return doomed > 0 && (isLarge || doomed === rowsInSlice)
+    const hasMore = doomed > 0 && (isLarge || doomed === rowsInSlice)
+    return { hasMore, freed: Math.max(0, size.used - sizeOf(sqlite, path).used) }
   }
 
   /** In a transaction: rows that are not the oldest go, and their words, which must not come into the index later. */
@@ -222,10 +229,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     if (slack > 0) return
     const sqlite = ready()
     const { used } = sizeOf(sqlite, path)
-    const places = chars / bytesOfRow(sqlite, used)
-    const least = Math.max(count, places) * roomShare
+    const least = Math.max(count * bytesOfRow(sqlite, used), chars) * roomShare
     while (room < least) {
-      isBehind = tidy(pauses)
+      const { hasMore, freed } = tidy(pauses)
+      isBehind = hasMore
       if (!isBehind) {
         room = 0
         shrink()
@@ -233,7 +240,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         slack = Math.max(0, limits.maxBytes * usualShare - used - most)
         return
       }
-      room += rowsInSlice
+      // Of what lies in a block with younger rows nothing does, and large rows are fewer than a slice.
+      room += freed
     }
     // The rows take the place of those that went, so the file can shrink later as well.
     room -= least
@@ -327,8 +335,8 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       try {
         // Somebody has deleted it: what is written to it goes nowhere.
         if (open && !existsSync(path)) shut()
-        const hasMore = tidy(pause)
-        room = hasMore ? Math.min(maxRoom, room + rowsInSlice) : 0
+        const { hasMore, freed } = tidy(pause)
+        room = hasMore ? Math.min(maxRoom, room + freed) : 0
         isBehind &&= hasMore
         if (!hasMore || ++slicesSince >= slicesPerShrinking) {
           slicesSince = 0

@@ -146,6 +146,25 @@ test('the file never grows beyond its bound and a batch, and the newest rows are
   expect(isSound(own.path)).toBe(true)
 })
 
+test('large rows, a few at a time, make the room that they take and no more', () => {
+  const maxBytes = 8 * 1024 * 1024
+  using own = rig({ maxBytes, maxBodyChars: 1_000_000 })
+  const size = () => ['', '-wal'].reduce((sum, end) => sum + Bun.file(`${own.path}${end}`).size, 0)
+  let largest = 0
+  for (let i = 0; i < 60; i++) {
+    own.writer.write([row(`a${i}`, { request: noise(65_000), answer: noise(65_000) })], false)
+  }
+  for (let i = 0; i < 60; i++) {
+    const rows = [0, 1].map((n) =>
+      row(`b${i}-${n}`, { request: noise(60_000), answer: noise(60_000) }),
+    )
+    own.writer.write(rows, false)
+    largest = Math.max(largest, size())
+  }
+  expect(largest).toBeLessThan(maxBytes + 1.2 * 1024 * 1024)
+  expect(own.ids().length).toBeGreaterThan(40)
+})
+
 test('a file that somebody deletes is made anew', () => {
   using own = rig()
   own.writer.write([row('gone')], false)
