@@ -78,8 +78,11 @@ export function layAside(path: string, as: string): string {
   return aside
 }
 
-/** Bytes of the file with its journal, and those of them that are in use. */
-export function sizeOf(sqlite: Database, path: string): { file: number; used: number } {
+/** Bytes of the file with its journal, those of them that are in use, and those that can be given back. */
+export function sizeOf(
+  sqlite: Database,
+  path: string,
+): { readonly file: number; readonly used: number; readonly free: number } {
   const number = (pragma: string): number => {
     const row = sqlite.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get()
     return Object.values(row ?? {})[0] ?? 0
@@ -87,10 +90,8 @@ export function sizeOf(sqlite: Database, path: string): { file: number; used: nu
   const pageBytes = number('page_size')
   const pages = number('page_count')
   const wal = existsSync(`${path}-wal`) ? statSync(`${path}-wal`).size : 0
-  return {
-    file: pages * pageBytes + wal,
-    used: (pages - number('freelist_count')) * pageBytes,
-  }
+  const free = number('freelist_count') * pageBytes
+  return { file: pages * pageBytes + wal, used: pages * pageBytes - free, free }
 }
 
 function codeOf(thrown: unknown): string {

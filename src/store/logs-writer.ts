@@ -211,15 +211,20 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     removeRows(sqlite, numbers)
   }
 
-  /** Makes the file smaller. What is free in it is mostly left there, for the rows that come next. */
-  function shrink(): void {
+  /**
+   * Makes the file smaller. What is free in it is mostly left there, for the rows that come next. Returns whether there
+   * is more to give back.
+   */
+  function shrink(): boolean {
     const sqlite = ready()
     const size = sizeOf(sqlite, path)
     const isLarge = size.file > limits.maxBytes
-    if (!isLarge && size.file - size.used < size.file * looseShare) return
+    if (!isLarge && size.file - size.used < size.file * looseShare) return false
     sqlite.run(`PRAGMA incremental_vacuum(${pagesInSlice})`)
     // Pages given back leave the file only when the journal is written into it.
     if (isLarge) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
+    const left = sizeOf(sqlite, path)
+    return left.file > limits.maxBytes && left.free > 0
   }
 
   /** Makes room for what is written next. What else is too much goes later: somebody may wait for these rows. */
@@ -338,11 +343,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
         const { hasMore, freed } = tidy(pause)
         room = hasMore ? Math.min(maxRoom, room + freed) : 0
         isBehind &&= hasMore
-        if (!hasMore || ++slicesSince >= slicesPerShrinking) {
-          slicesSince = 0
-          shrink()
-        }
-        return hasMore
+        if (hasMore && ++slicesSince < slicesPerShrinking) return true
+        slicesSince = 0
+        const isLarge = shrink()
+        return hasMore || isLarge
       } catch (thrown) {
         failed(thrown)
         throw thrown

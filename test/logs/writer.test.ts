@@ -165,6 +165,19 @@ test('large rows, a few at a time, make the room that they take and no more', ()
   expect(own.ids().length).toBeGreaterThan(40)
 })
 
+test('when less may be kept, the file is as small as that once nothing is left to tidy', () => {
+  using own = rig({ maxBodyChars: 1_000_000 })
+  for (let i = 0; i < 20; i++) {
+    const rows = [0, 1, 2, 3, 4].map((n) => row(`${i}-${n}`, { request: noise(80_000) }))
+    own.writer.write(rows, false)
+  }
+  const maxBytes = 2 * 1024 * 1024
+  own.writer.setLimits({ ...wide, maxBytes })
+  while (own.writer.tidy());
+  expect(Bun.file(own.path).size).toBeLessThanOrEqual(maxBytes)
+  expect(own.ids().at(-1)).toBe('19-4')
+})
+
 test('a file that somebody deletes is made anew', () => {
   using own = rig()
   own.writer.write([row('gone')], false)
