@@ -15,7 +15,10 @@ export type Change =
       readonly costs: readonly (readonly [n: number, cost: number | null])[]
     }
 
-/** Makes a change in one transaction and returns how many rows it was. Throws what SQLite throws. */
+/**
+ * Makes a change in one transaction and returns how many rows it was. What is deleted stands in the journal as it was
+ * until that is emptied. Throws what SQLite throws.
+ */
 export function applyChange(sqlite: Database, change: Exclude<Change, { kind: 'index' }>): number {
   if (change.kind === 'cost') {
     const write = sqlite.query<unknown, [number | null, number]>(
@@ -33,15 +36,13 @@ export function applyChange(sqlite: Database, change: Exclude<Change, { kind: 'i
   // Whoever takes something out of the log wants it out of the file, too.
   sqlite.run('PRAGMA secure_delete = ON')
   try {
-    const count = sqlite
+    return sqlite
       .transaction(() => {
         const numbers = change.ids.flatMap((id) => find.all(id).map(({ n }) => n))
         removeRows(sqlite, numbers)
         return numbers.length
       })
       .immediate()
-    if (count > 0) sqlite.run('PRAGMA wal_checkpoint(TRUNCATE)')
-    return count
   } finally {
     sqlite.run('PRAGMA secure_delete = OFF')
   }

@@ -94,6 +94,30 @@ export function sizeOf(
   return { file: pages * pageBytes + wal, used: pages * pageBytes - free, free }
 }
 
+/** What one row takes, with all that belongs to it; on average, of what is in use. */
+export function bytesOfRow(sqlite: Database, used: number): number {
+  const { first, last } = sqlite
+    .query<{ first: number; last: number }, []>(
+      'SELECT (SELECT MIN(n) FROM calls) AS first, (SELECT MAX(n) FROM calls) AS last',
+    )
+    .get()!
+  return used / Math.max(1, last - first + 1)
+}
+
+/**
+ * Writes the journal into the file and leaves nothing of it. Waits for those who read it, unless it is not to be patient;
+ * false when somebody still does.
+ */
+export function emptyJournal(sqlite: Database, isPatient: boolean): boolean {
+  if (!isPatient) sqlite.run('PRAGMA busy_timeout = 0')
+  try {
+    const row = sqlite.query<{ busy: number }, []>('PRAGMA wal_checkpoint(TRUNCATE)').get()
+    return row?.busy === 0
+  } finally {
+    if (!isPatient) sqlite.run(`PRAGMA busy_timeout = ${busyMs}`)
+  }
+}
+
 function codeOf(thrown: unknown): string {
   const { code } = (thrown ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : ''

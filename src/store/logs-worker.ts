@@ -14,6 +14,8 @@ declare const self: Worker
 
 const tidyEveryMs = 60_000
 const pauseMs = 10
+/** Until it is tried again to leave nothing of what was deleted. */
+const tracesMs = 1000
 /** The part of a core that tidying takes when there is much to tidy. What has to make room for rows does not wait for it. */
 const tidyShare = 0.05
 
@@ -36,7 +38,10 @@ function tidy(): void {
   next = undefined
   try {
     const from = performance.now()
-    if (!writer?.tidy()) return
+    if (!writer?.tidy()) {
+      if (writer?.hasTraces) next = setTimeout(tidy, tracesMs)
+      return
+    }
     const tookMs = performance.now() - from
     next = setTimeout(tidy, Math.max(pauseMs, tookMs / tidyShare))
   } catch {
@@ -81,6 +86,7 @@ self.onmessage = ({ data }: MessageEvent<ToThread>): void => {
       try {
         const count = writer?.change(change) ?? 0
         say({ kind: 'changed', seq, count, failure: undefined })
+        if (writer?.hasTraces) next ??= setTimeout(tidy, tracesMs)
       } catch (thrown) {
         say({ kind: 'changed', seq, count: 0, failure: why(thrown) })
       }

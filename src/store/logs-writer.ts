@@ -7,7 +7,16 @@ import { createApps } from './logs-apps.ts'
 import { Batch } from './logs-batch.ts'
 import { applyChange } from './logs-change.ts'
 import type { Change } from './logs-change.ts'
-import { isDamage, isPassing, layAside, OldLayout, openLog, sizeOf } from './logs-file.ts'
+import {
+  bytesOfRow,
+  emptyJournal,
+  isDamage,
+  isPassing,
+  layAside,
+  OldLayout,
+  openLog,
+  sizeOf,
+} from './logs-file.ts'
 import { openInsertion } from './logs-insert.ts'
 import type { Insertion } from './logs-insert.ts'
 import { ParcelReader } from './logs-parcel.ts'
@@ -35,6 +44,8 @@ export interface LogWriter {
   tidy(): boolean
   /** Whether more is too old or too much than there was time for when rows were written last. */
   readonly isBehind: boolean
+  /** Whether what was deleted is still in the journal, because somebody reads that. Tidying tries again. */
+  readonly hasTraces: boolean
   /** Looks at the file itself, past all that is remembered of it; one that is damaged is moved aside. */
   inspect(): void
   close(): void
@@ -84,16 +95,6 @@ const never = (): void => undefined
 
 const oldest = `SELECT n, at_ms FROM calls ORDER BY n LIMIT ?1`
 
-/** What one row takes, with all that belongs to it; on average. */
-function bytesOfRow(sqlite: Database, used: number): number {
-  const { first, last } = sqlite
-    .query<{ first: number; last: number }, []>(
-      'SELECT (SELECT MIN(n) FROM calls) AS first, (SELECT MAX(n) FROM calls) AS last',
-    )
-    .get()!
-  return used / Math.max(1, last - first + 1)
-}
-
 export function createLogWriter(options: LogWriterOptions): LogWriter {
   const { path, onAside, now = Date.now, pause = never } = options
   let { limits } = options
@@ -105,6 +106,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
   const known = new Map<string, Secrets>()
   let slicesSince = 0
   let isBehind = false
+  let hasTraces = false
   /** Bytes that came free in the file, and nothing was written in their place. */
   let room = 0
   /** Bytes that can be written before it has to be looked whether that is too much. */
@@ -319,7 +321,12 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
           if (change.kind === 'index') return indexed
           forget()
         }
-        return applyChange(ready(), change)
+        const count = applyChange(ready(), change)
+        // Whoever reads for long is waited for once.
+        if (change.kind === 'delete' && count > 0) {
+          hasTraces = hasTraces || !emptyJournal(ready(), true)
+        }
+        return count
       } catch (thrown) {
         if (isDamage(thrown)) moveAside(thrown)
         throw thrown
@@ -340,6 +347,7 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
       try {
         // Somebody has deleted it: what is written to it goes nowhere.
         if (open && !existsSync(path)) shut()
+        hasTraces &&= !emptyJournal(ready(), false)
         const { hasMore, freed } = tidy(pause)
         room = hasMore ? Math.min(maxRoom, room + freed) : 0
         isBehind &&= hasMore
@@ -354,6 +362,9 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     },
     get isBehind() {
       return isBehind
+    },
+    get hasTraces() {
+      return hasTraces
     },
     inspect() {
       shut()

@@ -67,6 +67,25 @@ function noise(chars: number): string {
   )
 }
 
+test('what is deleted while somebody reads is gone from the journal as well once they are done', () => {
+  using own = rig()
+  const isInFiles = (): boolean =>
+    ['', '-wal'].some((end) => readFileSync(own.path + end, 'latin1').includes('zanzibar'))
+  own.writer.write([row('keep'), row('drop', { asked: 'zanzibar' })], false)
+  using reader = new Database(own.path, { readonly: true })
+  reader.run('BEGIN')
+  reader.query('SELECT COUNT(*) FROM calls').get()
+  expect(own.writer.change({ kind: 'delete', ids: ['drop'] })).toBe(1)
+  expect(own.writer.hasTraces).toBe(true)
+  own.writer.tidy()
+  expect(own.writer.hasTraces).toBe(true)
+  reader.run('COMMIT')
+  own.writer.tidy()
+  expect(own.writer.hasTraces).toBe(false)
+  expect(isInFiles()).toBe(false)
+  expect(own.ids()).toEqual(['keep'])
+})
+
 describe('old rows', () => {
   test('go in slices, oldest first, with all that belongs to them', () => {
     let now = 1_000_000
