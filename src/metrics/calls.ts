@@ -1,7 +1,9 @@
 import type { PrometheusLabel, Snapshot } from '#config/snapshot.ts'
 import type { Owner } from '#core/call.ts'
 import type { CallRecord, CallSink, FailedTry } from '#pipeline/books.ts'
-import { enginesOf } from '#pipeline/journal.ts'
+import { createCleaner } from '#pipeline/cleaner.ts'
+import { enginesOf, secretsIn } from '#pipeline/journal.ts'
+import type { Cleaner } from '#pipeline/journal.ts'
 
 import { errorType, typeOfClass } from './errors.ts'
 import {
@@ -29,9 +31,11 @@ export class CallMetrics implements CallSink {
   /** Failed tries after which another key was asked, by the text of their labels. */
   readonly rotations = new Map<string, number>()
   readonly #snapshot: () => Snapshot
+  readonly #cleaner: Cleaner
 
   constructor(snapshot: () => Snapshot) {
     this.#snapshot = snapshot
+    this.#cleaner = createCleaner(snapshot)
   }
 
   get isListening(): boolean {
@@ -98,8 +102,10 @@ export class CallMetrics implements CallSink {
       ['key_name', tried.key],
       ['fail_reason', typeOfClass(tried.failureClass)],
     ])
-    const known = this.rotations.get(labels)
-    const text = known === undefined && this.rotations.size >= maxRotations ? overflowText : labels
+    const hasPlace =
+      this.rotations.has(labels) ||
+      (this.rotations.size < maxRotations && !this.#hasSecret(record, []))
+    const text = hasPlace ? labels : overflowText
     this.rotations.set(text, (this.rotations.get(text) ?? 0) + 1)
   }
 
@@ -130,7 +136,7 @@ export class CallMetrics implements CallSink {
     for (const label of prometheusLabels) at = below(at, valueOf(label, call.headers))
     if (at !== undefined) return at as Series
     const { maxLabelSets } = snapshot.metrics
-    if (this.series.size >= maxLabelSets) {
+    if (this.series.size >= maxLabelSets || this.#hasSecret(record, prometheusLabels)) {
       return this.series.overflow(provider, requestType, maxLabelSets)
     }
 
@@ -160,6 +166,18 @@ export class CallMetrics implements CallSink {
         ...custom,
       ],
     )
+  }
+
+  /** Whether a key stands in what becomes a label, be it by mistake. Looked at only when labels are new. */
+  #hasSecret(
+    { call, modelUsed, credential }: CallRecord,
+    labels: readonly PrometheusLabel[],
+  ): boolean {
+    const { headers, model, caller } = call
+    const { directKey, virtualKey } = caller
+    const clean = this.#cleaner(secretsIn(headers, directKey, credential, virtualKey))
+    const values = [model, modelUsed, ...labels.map((label) => textOf(label, headers))]
+    return values.some((value) => value !== undefined && clean(value) !== value)
   }
 
   /** Calls that the gateway makes for itself, such as those of jobs, came by no route. */
@@ -274,12 +292,21 @@ function addError({ errors }: Series, status: number, type: string): void {
 
 /** Undefined for an empty value too: it is the same label. */
 function valueOf(
+  label: PrometheusLabel,
+  given: Readonly<Record<string, string>>,
+): string | undefined {
+  const value = textOf(label, given)
+  return value === undefined ? undefined : shortened(value)
+}
+
+/** As the caller sent it. */
+function textOf(
   { headers }: PrometheusLabel,
   given: Readonly<Record<string, string>>,
 ): string | undefined {
   for (const header of headers) {
     const value = given[header]
-    if (value !== undefined) return value === '' ? undefined : shortened(value)
+    if (value !== undefined) return value === '' ? undefined : value
   }
   return undefined
 }

@@ -178,6 +178,22 @@ test('of a key that lies across a cut, no part is in a row or among its words', 
   expect(logs[1].error_details.message).toHaveLength(4000)
 })
 
+test('a key in the name of a model or in a header is no label of the metrics, whole or in part', async () => {
+  await using rig = await logRig({ client: { prometheus_labels: ['team'] } })
+  await rig.chat({ model: `openai/${KEY}` }, { 'x-bf-prom-team': 'red' })
+  await rig.chat({ model: `openai/${'m'.repeat(180)}${KEY}` })
+  await rig.chat({}, { 'x-bf-prom-team': KEY })
+  await rig.chat({}, { authorization: `Bearer ${CALLERS}`, 'x-bf-prom-team': CALLERS })
+  rig.upstream.reply([{ status: 401 }, { status: 500 }])
+  await rig.chat({ model: `openai/${KEY}`, fallbacks: ['openai/m'] })
+  const text = await (await fetch(`${rig.gateway.url}/metrics`)).text()
+  expect(text).toContain('model="_other"')
+  expect(text).not.toMatch(CANARY)
+  expect(text).not.toContain(KEY.slice(0, 12))
+  const served = text.matchAll(/^bifrost_success_requests_total\{.*\} (\d+)$/gm)
+  expect([...served].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(4)
+})
+
 test('a key whose characters JSON has as numbers is told by no row, whatever it is read as', async () => {
   await using rig = await logRig()
   const numbered = KEY.replaceAll('-', '\\u002d')

@@ -34,6 +34,7 @@ const owner: Owner = {
 function record(more: Partial<CallRecord> = {}, headers: Record<string, string> = {}): CallRecord {
   const call = {
     ...{ endpoint: 'chat_completion', method: 'POST', provider: 'local', model: 'm', headers },
+    caller: {},
     body: { kind: 'none' },
   } as unknown as CallRecord['call']
   return {
