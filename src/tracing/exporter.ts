@@ -4,7 +4,9 @@ import { VERSION } from '#core/version.ts'
 import type { Family } from '#metrics/exposition.ts'
 import { otlpMetric } from '#metrics/otlp.ts'
 import type { CallRecord } from '#pipeline/books.ts'
+import { createCleaner } from '#pipeline/cleaner.ts'
 import { runErrand } from '#pipeline/errand.ts'
+import { secretsIn } from '#pipeline/journal.ts'
 
 import type { SpanContext } from './context.ts'
 import { attributes, spansOf } from './span.ts'
@@ -48,8 +50,15 @@ const maxBackoffMs = 30_000
 /** Those after which the same batch may be taken, as OTLP has it. */
 const passing = new Set([429, 502, 503, 504])
 
+/** What came with a call. Its texts are the caller's, so that it may stand in each of them. */
+function secretsOf({ call, credential }: CallRecord): readonly string[] {
+  const { directKey, virtualKey } = call.caller
+  return secretsIn(call.headers, directKey, credential, virtualKey)
+}
+
 export function createExporter(options: ExporterOptions): Exporter {
   const { target, snapshot, log } = options
+  const cleaner = createCleaner(snapshot)
   const { everyMs = 2000, backoffMs = 1000, maxCalls = 4096, maxBytes = 32 * 1024 ** 2 } = options
   let queue: Waiting[] = []
   let queuedBytes = 0
@@ -85,7 +94,8 @@ export function createExporter(options: ExporterOptions): Exporter {
   async function deliver(to: TraceTarget, batch: readonly Waiting[]): Promise<void> {
     const texts: string[] = []
     for (const [i, { record, context }] of batch.entries()) {
-      texts.push(...spansOf(record, context, to, snapshot()))
+      const clean = cleaner(secretsOf(record))
+      texts.push(...spansOf(record, context, to, snapshot()).map((text) => clean(text)))
       // Reading answers takes its time, and calls go first.
       if (i % 16 === 15) await Bun.sleep(0)
     }

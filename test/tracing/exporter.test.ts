@@ -26,7 +26,12 @@ const context = {
 function record(text = ''): CallRecord {
   const call = {
     ...{ id: 'c', endpoint: 'chat_completion', method: 'POST', provider: 'p', model: 'm' },
-    ...{ headers: {}, body: { kind: 'json', text, value: {} }, trace: { list: () => [] } },
+    ...{
+      headers: {},
+      caller: {},
+      body: { kind: 'json', text, value: {} },
+      trace: { list: () => [] },
+    },
   }
   return {
     ...{ call, requestType: 'chat_completion', arrivedAtMs: 0, queuedMs: 0, upstreamMs: 1 },

@@ -104,7 +104,9 @@ async function traced(
   const gateway = await startGateway({
     env,
     config: {
-      providers: { openai: { keys: [{ name: 'main', value: 'sk-secret-key' }], network_config } },
+      providers: {
+        openai: { keys: [{ name: 'main', value: 'sk-secret-key-01' }], network_config },
+      },
       ...(tracing && { tracing: { endpoint: collector.url, ...tracing } }),
     },
   })
@@ -193,7 +195,7 @@ describe('spans', () => {
     expect(start <= from && from <= to && to <= end).toBe(true)
     const text = JSON.stringify(requests)
     expect(text).not.toContain(prompt)
-    expect(text).not.toContain('sk-secret-key')
+    expect(text).not.toContain('sk-secret-key-01')
   })
 
   test('begin a trace of their own, once for all tries', async () => {
@@ -295,6 +297,27 @@ describe('spans', () => {
     expect(JSON.stringify(requests)).not.toContain('secret word')
   })
 
+  test('hold no key that stands where a caller put it by mistake', async () => {
+    upstream.reply([
+      { json: completion },
+      { status: 400, json: { error: { message: 'no: sk-secret-key-01' } } },
+    ])
+    const { requests, spans } = await traced(
+      [
+        {
+          headers: { 'x-bf-session-id': 'sk-secret-key-01' },
+          body: { ...body, model: 'openai/sk-secret-key-01', stop: 'sk-secret-key-01' },
+        },
+        { body: { ...body, model: 'openai/sk-secret-key-01' } },
+      ],
+      {},
+    )
+    expect(JSON.stringify(requests)).not.toContain('sk-secret-key-01')
+    expect(spans()[0]!.attributes).toMatchObject({
+      'session.id': '[redacted]',
+    })
+  })
+
   test('say what was said where that is asked for, keys aside', async () => {
     upstream.reply({
       json: {
@@ -305,7 +328,7 @@ describe('spans', () => {
             finish_reason: 'tool_calls',
             message: {
               role: 'assistant',
-              content: 'I look. sk-secret-key',
+              content: 'I look. sk-secret-key-01',
               tool_calls: [
                 { id: 't', type: 'function', function: { name: 'look', arguments: '{"a":1}' } },
               ],
@@ -337,7 +360,7 @@ describe('spans', () => {
         finish_reason: 'tool_calls',
       },
     ])
-    expect(JSON.stringify(requests)).not.toContain('sk-secret-key')
+    expect(JSON.stringify(requests)).not.toContain('sk-secret-key-01')
   })
 
   test('are a share of the calls', async () => {
