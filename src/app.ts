@@ -315,6 +315,7 @@ function createServices(
       sinks,
       (call, books, usage) => bookedCost(call, books, usage, snapshot()),
       warmPricesSoon,
+      createCleaner(snapshot),
     ),
     responses,
     sessions: createSessions(),

@@ -9,6 +9,8 @@ import type { Cost } from '#prices/cost.ts'
 import { Books } from './books.ts'
 import type { CallRecord, CallSink } from './books.ts'
 import { failureClass } from './failure.ts'
+import { secretsIn } from './journal.ts'
+import type { Cleaner } from './journal.ts'
 import { Unfinished } from './later.ts'
 import { redact } from './redact.ts'
 
@@ -55,13 +57,14 @@ export function createRecorder(
   sinks: readonly CallSink[] = [],
   price: Price = () => undefined,
   onOpen: () => void = () => undefined,
+  cleaner: Cleaner = () => (text) => text,
 ): Recorder {
   const totals: Totals = { succeeded: 0, failed: 0, abandoned: 0 }
   const open: Settlement[] = []
   const seen = new Set<string>()
   const last = { endpoint: undefined, stream: false }
   const unfinished = new Unfinished()
-  const desk: Desk = { log, sinks, price, onOpen, totals, open, seen, last, unfinished }
+  const desk: Desk = { log, sinks, price, onOpen, cleaner, totals, open, seen, last, unfinished }
   return {
     totals,
     get underway() {
@@ -86,6 +89,7 @@ interface Desk {
   readonly sinks: readonly CallSink[]
   readonly price: Price
   readonly onOpen: () => void
+  readonly cleaner: Cleaner
   readonly unfinished: Unfinished
   readonly totals: Totals
   /** Those that are not closed. An array that closes its gaps, for the reason that `inflight.ts` gives. */
@@ -126,7 +130,7 @@ class Settlement implements Settle, OpenCall {
     const { log, totals } = this.#desk
     totals.succeeded++
     // Only then are the facts worth collecting.
-    if (log.level === 'debug') log.debug('request served', facts(this.call, { usage }))
+    if (log.level === 'debug') log.debug('request served', this.#facts(usage))
     this.#tell(undefined, usage)
   }
 
@@ -136,9 +140,9 @@ class Settlement implements Settle, OpenCall {
     if (error.kind === 'client_closed') totals.abandoned++
     else totals.failed++
     // A caller may have said its virtual key to the provider, which likes to repeat what it refuses.
-    const why = redact(error.message, this.call.caller.virtualKey)
+    const why = this.#cleaner()(redact(error.message, this.call.caller.virtualKey))
     log[error.level](`request failed: ${why}`, {
-      ...facts(this.call, { usage }),
+      ...this.#facts(usage),
       kind: error.kind,
       failure_class: failureClass(error),
       status: error.status,
@@ -146,6 +150,29 @@ class Settlement implements Settle, OpenCall {
       ...(error.cause !== undefined && { cause: error.cause }),
     })
     this.#tell(error, usage)
+  }
+
+  /** What a line of the log says of the call, without keys: a caller may have put one where a model belongs. */
+  #facts(usage: Usage | undefined): Record<string, unknown> {
+    const { call } = this
+    const clean = this.#cleaner()
+    return {
+      id: call.id,
+      request_type: requestType(call.endpoint, call.stream),
+      provider: call.provider,
+      model: call.modelRequested && clean(call.modelRequested),
+      ms: Math.round(performance.now() - call.startedAt),
+      ...(usage && { usage }),
+      trace: call.trace
+        .list()
+        .map(({ atMs, step, what }) => clean(`${atMs.toFixed(1)} ${step}: ${what}`)),
+    }
+  }
+
+  #cleaner(): (text: string) => string {
+    const { headers, caller } = this.call
+    const { directKey, virtualKey } = caller
+    return this.#desk.cleaner(secretsIn(headers, directKey, this.books.credential, virtualKey))
   }
 
   #tell(error: GatewayError | undefined, usage: Usage | undefined): void {
@@ -261,16 +288,4 @@ function overheadOf(
   const responseMs = heardAt === undefined ? 0 : now - heardAt
   const [askedMs, lastAskedMs] = [askedAt - startedAt, lastAskedAt - startedAt]
   return { askedMs, lastAskedMs, requestMs, responseMs }
-}
-
-function facts(call: Call, more: { usage: Usage | undefined }): Record<string, unknown> {
-  return {
-    id: call.id,
-    request_type: requestType(call.endpoint, call.stream),
-    provider: call.provider,
-    model: call.modelRequested,
-    ms: Math.round(performance.now() - call.startedAt),
-    ...(more.usage && { usage: more.usage }),
-    trace: call.trace.list().map(({ atMs, step, what }) => `${atMs.toFixed(1)} ${step}: ${what}`),
-  }
 }

@@ -178,7 +178,7 @@ test('of a key that lies across a cut, no part is in a row or among its words', 
   expect(logs[1].error_details.message).toHaveLength(4000)
 })
 
-test('a key in the name of a model or in a header is no label of the metrics, whole or in part', async () => {
+test('a key in the name of a model or in a header is no label of the metrics, nor in the output', async () => {
   await using rig = await logRig({ client: { prometheus_labels: ['team'] } })
   await rig.chat({ model: `openai/${KEY}` }, { 'x-bf-prom-team': 'red' })
   await rig.chat({ model: `openai/${'m'.repeat(180)}${KEY}` })
@@ -186,6 +186,9 @@ test('a key in the name of a model or in a header is no label of the metrics, wh
   await rig.chat({}, { authorization: `Bearer ${CALLERS}`, 'x-bf-prom-team': CALLERS })
   rig.upstream.reply([{ status: 401 }, { status: 500 }])
   await rig.chat({ model: `openai/${KEY}`, fallbacks: ['openai/m'] })
+  const failed = rig.gateway.logs.filter(({ message }) => /request failed/.test(String(message)))
+  expect(failed).toMatchObject([{ model: 'openai/[redacted]' }])
+  expect(JSON.stringify(rig.gateway.logs)).not.toMatch(CANARY)
   const text = await (await fetch(`${rig.gateway.url}/metrics`)).text()
   expect(text).toContain('model="_other"')
   expect(text).not.toMatch(CANARY)
