@@ -70,8 +70,17 @@ export function createDb({ path, log, retryMs = 10_000 }: DbOptions): Db {
     }
   }
 
+  /** What is written to a file that somebody has deleted is gone with the process, whatever was promised. */
+  function isDeleted(): boolean {
+    return path !== undefined && !existsSync(path)
+  }
+
   function opened(): Database {
-    if (sqlite) return sqlite
+    if (sqlite && !isDeleted()) return sqlite
+    if (sqlite) {
+      log.error('the database was deleted while it was used; a new one takes its place', { path })
+      shut()
+    }
     if (performance.now() < retryAt) throw unavailable(lastFailure)
     try {
       sqlite = open(path)

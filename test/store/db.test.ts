@@ -36,6 +36,16 @@ test('the file is in WAL mode and passes its own check', () => {
   other.close()
 })
 
+test('what is written after the file was deleted is in a new one, and not lost with the process', () => {
+  using rig = storeRig()
+  rig.store.put(response('a'), ROOMY)
+  for (const end of ['', '-wal', '-shm']) rmSync(rig.path + end)
+  rig.store.put(response('b'), ROOMY)
+  using other = new Database(rig.path, { readonly: true })
+  expect(other.query('SELECT id FROM responses').all()).toEqual([{ id: 'b' }])
+  expect(errors(rig)).toEqual([expect.stringContaining('deleted')])
+})
+
 test('a file that is no database is left as it is, and said once', async () => {
   using rig = storeRig()
   writeFileSync(rig.path, 'my diary, and nothing else. '.repeat(100))
