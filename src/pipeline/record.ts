@@ -130,7 +130,7 @@ class Settlement implements Settle, OpenCall {
     const { log, totals } = this.#desk
     totals.succeeded++
     // Only then are the facts worth collecting.
-    if (log.level === 'debug') log.debug('request served', this.#facts(usage))
+    if (log.level === 'debug') log.debug('request served', this.#facts(usage, this.#cleaner()))
     this.#tell(undefined, usage)
   }
 
@@ -140,9 +140,10 @@ class Settlement implements Settle, OpenCall {
     if (error.kind === 'client_closed') totals.abandoned++
     else totals.failed++
     // A caller may have said its virtual key to the provider, which likes to repeat what it refuses.
-    const why = this.#cleaner()(redact(error.message, this.call.caller.virtualKey))
+    const clean = this.#cleaner()
+    const why = clean(redact(error.message, this.call.caller.virtualKey))
     log[error.level](`request failed: ${why}`, {
-      ...this.#facts(usage),
+      ...this.#facts(usage, clean),
       kind: error.kind,
       failure_class: failureClass(error),
       status: error.status,
@@ -153,9 +154,8 @@ class Settlement implements Settle, OpenCall {
   }
 
   /** What a line of the log says of the call, without keys: a caller may have put one where a model belongs. */
-  #facts(usage: Usage | undefined): Record<string, unknown> {
+  #facts(usage: Usage | undefined, clean: (text: string) => string): Record<string, unknown> {
     const { call } = this
-    const clean = this.#cleaner()
     return {
       id: call.id,
       request_type: requestType(call.endpoint, call.stream),

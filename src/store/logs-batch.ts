@@ -9,7 +9,7 @@ import type { LogRow } from './logs-schema.ts'
 /** Of the memory for texts. More is there for one batch. */
 const usualTextBytes = 3 * 1024 * 1024
 const bytesOfUnit = 3
-/** What is found by its beginning is cut later, when keys are out of it: by half of one nobody is to be found. */
+/** Of a text whose beginning is one long word. */
 const marginChars = 2048
 
 /** What is said in a row, in UTF-16 units, or bytes. */
@@ -132,8 +132,7 @@ export class Batch {
     this.#text(row.metadata)
     this.#text(row.trace)
     const { asked } = row
-    const maxAsked = this.maxAsked + marginChars
-    this.#text(asked && asked.length > maxAsked ? asked.slice(0, maxAsked) : asked)
+    this.#text(asked && asked.length > this.maxAsked ? wholeWords(asked, this.maxAsked) : asked)
     this.#text(row.request)
     const { answer } = row
     this.#text(answer instanceof Uint8Array ? undefined : answer)
@@ -184,4 +183,20 @@ export class Batch {
 
 function textsOf(bytes: number): Buffer<SharedArrayBuffer> {
   return Buffer.from(new SharedArrayBuffer(bytes))
+}
+
+/**
+ * The beginning of a text, without the word that a cut there would go through: it may be half of a key, which nobody
+ * would recognise. Keys are words of ASCII; a text that begins with one longer than the limit is cut later, with keys out
+ * of it.
+ */
+function wholeWords(text: string, maxChars: number): string {
+  let end = maxChars
+  if (isOfKey(text.charCodeAt(end))) while (end > 0 && isOfKey(text.charCodeAt(end - 1))) end--
+  return text.slice(0, end > 0 ? end : maxChars + marginChars)
+}
+
+/** Whether a unit may stand in a key: what is seen of ASCII. */
+function isOfKey(unit: number): boolean {
+  return unit > 0x20 && unit < 0x7f
 }

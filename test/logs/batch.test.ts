@@ -131,14 +131,22 @@ test('a row that there is no room for is refused, and harms no other', () => {
 })
 
 test('no more of what was asked crosses over than there is time for', () => {
-  const batch = new Batch(3)
-  batch.add(row('1', { asked: 'x'.repeat(300) }))
+  const batch = new Batch(6)
+  const words = 'many words '.repeat(30)
+  batch.add(row('1', { asked: words }))
   batch.maxAsked = 256
-  batch.add(row('2', { asked: 'y'.repeat(300) }))
-  batch.add(row('3', { asked: 'short' }))
+  batch.add(row('2', { asked: words }))
+  batch.add(row('3', { asked: `${'汉'.repeat(255)}ab汉` }))
+  batch.add(row('4', { asked: `${'汉'.repeat(256)}ab` }))
+  batch.add(row('5', { asked: 'short' }))
+  // Half of a word might be half of a key: what begins with a long one is cut where keys are taken out.
+  batch.add(row('6', { asked: 'y'.repeat(3000) }))
   expect(rowsIn(batch).map(({ asked }) => asked)).toEqual([
-    'x'.repeat(300),
-    'y'.repeat(256),
+    words,
+    words.slice(0, 253),
+    '汉'.repeat(255),
+    '汉'.repeat(256),
     'short',
+    'y'.repeat(256 + 2048),
   ])
 })
