@@ -83,7 +83,8 @@ export async function createRelay(
       ...(trust && { tls: trust }),
     })
     socket.binaryType = 'nodebuffer'
-    const early = await opened(socket, name, call.signal, network.timers.headersMs)
+    const { headersMs } = network.timers
+    const early = await opened(socket, name, call.signal, headersMs, services.inflight)
     noteReachable(placeOf(outbound.url), performance.now())
     const isNamedBySaying = call.endpoint === 'websocket_responses'
     return relay(socket, early, settle, services.inflight, {
@@ -133,29 +134,34 @@ function opened(
   provider: string,
   signal: AbortSignal,
   openMs: number,
+  inflight: Inflight,
 ): Promise<(string | Buffer)[]> {
   return new Promise((resolve, reject) => {
     const early: (string | Buffer)[] = []
     const settled = (): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', left)
+      inflight.delete(opening)
     }
     const refuse = (error: GatewayError): void => {
       settled()
       reject(error)
     }
-    const left = (): void => {
+    const giveUp = (error: GatewayError): void => {
       socket.terminate()
-      refuse(new GatewayError('client_closed', 'The client closed the connection.'))
+      refuse(error)
     }
+    const left = (): void =>
+      giveUp(new GatewayError('client_closed', 'The client closed the connection.'))
     const late = (): void => {
-      socket.terminate()
       const message = `Provider '${provider}' did not accept the WebSocket in time.`
-      refuse(new GatewayError('headers_timeout', message))
+      giveUp(new GatewayError('headers_timeout', message))
     }
+    const opening: Abortable = { abort: giveUp }
     const timer = openMs === 0 ? undefined : setTimeout(late, openMs)
     signal.addEventListener('abort', left)
     if (signal.aborted) left()
+    else inflight.add(opening)
     socket.onmessage = ({ data }) => early.push(data as string | Buffer)
     socket.addEventListener('open', () => {
       settled()

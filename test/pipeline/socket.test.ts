@@ -318,6 +318,28 @@ describe('a handshake that is refused is an HTTP answer', () => {
     await slow.stop()
   })
 
+  test('by a shutdown, when the provider has not answered by then', async () => {
+    await using raw = await startRawUpstream(RAW.silent)
+    const slow = await startGateway({
+      config: {
+        client: { drain_timeout_in_seconds: 0.05 },
+        providers: {
+          openai: {
+            keys: [{ name: 'k', value: 'sk', models: ['*'], weight: 1 }],
+            network_config: { base_url: raw.url },
+          },
+        },
+      },
+    })
+    const refused = handshake(realtime, {}, slow.url)
+    await until(() => raw.connections > 0)
+    await slow.drain()
+    const response = await refused
+    const { error }: any = await response.json()
+    expect([response.status, error.code]).toEqual([503, 'shutting_down'])
+    await raw.closed
+  })
+
   test.each<[string, string, Record<string, string>, string | null]>([
     ['a model with a line end', `${realtime}%0d%0ax`, {}, 'model'],
     ['a model without a name', '/openai/v1/realtime?model=', {}, 'model'],
