@@ -158,8 +158,11 @@ function networkError(thrown: unknown, provider: string): GatewayError {
       cause: thrown,
     })
   }
+  // EPROTO is a TLS handshake that came to nothing, ERR_PROXY_TUNNEL a proxy that opened no way: nothing was sent.
   if (
-    /refused|unable|failed|notfound|dns|host|cert|tls|ssl|verif|open|http2unsupported/i.test(code)
+    /refused|unable|failed|notfound|dns|host|cert|tls|ssl|verif|open|http2unsupported|eproto|proxy/i.test(
+      code,
+    )
   ) {
     return new GatewayError(
       'upstream_unreachable',

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -113,6 +115,32 @@ describe('below HTTP', () => {
         true,
       ])
     }
+  })
+
+  test('no TLS where TLS is spoken to, which nothing was sent by', async () => {
+    const plain = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => socket.end('HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n'))
+    })
+    await new Promise<void>((resolve) => plain.listen(0, 'localhost', resolve))
+    const host = `localhost:${(plain.address() as AddressInfo).port}`
+    const ways = [
+      { baseUrl: `https://${host}` },
+      // A proxy that opens no way.
+      {
+        baseUrl: 'https://localhost:9',
+        provider: { proxy_config: { type: 'http', url: `http://${host}` } },
+      },
+    ]
+    for (const way of ways) {
+      await using rig = await startRig(way)
+      for (const response of [await rig.chat(), await rig.post('/chat/completions', CHAT)]) {
+        const { status, error } = await failure(response)
+        expect([status, error.code]).toEqual([502, 'provider_unreachable'])
+        expect(error.message).toStartWith("Provider 'openai' could not be reached (")
+      }
+    }
+    plain.close()
   })
 
   test("more than it promised: the surplus is nobody's answer", async () => {
