@@ -269,6 +269,14 @@ async function refusal(
   credential: Secret | undefined,
 ): Promise<GatewayError> {
   const { status } = response
+  // Only proxies answer so (RFC 9110 §15.5.8), and a caller's own `fetch` would take it for one of its own and throw.
+  if (status === 407) {
+    void response.body?.cancel().catch(() => undefined)
+    return new GatewayError(
+      'upstream_unreachable',
+      `Provider '${target.settings.name}' could not be reached: the proxy on the way to it refused (HTTP status 407).`,
+    )
+  }
   // Beyond 599 there are no statuses, and no answer of ours may have one either.
   if (status < 400 || status > 599) {
     void response.body?.cancel().catch(() => undefined)

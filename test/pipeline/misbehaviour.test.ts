@@ -28,6 +28,7 @@ type Outcome = readonly [status: number, code: string]
 const reset: Outcome = [502, 'provider_connection_reset']
 const bad: Outcome = [502, 'bad_gateway']
 const json = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n'
+const IMAGE = { model: 'openai/image', prompt: 'a bridge' }
 const answer = '{"id":"x","choices":[]}'
 
 describe('below HTTP', () => {
@@ -141,6 +142,24 @@ describe('below HTTP', () => {
       }
     }
     plain.close()
+  })
+
+  test("its proxy's 407 is no answer of its own, which SDKs would take for one of theirs", async () => {
+    await using raw = await startRawUpstream([
+      'HTTP/1.1 407 No\r\nproxy-authenticate: Basic realm="p"\r\ncontent-length: 5\r\n\r\nlogin',
+    ])
+    await using rig = await startRig({
+      baseUrl: 'http://localhost:9',
+      provider: { proxy_config: { type: 'http', url: raw.url } },
+    })
+    for (const response of [await rig.chat(), await rig.post('/images/generations', IMAGE)]) {
+      const { status, error, headers } = await failure(response)
+      expect([status, error.code]).toEqual([502, 'provider_unreachable'])
+      expect(error.message).toBe(
+        "Provider 'openai' could not be reached: the proxy on the way to it refused (HTTP status 407).",
+      )
+      expect(headers.get('proxy-authenticate')).toBeNull()
+    }
   })
 
   test("more than it promised: the surplus is nobody's answer", async () => {
