@@ -10,6 +10,8 @@ import { connectThrough } from './socks.ts'
 // a password of its own, which carries the bytes on.
 
 const maxHeadBytes = 64 * 1024
+/** Nothing was sent to the provider, and `dispatch.ts` takes it for that. */
+const refusal = 'HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n'
 
 /** Ways out by their passwords, which only this process knows. */
 const exits = new Map<string, URL>()
@@ -50,7 +52,7 @@ async function carry(client: Socket): Promise<void> {
   const exit = asked && exits.get(asked.fields.get('proxy-authorization') ?? '')
   const wanted = asked && targetOf(asked)
   if (!asked || !exit || !wanted) {
-    client.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n')
+    client.end(refusal)
     return
   }
   try {
@@ -63,8 +65,8 @@ async function carry(client: Socket): Promise<void> {
     if (asked.rest.length > 0) provider.write(asked.rest)
     client.pipe(provider).pipe(client)
   } catch {
-    // What `fetch` makes of a proxy that hangs up is a provider that could not be reached.
-    client.destroy()
+    // Hanging up would look like a provider who did, and who may have had the request.
+    client.end(refusal)
   }
 }
 

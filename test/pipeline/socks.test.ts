@@ -202,7 +202,7 @@ test.each<
   await using rig = await startRig({ baseUrl: upstream.url, provider: through(config) })
   for (const response of [await rig.post('/chat/completions', CHAT), await rig.chat()]) {
     const { status, error } = await failure(response)
-    expect([status, error.type]).toEqual([502, 'api_error'])
+    expect([status, error.code]).toEqual([502, 'provider_unreachable'])
   }
   expect(upstream.requests).toHaveLength(0)
 })
