@@ -17,6 +17,15 @@ import { chatChunk, sse, until, usageChunk } from './rig.ts'
 
 const calls = 10_000
 const atOnce = 64
+const maxMore = 2000
+const hedged = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json', 'x-bf-hedge': 'true' },
+  body: JSON.stringify({
+    model: 'openai/uneven',
+    messages: [{ role: 'user', content: 'hi' }],
+  }),
+}
 
 const answer = JSON.stringify({
   id: 'c',
@@ -240,6 +249,11 @@ test('ten thousand failures and departures leave nothing behind', async () => {
   }
 
   await Promise.all(Array.from({ length: atOnce }, worker))
+  // On a machine that is busy all answers are slow, and none so much more that another key is asked: one by one they are
+  // as quick as they can be.
+  for (let more = 0; hedges.totals.started === 0 && more < maxMore; more++) {
+    await (await fetch(`${server.url}/openai/v1/chat/completions`, hedged)).text()
+  }
   process.stdout.write(`  ends: ${JSON.stringify(ends)}\n`)
   process.stdout.write(`  hedges: ${JSON.stringify(hedges.totals)}\n`)
   // Every kind of end has happened, or the rest would show little.
